@@ -1,0 +1,50 @@
+# Everything sets itself up in .venv; all that is needed is Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= 2
+
+.PHONY: help demo test lint format bench lock clean
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.ok: requirements.in requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.in --constraint requirements.lock
+	touch $@
+
+$(VENV)/dev.ok: requirements-dev.in requirements.in requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.in --constraint requirements.lock
+	touch $(VENV)/run.ok $@
+
+demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --resources gpu=1 --configfile config/demo.yaml
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores 1 --configfile config/demo.yaml --report results/demo/report.zip
+	@echo "Tables: results/demo/tables  figures: results/demo/figures  report: results/demo/report.zip"
+
+test: $(VENV)/dev.ok  ## all tests
+	$(BIN)/python -m pytest -q tests
+
+lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint --configfile config/demo.yaml
+
+format: $(VENV)/dev.ok  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
+	$(BIN)/python benchmarks/three_seeds.py
+
+lock: $(VENV)/dev.ok  ## pin the versions that .venv has now
+	(echo "# Every package at the version that is tested; made by: make lock"; \
+	$(BIN)/python -m pip freeze --all | grep -viE '^(pip|setuptools|nvidia-|cuda-|triton)' | sed -E 's/\+cpu//') > requirements.lock
+
+clean:  ## remove results and the store of the demo, not the environment
+	rm -rf results/demo store
