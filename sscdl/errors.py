@@ -1,0 +1,7 @@
+"""The one exception that means "the input is wrong", as opposed to "the program is wrong"."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A problem that the user can fix: the message names the file or key, the fault and a way out."""

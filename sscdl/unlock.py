@@ -1,0 +1,36 @@
+"""Clearing the lock that a killed Snakemake leaves behind, and only that one."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+from pathlib import Path
+from typing import IO
+
+LOGGER = logging.getLogger("snakemake.logging")
+_held: list[IO[str]] = []
+
+
+def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
+    """Remove Snakemake's lock files in ``folder`` if no workflow runs there; return whether it did.
+
+    A Snakemake that was killed (kill -9, power cut) cannot remove its lock, and the next run would
+    refuse to start. Each run holds a lock of the operating system for as long as it lives, on this
+    file system whichever machine it is on, so that a dead one is told from a living one.
+    """
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    file = open(folder / "sscdl.lock", "a", encoding="utf-8")  # noqa: SIM115  held until exit
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _held.append(file)
+    locks = folder / "locks"
+    if not locks.is_dir() or not any(locks.iterdir()):
+        return False
+    shutil.rmtree(locks)
+    LOGGER.warning("An earlier run was killed; its lock was removed and finished work is kept.")
+    return True
