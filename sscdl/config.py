@@ -1,0 +1,152 @@
+"""Checking a configuration: defaults from the schema, and messages that name the key to change."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from sscdl.errors import InputError
+from sscdl.tasks.options import DEFAULTS
+
+
+def load_schema(path: str | Path) -> dict[str, Any]:
+    """Return the JSON schema in the YAML file ``path``, with the tasks' own defaults filled in."""
+    schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    for task, defaults in DEFAULTS.items():
+        options = schema["$defs"][task]["properties"]["options"]["properties"]
+        for name, value in defaults.items():
+            options[name]["default"] = value
+    return schema
+
+
+def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with the schema's defaults filled in; InputError names all that is wrong.
+
+    The blocks under ``dataset`` and ``lungs`` are keyed by what may be chosen there; only the
+    chosen one must be complete, but a misspelt key is refused everywhere.
+    """
+    filled = _with_defaults(copy.deepcopy(config), schema, schema)
+    # Snakemake hands over its own dictionary types, and --config gives numbers as text for some.
+    filled = json.loads(json.dumps(filled))
+    validator = jsonschema.Draft202012Validator(schema)
+    faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
+    messages = [line for fault in faults for line in _messages(fault)]
+    messages = messages or _contradictions(filled)
+    if messages:
+        raise InputError("the configuration is not valid:\n" + "\n".join(f"  {m}" for m in messages))
+    return filled
+
+
+def _resolve(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref")
+    if not reference:
+        return schema
+    found: Any = whole
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return {**found, **{k: v for k, v in schema.items() if k != "$ref"}}
+
+
+def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
+    schema = _resolve(schema, whole)
+    if isinstance(value, list) and "items" in schema:
+        return [_with_defaults(item, schema["items"], whole) for item in value]
+    if not isinstance(value, dict):
+        return value
+    for name, child in schema.get("properties", {}).items():
+        resolved = _resolve(child, whole)
+        if name not in value:
+            if "default" in resolved:
+                value[name] = copy.deepcopy(resolved["default"])
+            elif resolved.get("type") == "object" and "properties" in resolved:
+                value[name] = {}
+        if name in value:
+            value[name] = _with_defaults(value[name], child, whole)
+            if value[name] == {} and resolved.get("type") == "object" and "default" not in resolved:
+                if name not in schema.get("required", []) and not resolved.get("properties"):
+                    del value[name]
+    return value
+
+
+def _messages(fault: jsonschema.ValidationError) -> list[str]:
+    """Return readable lines for one violation of the schema."""
+    where = ".".join(str(part) for part in fault.absolute_path)
+    if fault.validator == "additionalProperties":
+        known = list(fault.schema.get("properties", {}))
+        lines = []
+        for key in fault.instance:
+            if key in known:
+                continue
+            path = f"{where}.{key}" if where else key
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            lines.append(f"{path}: no such key; {hint}")
+        return lines
+    if fault.validator == "required":
+        missing = [key for key in fault.validator_value if key not in fault.instance]
+        return [
+            f"{where + '.' if where else ''}{key}: missing; "
+            + fault.schema.get("properties", {}).get(key, {}).get("description", "it must be given")
+            for key in missing
+        ]
+    if fault.validator == "enum":
+        allowed = ", ".join(map(str, fault.validator_value))
+        near = difflib.get_close_matches(
+            str(fault.instance), [str(v) for v in fault.validator_value], n=1
+        )
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return [f"{where}: {fault.instance!r} is not one of {allowed}{hint}"]
+    described = fault.schema.get("description", "")
+    return [f"{where}: {fault.message}" + (f" ({described})" if described else "")]
+
+
+def _contradictions(config: dict[str, Any]) -> list[str]:
+    """Return what is wrong between keys that are each right by themselves."""
+    found = []
+    layout, source = config["dataset"]["layout"], config["lungs"]["source"]
+    if layout == "siim" and not config["dataset"]["siim"].get("root"):
+        found.append("dataset.siim.root: missing; the folder that holds train/ and the two CSV files")
+    if source == "masks" and not config["lungs"]["masks"].get("folder"):
+        found.append("lungs.masks.folder: missing; a folder with <image_id>.png for every image")
+    folder = config["lungs"]["train"].get("folder")
+    if source == "train" and layout != "phantom" and not folder:
+        found.append("lungs.train.folder: missing; a folder with images/, masks/ and index.csv")
+    split = config["split"]
+    if split["val"] + split["test"] >= 1:
+        found.append("split: val and test together leave nothing to train on; lower them")
+    if config["protocol"] == "strict" and split["val"] == 0:
+        found.append("split.val: 0, but protocol strict chooses learning rates on it; give it 0.15")
+    if config["protocol"] == "strict" and split["by"] == "image":
+        found.append("split.by: 'image' lets patients straddle splits; protocol strict needs 'patient'")
+    if config["image"]["packed"] < config["image"]["size"]:
+        found.append("image.packed: smaller than image.size; give at least image.size")
+    return found
+
+
+def describe(schema: dict[str, Any]) -> str:
+    """Return the reference of all keys as a Markdown table, from the schema's descriptions."""
+    lines = ["| key | meaning | default |", "|---|---|---|"]
+
+    def walk(node: dict[str, Any], path: str) -> None:
+        for name, child in node.get("properties", {}).items():
+            child = _resolve(child, schema)
+            key = f"{path}{name}"
+            text = child.get("description", "").replace("|", "/")
+            if "enum" in child:
+                text += f" One of: {', '.join(f'`{value}`' for value in child['enum'])}."
+            default = f"`{json.dumps(child['default'])}`" if "default" in child else ""
+            lines.append(f"| `{key}` | {text} | {default} |")
+            walk(child, f"{key}.")
+            if child.get("type") == "array" and "properties" in child.get("items", {}):
+                walk(child["items"], f"{key}[].")
+            if isinstance(child.get("additionalProperties"), dict):
+                walk(child["additionalProperties"], f"{key}.<name>.")
+
+    walk(schema, "")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,66 @@
+"""Which rows of a packed array a node trains on, validates on and is normalised by.
+
+Reads ``images.csv`` with the standard library alone, so that a look-up in the store needs neither
+pandas nor torch.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sscdl.errors import InputError
+from sscdl.recipe import fingerprint
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Row numbers of a packed array by their use, and the labels and patients of all rows."""
+
+    train: list[int]
+    validate: list[int]
+    normalise: list[int]
+    labels: list[int]  # class number of every row of the array, -1 where it has none
+    patients: list[int]  # number of the patient of every row of the array
+    digest: str  # of everything above and the pixels: what the training saw
+
+
+def read_images(path: str | Path) -> list[dict[str, str]]:
+    """Return the lines of ``images.csv`` as dictionaries."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any]) -> Rows:
+    """Return the rows that the data recipe ``data`` asks for.
+
+    ``described`` is the description of the packed array. In ``data``, "train", "validate" and
+    "normalise" name a split, "all" (every image of the main archive) or None; with "classes",
+    only images labelled with one of these train and validate; with "masked", only images whose
+    lungs were found count.
+    """
+    lines = {line["image_id"]: line for line in read_images(path)}
+    classes = data.get("classes")
+    chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
+    labels, patients, numbers = [], [], {}
+    for row, image_id in enumerate(described["ids"]):
+        line = lines.get(image_id)
+        label = line["label"] if line else ""
+        labels.append(classes.index(label) if classes and label in classes else -1)
+        patient = line["patient_id"] if line else image_id
+        patients.append(numbers.setdefault(patient, len(numbers)))
+        if line is None or line["cohort"] != "main" or (data["masked"] and not line["mask"]):
+            continue
+        for use, rows in chosen.items():
+            wanted = data[use]
+            fits = wanted == "all" or wanted == line["split"]
+            if fits and (use == "normalise" or not classes or labels[-1] >= 0):
+                rows.append(row)
+    if not chosen["train"]:
+        raise InputError(f"{path}: no image to train on in split {data['train']!r}")
+    if data["validate"] and not chosen["validate"]:
+        raise InputError(f"{path}: no image to validate on in split {data['validate']!r}")
+    digest = fingerprint([described["sha256"], chosen, labels, patients])
+    return Rows(**chosen, labels=labels, patients=patients, digest=digest)

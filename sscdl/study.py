@@ -1,0 +1,209 @@
+"""A study: everything that its configuration implies, computed before anything runs.
+
+Turns a checked configuration into fingerprints and paths. Imports neither torch nor pandas: it runs
+each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sscdl.archive import file_list
+from sscdl.errors import InputError
+from sscdl.recipe import file_hash, fingerprint, folder_listing
+from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
+from sscdl.source import source_hash
+from sscdl.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
+
+MARKED_COHORTS = ("mark_trained", "mark_removed", "mark_reversed")
+
+
+class Study:
+    """Fingerprints, paths and nodes of one configuration."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.store = Path(config["store"])
+        self.results = Path("results") / config["study"]
+        self.layout = config["dataset"]["layout"]
+        self.variants: list[str] = config["variants"]
+        self.shards: int = config["ingest"]["shards"]
+        self.seeds: list[int] = config["seeds"]
+        self.reported = "test"
+
+    @cached_property
+    def phantom(self) -> str:
+        """Return the fingerprint of the synthetic archive."""
+        settings = self.config["dataset"]["phantom"]
+        return fingerprint([settings, source_hash("sscdl.phantom_archive")])
+
+    @cached_property
+    def archive(self) -> Path:
+        """Return the root of the archive that holds the DICOM files."""
+        if self.layout == "phantom":
+            return self.store / "phantom" / self.phantom / "archive"
+        return Path(self.config["dataset"]["siim"]["root"])
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """Return the folder of each cohort; the first, ``main``, is the one that is split."""
+        found = {"main": str(self.archive)}
+        if self.layout == "phantom" and self.config["dataset"]["phantom"]["marked_test"]:
+            found |= {name: str(self.archive / "cohorts" / name) for name in MARKED_COHORTS}
+        return found
+
+    @property
+    def id_key(self) -> str:
+        """Return the key of the hash that replaces patient ids."""
+        return self.config["dataset"][self.layout].get("id_key", "phantom")
+
+    @cached_property
+    def images(self) -> str:
+        """Return the fingerprint of the ingested images."""
+        if self.layout == "phantom":
+            content: Any = self.phantom
+        else:
+            files = file_list(self.archive)
+            tables = [file_hash(self.archive / name) for name, _ in files if name.endswith(".csv")]
+            content = [files, tables]
+        return fingerprint([content, self.id_key, source_hash("sscdl.ingest")])
+
+    @cached_property
+    def segmenter(self) -> str:
+        """Return the fingerprint of what says where the lungs are."""
+        lungs = self.config["lungs"]
+        source = lungs["source"]
+        if source == "checkpoint":
+            file = lungs["checkpoint"]["file"]
+            content: Any = file_hash(file) if file else PUBLISHED_BLOB
+        elif source == "masks":
+            content = folder_listing(lungs["masks"]["folder"], [".png"])
+        else:
+            folder = lungs["train"]["folder"]
+            suffixes = [".png", ".jpg", ".jpeg", ".csv"]
+            pairs = folder_listing(folder, suffixes) if folder else self.images
+            settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
+            content = [pairs, settings, source_hash("sscdl.segment.training")]
+        return fingerprint([source, content])
+
+    @property
+    def segmenter_file(self) -> Path | None:
+        """Return the segmenter's weights, or None where masks are given."""
+        lungs = self.config["lungs"]
+        if lungs["source"] == "masks":
+            return None
+        if lungs["source"] == "checkpoint":
+            file = lungs["checkpoint"]["file"]
+            return Path(file) if file else self.store / "segmenters" / "lungVAE.pt"
+        return self.store / "segmenters" / f"{self.segmenter}.safetensors"
+
+    @cached_property
+    def masks(self) -> str:
+        """Return the fingerprint of the lung masks."""
+        return fingerprint([self.images, self.segmenter, source_hash("sscdl.segment.predict")])
+
+    def image_manifests(self) -> list[Path]:
+        """Return the manifests of the ingested images, one per shard."""
+        return self._shards(self.store / "images" / self.images)
+
+    def mask_manifests(self) -> list[Path]:
+        """Return the manifests of the lung masks, one per shard."""
+        return self._shards(self.store / "masks" / self.masks)
+
+    def _shards(self, folder: Path) -> list[Path]:
+        return [folder / f"shard-{k}-of-{self.shards}.json" for k in range(self.shards)]
+
+    def pack_fingerprint(self, variant: str) -> str:
+        """Return the fingerprint of a variant's packed array."""
+        source = self.images if variant == "full" else self.masks
+        size = self.config["image"]["packed"]
+        return fingerprint([variant, source, size, source_hash("sscdl.variants")])
+
+    def pack(self, variant: str) -> Path:
+        """Return the description of a variant's packed array."""
+        return self.store / "packs" / f"{variant}.{self.pack_fingerprint(variant)}.json"
+
+    def data(self, variant: str) -> dict[str, Any]:
+        """Return the data recipes of pretext stages and of the classifier for a variant."""
+        split = {**self.config["split"], "seed": self.config["split_seed"]}
+        strict = self.config["protocol"] == "strict"
+        pack = self.pack_fingerprint(variant)
+        # An image whose lungs were not found has no segmented variant.
+        masked = variant != "full"
+        everything = {"pack": pack, "masked": masked, "train": "all", "normalise": "all"}
+        chosen = {"pack": pack, "masked": masked, "split": split}
+        chosen |= {"train": "train", "normalise": "train"}
+        pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
+        classify = {
+            **chosen,
+            "normalise": pretext["normalise"],
+            "validate": "val" if strict else self.reported,
+            "classes": self.config["classes"],
+        }
+        return {"pretext": pretext, CLASSIFY: classify}
+
+    @cached_property
+    def curricula(self) -> list[str]:
+        """Return the names of the study's curricula."""
+        given = self.config["curricula"]
+        return preset_curricula(given) if isinstance(given, str) else list(given)
+
+    @cached_property
+    def root_identities(self) -> dict[str, str]:
+        """Return what identifies the weights of each root that a curriculum may start from."""
+        name = self.config["backbone"]["name"]
+        found = {"imagenet": f"torchvision {name} IMAGENET1K_V1"}
+        for root, settings in self.config["roots"].items():
+            if settings.get("file"):
+                found[root] = file_hash(settings["file"])
+        return found
+
+    def root_file(self, root: str) -> Path | None:
+        """Return where the weights of a root lie in the store, None for random initialisation."""
+        if root == SCRATCH:
+            return None
+        identity = fingerprint(self.root_identities[root])
+        return self.store / "roots" / f"{root}.{identity}.safetensors"
+
+    @cached_property
+    def trie(self) -> Trie:
+        """Return the trie of the study's curricula; `models` adds the nodes."""
+        return Trie(
+            self.curricula,
+            stages=self.config["stages"],
+            rules=self.config["learning_rate_rules"],
+            common={
+                "backbone": self.config["backbone"],
+                "image_size": self.config["image"]["size"],
+                "precision": self.config["training"]["precision"],
+            },
+            roots=self.root_identities,
+        )
+
+    @cached_property
+    def models(self) -> dict[tuple[str, str, int], Node]:
+        """Return the classifier node of each (variant, curriculum, seed)."""
+        return {
+            (variant, curriculum, seed): self.trie.add(curriculum, variant, seed, self.data(variant))
+            for variant in self.variants
+            for seed in self.seeds
+            for curriculum in self.curricula
+        }
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """Return all nodes by fingerprint, parents before children."""
+        return self.trie.nodes if self.models else {}
+
+    def pointer(self, fingerprint_: str) -> Path:
+        """Return the pointer file of a node."""
+        return self.store / "recipes" / self.nodes[fingerprint_].pointer
+
+    def check(self) -> None:
+        """Raise InputError for what only the files and the curricula together can tell."""
+        for root, settings in self.config["roots"].items():
+            if root != "imagenet" and not settings.get("file"):
+                raise InputError(f"roots.{root}.file: missing; the checkpoint to start from")
+        self.nodes  # noqa: B018  names unknown tasks, missing files and folders

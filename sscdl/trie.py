@@ -1,0 +1,183 @@
+"""Curricula as paths in a trie: every prefix is one node, trained once and shared.
+
+A node's fingerprint covers what determines its weights and can be computed before anything runs:
+the fingerprint of its parent, its task with all options, learning rates, seed, network, data recipe
+and the source of the modules that train it. Device, threads and versions are not in it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+from sscdl.errors import InputError
+from sscdl.recipe import fingerprint
+from sscdl.source import source_hash
+
+PRETEXT_TASKS = ("moco", "swav", "relloc", "rotation")
+CLASSIFY = "classify"
+SCRATCH = "scratch"
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage of one curriculum on one variant with one seed."""
+
+    name: str  # "moco+rotation", "moco+rotation+classify"
+    task: str
+    variant: str
+    seed: int
+    root: str  # "scratch", or the name of the checkpoint that the curriculum starts from
+    parent: str | None  # fingerprint of the parent node
+    recipe: dict[str, Any] = field(hash=False)
+    learning_rates: tuple[float, ...]
+    fingerprint: str
+
+    @property
+    def pointer(self) -> str:
+        """Return the name of the pointer file in the store's folder ``recipes``."""
+        return f"{self.name}.{self.fingerprint}.json"
+
+    @property
+    def curriculum(self) -> str:
+        """Return the curriculum without the classifier: what tables call the model."""
+        name = self.name.removesuffix(CLASSIFY).removesuffix("+")
+        return name or SCRATCH
+
+
+def thesis_curricula() -> list[str]:
+    """Return the 24 models of the thesis: baselines, single tasks, ordered pairs, triples on moco."""
+    pairs = ["+".join(pair) for pair in permutations(PRETEXT_TASKS, 2)]
+    rest = PRETEXT_TASKS[1:]
+    triples = ["+".join(("moco", *pair)) for pair in permutations(rest, 2)]
+    return [SCRATCH, "imagenet", *PRETEXT_TASKS, *pairs, *triples]
+
+
+def preset_curricula(name: str) -> list[str]:
+    """Return the curricula of a preset."""
+    presets = {
+        "thesis": thesis_curricula(),
+        "baselines": [SCRATCH, "imagenet"],
+        "single": [SCRATCH, "imagenet", *PRETEXT_TASKS],
+    }
+    if name not in presets:
+        raise InputError(
+            f"curricula: no preset named {name!r}; there are {', '.join(presets)}, or give a list"
+        )
+    return presets[name]
+
+
+def split_curriculum(text: str, roots: set[str]) -> tuple[str, tuple[str, ...]]:
+    """Return (root, pretext tasks) of a curriculum such as ``moco+swav`` or ``imagenet+moco``."""
+    parts = text.split("+")
+    known = {SCRATCH, *roots}
+    root, tasks = (parts[0], parts[1:]) if parts[0] in known else (SCRATCH, parts)
+    for task in tasks:
+        if task not in PRETEXT_TASKS:
+            near = difflib.get_close_matches(task, PRETEXT_TASKS, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise InputError(
+                f"curricula: {task!r} in {text!r} is not a pretext task{hint}; use "
+                f"{', '.join(PRETEXT_TASKS)}, joined with '+', or start with one of "
+                f"{', '.join(sorted(known))}"
+            )
+    return root, tuple(tasks)
+
+
+def prefixes(root: str, tasks: tuple[str, ...]) -> list[str]:
+    """Return the names of the nodes on the path of a curriculum, first to last."""
+    head = () if root == SCRATCH else (root,)
+    return ["+".join((*head, *tasks[: depth + 1])) for depth in range(len(tasks))]
+
+
+class Trie:
+    """The nodes of a study, each once however many curricula pass through it."""
+
+    def __init__(
+        self,
+        curricula: list[str],
+        *,
+        stages: dict[str, dict[str, Any]],
+        rules: list[dict[str, Any]],
+        common: dict[str, Any],
+        roots: dict[str, str],
+    ) -> None:
+        """Take the curricula, the settings of each stage and what all nodes have in common.
+
+        ``stages`` maps a task (or "classify") to its settings; ``rules`` overrides learning rates
+        by variant, kind of stage and number of pretext tasks; ``roots`` maps the name of a starting
+        checkpoint to the identity of its weights; ``common`` goes into every recipe.
+        """
+        names = list(curricula)
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise InputError(f"curricula: {', '.join(sorted(repeated))} given more than once")
+        self.paths = {name: split_curriculum(name, set(roots)) for name in names}
+        self.stages, self.rules, self.common, self.roots = stages, rules, common, roots
+        self.nodes: dict[str, Node] = {}
+
+    def add(self, curriculum: str, variant: str, seed: int, data: dict[str, Any]) -> Node:
+        """Add the path of a curriculum and return its last node, the classifier.
+
+        ``data`` has the data recipes of the pretext stages ("pretext") and of "classify".
+        """
+        root, tasks = self.paths[curriculum]
+        parent = None
+        for name, task in zip(prefixes(root, tasks), tasks, strict=True):
+            parent = self._node(name, task, variant, seed, root, parent, data["pretext"])
+        whole = "" if curriculum == SCRATCH else curriculum.removeprefix(f"{SCRATCH}+")
+        name = f"{whole}+{CLASSIFY}" if whole else CLASSIFY
+        return self._node(name, CLASSIFY, variant, seed, root, parent, data[CLASSIFY])
+
+    def _node(
+        self,
+        name: str,
+        task: str,
+        variant: str,
+        seed: int,
+        root: str,
+        parent: Node | None,
+        data: dict[str, Any],
+    ) -> Node:
+        depth = len([part for part in name.split("+") if part in PRETEXT_TASKS])
+        settings = dict(self.stages[task])
+        rates = tuple(self._rates(settings.pop("learning_rates"), task, variant, depth))
+        recipe = {
+            **self.common,
+            "task": task,
+            "settings": settings,
+            "seed": seed,
+            "data": data,
+            "root": parent.fingerprint if parent else self.roots.get(root, SCRATCH),
+            "source": source_hash("sscdl.session", f"sscdl.tasks.{task}"),
+        }
+        identity = fingerprint([recipe, rates])
+        if identity not in self.nodes:
+            self.nodes[identity] = Node(
+                name=name,
+                task=task,
+                variant=variant,
+                seed=seed,
+                root=root,
+                parent=parent.fingerprint if parent else None,
+                recipe=recipe,
+                learning_rates=rates,
+                fingerprint=identity,
+            )
+        return self.nodes[identity]
+
+    def _rates(self, own: list[float], task: str, variant: str, depth: int) -> list[float]:
+        """Return the learning rates of a node: the first rule that fits it, or the stage's own."""
+        kind = CLASSIFY if task == CLASSIFY else "pretext"
+        for rule in self.rules:
+            if (
+                variant in rule.get("variants", [variant])
+                and kind == rule.get("stage", kind)
+                and depth in rule.get("tasks", [depth])
+            ):
+                return list(rule["values"])
+        return list(own)

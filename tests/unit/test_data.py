@@ -1,0 +1,84 @@
+"""Which rows train, validate and normalise under the two protocols."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from sscdl.data import select_rows
+from sscdl.errors import InputError
+
+LINES = [
+    # id, patient, label, split, mask, cohort
+    ("a", "p1", "negative", "train", "m", "main"),
+    ("b", "p1", "typical", "train", "m", "main"),
+    ("c", "p2", "typical", "val", "m", "main"),
+    ("d", "p3", "negative", "test", "m", "main"),
+    ("e", "p4", "", "train", "m", "main"),
+    ("f", "p5", "atypical", "train", "", "main"),
+    ("g", "p6", "negative", "mark_removed", "m", "mark_removed"),
+]
+DESCRIBED = {"ids": [line[0] for line in LINES], "sha256": "x"}
+
+
+@pytest.fixture
+def images(tmp_path):
+    path = tmp_path / "images.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", "patient_id", "label", "split", "mask", "cohort"])
+        writer.writerows(LINES)
+    return path
+
+
+def recipe(**change):
+    return {"train": "train", "validate": "val", "normalise": "train", "masked": False} | change
+
+
+def test_strict_pretraining_sees_training_patients_alone(images):
+    rows = select_rows(images, DESCRIBED, recipe())
+    assert rows.train == [0, 1, 4, 5]
+    assert rows.validate == [2]
+    assert rows.normalise == [0, 1, 4, 5]
+
+
+def test_the_thesis_pretrains_on_all_but_never_on_other_cohorts(images):
+    rows = select_rows(images, DESCRIBED, recipe(train="all", validate=None, normalise="all"))
+    assert rows.train == rows.normalise == [0, 1, 2, 3, 4, 5]
+    assert rows.validate == []
+
+
+def test_classification_takes_labelled_images_of_its_classes(images):
+    rows = select_rows(
+        images, DESCRIBED, recipe(classes=["negative", "typical"], normalise="all", validate="test")
+    )
+    assert rows.train == [0, 1]
+    assert rows.validate == [3]
+    assert rows.labels == [0, 1, 1, 0, -1, -1, 0]
+    assert rows.normalise == [0, 1, 2, 3, 4, 5]
+
+
+def test_images_without_lungs_have_no_segmented_variant(images):
+    assert select_rows(images, DESCRIBED, recipe(masked=True)).train == [0, 1, 4]
+
+
+def test_patients_are_numbered(images):
+    assert select_rows(images, DESCRIBED, recipe()).patients == [0, 0, 1, 2, 3, 4, 5]
+
+
+def test_the_digest_follows_labels_rows_and_pixels(images):
+    first = select_rows(images, DESCRIBED, recipe()).digest
+    assert select_rows(images, DESCRIBED, recipe()).digest == first
+    assert select_rows(images, {**DESCRIBED, "sha256": "y"}, recipe()).digest != first
+    assert select_rows(images, DESCRIBED, recipe(validate="test")).digest != first
+    text = images.read_text().replace("p2,typical", "p1,typical")
+    images.write_text(text)
+    assert select_rows(images, DESCRIBED, recipe()).digest != first
+
+
+def test_empty_splits_are_named(images):
+    with pytest.raises(InputError, match="no image to validate on in split 'mark_reversed'"):
+        select_rows(images, DESCRIBED, recipe(validate="mark_reversed"))
+    with pytest.raises(InputError, match="no image to train on"):
+        select_rows(images, DESCRIBED, recipe(classes=["indeterminate"]))
