@@ -1,0 +1,150 @@
+"""Predictions and attention of a finished classifier on images that it was not trained on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sscdl import variants
+from sscdl.attention import attention_share, class_activation_map, region_share, resize_map
+from sscdl.augment import center_resize
+from sscdl.backbones import build_backbone, read_weights
+from sscdl.errors import InputError
+from sscdl.files import atomic_path, read_json
+from sscdl.imagelist import write_csv
+from sscdl.session import choose_device
+from sscdl.store import Store, read_pointer
+
+LOGGER = logging.getLogger("sscdl.evaluate")
+BATCH = 64
+
+
+class Classifier:
+    """A finished classifier with the preprocessing that its lineage prescribes."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        lineage = read_json(folder / "lineage.json")
+        recipe = lineage["recipe"]
+        weights = read_weights(folder / "weights.safetensors")
+        self.classes: list[str] = recipe["data"]["classes"]
+        self.size: int = recipe["image_size"]
+        self.mean, self.std = lineage["data"]["mean"], lineage["data"]["std"]
+        self.head = weights.pop("fc.weight").to(device)
+        self.bias = weights.pop("fc.bias").to(device)
+        self.backbone = build_backbone(**recipe["backbone"])
+        self.backbone.load_state_dict(weights)
+        self.backbone.to(device, memory_format=torch.channels_last).eval()
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return probabilities (B, K) and maps of the predicted class (B, h, w).
+
+        ``images`` is uint8 (B, S, S). The map is Zhou's class activation map: the last features
+        weighted by the predicted class's row of the linear layer.
+        """
+        x = center_resize(images.to(self.device)[:, None], self.size)
+        x = ((x - self.mean) / self.std).expand(-1, 3, -1, -1)
+        features = self.backbone.features(x.contiguous(memory_format=torch.channels_last))
+        logits = features.mean(dim=(2, 3)) @ self.head.T + self.bias
+        maps = class_activation_map(features, self.head[logits.argmax(dim=1)])
+        return logits.softmax(dim=1), maps
+
+
+def predict(
+    pointer: Path,
+    store: Path,
+    pack: Path,
+    lung_pack: Path,
+    images_csv: Path,
+    out: Path,
+    maps_out: Path,
+    *,
+    variant: str,
+    curriculum: str,
+    seed: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Write one line per labelled image outside the training split: probabilities and attention.
+
+    ``maps_out`` (.npz) holds the class activation maps (N, h, w) and the image ids.
+    """
+    torch.set_num_threads(threads)
+    folder = Store(store).object(read_pointer(pointer)["object"])
+    model = Classifier(folder, choose_device(device))
+    frame = pd.read_csv(images_csv, dtype={"patient_id": str}, keep_default_na=False)
+    wanted = frame["label"].isin(model.classes) & (frame["split"] != "train") & (frame["mask"] != "")
+    frame = frame[wanted].reset_index(drop=True)
+    if frame.empty:
+        raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
+    array, described = variants.read_pack(pack)
+    lungs, lung_described = variants.read_pack(lung_pack)
+    if described["ids"] != lung_described["ids"]:
+        raise InputError(f"{lung_pack}: lists other images than {pack}; delete both, run again")
+    row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
+    rows = [row_of[image_id] for image_id in frame["image_id"]]
+    probabilities, maps, scores = [], [], []
+    for begin in range(0, len(rows), BATCH):
+        part = rows[begin : begin + BATCH]
+        chance, attention = model(torch.from_numpy(array[part]))
+        probabilities.append(chance.cpu().numpy())
+        maps.append(attention.cpu().numpy())
+        lines = frame.iloc[begin : begin + BATCH]
+        scores.append(_attention(attention.cpu(), torch.from_numpy(lungs[part] > 127), lines))
+    chances = np.concatenate(probabilities)
+    result = pd.DataFrame(
+        {
+            "variant": variant,
+            "curriculum": curriculum,
+            "seed": seed,
+            **{key: frame[key] for key in ("image_id", "patient_id", "split", "label")},
+            "predicted": [model.classes[k] for k in chances.argmax(axis=1)],
+            **{f"prob_{name}": chances[:, k].round(6) for k, name in enumerate(model.classes)},
+            "view": frame["view"],
+        }
+    )
+    result = pd.concat([result, pd.concat(scores, ignore_index=True).round(6)], axis=1)
+    write_csv(result, out)
+    with atomic_path(maps_out) as temporary:
+        np.savez_compressed(
+            temporary,
+            maps=np.concatenate(maps).astype(np.float32),
+            ids=frame["image_id"].to_numpy(str),
+        )
+    correct = (result["label"] == result["predicted"]).groupby(result["split"]).mean()
+    for name, share in correct.items():
+        LOGGER.info("%s %s: %.1f %% of %s right", variant, curriculum, 100 * share, name)
+
+
+def _attention(maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of attention, and of the image, inside lungs, planted mark and boxes."""
+    size = lungs.shape[-1]
+    large = resize_map(maps, size)
+    found: dict[str, Any] = {"ail": attention_share(large, lungs), "lung_share": region_share(lungs)}
+    for name, column in (("mark", "mark"), ("box", "boxes")):
+        region = torch.stack([_boxes(text, size, column == "mark") for text in lines[column]])
+        known = region.flatten(1).any(dim=1)
+        for key, share in (
+            (f"{name}_attention", attention_share(large, region)),
+            (f"{name}_share", region_share(region)),
+        ):
+            found[key] = torch.where(known, share, torch.nan)
+    return pd.DataFrame({key: value.numpy() for key, value in found.items()})
+
+
+def _boxes(text: str, size: int, single: bool) -> torch.Tensor:
+    """Return the pixels (size, size) inside boxes given as JSON lists of fractions."""
+    region = torch.zeros(size, size, dtype=torch.bool)
+    boxes = json.loads(text) if text else []
+    for x0, y0, x1, y1 in [boxes] if single and boxes else boxes:
+        # At least one pixel, however small the box.
+        left, top = int(x0 * size), int(y0 * size)
+        region[top : max(round(y1 * size), top + 1), left : max(round(x1 * size), left + 1)] = True
+    return region

@@ -1,0 +1,29 @@
+"""Weights that a curriculum starts from, brought into the store under one name and format."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from sscdl.backbones import build_backbone, imagenet_weights, load_root
+from sscdl.files import atomic_path
+
+LOGGER = logging.getLogger("sscdl.roots")
+
+
+def fetch_root(root: str, file: Path | None, out: Path, *, name: str, last_stage: int) -> None:
+    """Write the backbone's weights of ``root`` to ``out`` as safetensors.
+
+    ``file`` is a checkpoint; without one, ``imagenet`` takes torchvision's weights, which are
+    downloaded on first use. Raises InputError if the weights cannot be had or do not fit.
+    """
+    backbone = build_backbone(name, last_stage)
+    source = imagenet_weights(name, file) if root == "imagenet" else file
+    load_root(backbone, source)
+    with atomic_path(out) as temporary:
+        save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt", "root": root})
+        os.chmod(temporary, 0o664)
+    LOGGER.info("%s: weights for %s stored", root, name)

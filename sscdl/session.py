@@ -1,0 +1,150 @@
+"""The part of a node's process that needs torch: network, data and runs of one stage."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from sscdl import data, variants
+from sscdl.backbones import build_backbone, load_root
+from sscdl.errors import InputError
+from sscdl.files import atomic_path, write_json
+from sscdl.store import Store
+from sscdl.tasks import build_task
+from sscdl.train import Images, Schedule, mixed_seed, train
+
+if TYPE_CHECKING:
+    from sscdl.stage import Stage
+
+LOGGER = logging.getLogger("sscdl.session")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that ``wanted`` ("auto", "cpu", "cuda") stands for on this machine."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "training.device: 'cuda', but torch sees no GPU here; use 'auto' or 'cpu', or ask the "
+            "cluster for one (resources: gpu=1)"
+        )
+    return torch.device(wanted)
+
+
+class Session:
+    """Data and network of one node, set up once and used by all its learning rates."""
+
+    def __init__(self, stage: Stage, before: dict[str, Any] | None, store: Store) -> None:
+        torch.set_num_threads(stage.threads)
+        self.stage = stage
+        self.device = choose_device(stage.device)
+        array, described = variants.read_pack(stage.pack)
+        self.rows = data.select_rows(stage.images, described, stage.recipe["data"])
+        batch = stage.settings["batch_size"]
+        if len(self.rows.train) < batch:
+            raise InputError(
+                f"stages.{stage.task}.batch_size: {batch} is more than the {len(self.rows.train)} "
+                "training images; make it smaller"
+            )
+        ids = {described["ids"][row] for row in self.rows.normalise}
+        self.mean, self.std = variants.mean_std(described, ids)
+        self.pixels = torch.from_numpy(array).to(self.device)
+        self.weights: Path | None = stage.root
+        if before is not None:
+            self.weights = store.object(before["object"]) / "weights.safetensors"
+        LOGGER.info(
+            "%s on %s: %d training images, %d validation images, mean %.4f, std %.4f, %s",
+            stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
+            self.mean, self.std, self.device,
+        )  # fmt: skip
+
+    def _task(self) -> torch.nn.Module:
+        """Return the task with a freshly initialised head on the weights of the stage before."""
+        recipe, settings = self.stage.recipe, self.stage.settings
+        # One seed for all learning rates: they differ in the rate and in nothing else.
+        torch.manual_seed(mixed_seed(recipe["seed"], "weights", self.stage.task))
+        backbone = build_backbone(**recipe["backbone"])
+        if self.weights is not None:
+            load_root(backbone, self.weights)
+        task = build_task(
+            self.stage.task,
+            backbone,
+            options=settings["options"],
+            image_size=recipe["image_size"],
+            images=len(self.rows.train),
+            mean=self.mean,
+            std=self.std,
+            batch_size=settings["batch_size"],
+            patients=torch.tensor(self.rows.patients),
+            labels=torch.tensor(self.rows.labels),
+            classes=len(recipe["data"].get("classes", [])),
+            training_rows=torch.tensor(self.rows.train),
+        )
+        return task.to(self.device, memory_format=torch.channels_last)
+
+    def run(
+        self,
+        folder: Path,
+        key: str,
+        rate: float,
+        *,
+        start: int,
+        stop: int,
+        previous: Path | None,
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Train one run from epoch ``start`` to ``stop``; return its history and facts about it."""
+        settings = self.stage.settings
+        task = self._task()
+        validate = torch.tensor(self.rows.validate) if self.rows.validate else None
+        history = train(
+            task,
+            Images(self.pixels, torch.tensor(self.rows.train), validate),
+            Schedule(
+                optimizer=settings["optimizer"],
+                learning_rate=rate,
+                momentum=settings["momentum"],
+                weight_decay=settings["weight_decay"],
+                batch_size=settings["batch_size"],
+                epochs=settings["search_epochs"] + settings["final_epochs"],
+                decay=settings["decay"],
+            ),
+            start=start,
+            stop=stop,
+            seed=mixed_seed(self.stage.recipe["seed"], self.stage.task),
+            state=folder / "state.pt",
+            fingerprint=key,
+            previous=previous,
+            precision=self.stage.precision,
+            title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
+        )
+        self._last = task
+        facts = {
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "data": {
+                "rows": self.rows.digest,
+                "images": len(self.rows.train),
+                "mean": self.mean,
+                "std": self.std,
+            },
+        }
+        return history, facts
+
+    def keep(self, folder: Path, lineage: dict[str, Any]) -> None:
+        """Write the weights of the last run, named as torchvision names them, and their lineage."""
+        tensors = dict(self._last.backbone.state_dict())
+        if self.stage.task == "classify":
+            tensors |= {f"fc.{k}": v for k, v in self._last.head.state_dict().items()}
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with atomic_path(folder / "weights.safetensors") as temporary:
+            save_file(kept, temporary, metadata={"format": "pt", "node": self.stage.name})
+            # safetensors writes files that only their owner may read.
+            os.chmod(temporary, 0o664)
+        write_json(folder / "lineage.json", lineage)
