@@ -1,0 +1,143 @@
+# Reads and checks the configuration, and answers what the rules ask of it. No rules here.
+
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# The package lies beside the root Snakefile and need not be installed.
+sys.path.insert(0, str(Path(workflow.basedir)))
+
+from sscdl.config import check_config, load_schema
+from sscdl.errors import InputError
+from sscdl.study import Study
+from sscdl.unlock import clear_stale_locks
+
+HERE = Path(workflow.basedir)
+ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
+NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
+
+
+def read_study():
+    """Return the checked study; a fault in the configuration ends the run with its message."""
+    try:
+        schema = load_schema(HERE / "workflow/schemas/config.schema.yaml")
+        study = Study(check_config(config, schema))
+        study.check()
+        return study
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def unfinished(paths):
+    """Return the paths that are not in the store yet, as those that need a rule.
+
+    Finished ones are plain source files: none of Snakemake's reasons to rerun applies to them. A
+    process that runs one job on a cluster keeps all rules, as its file may just have appeared.
+    """
+    if not workflow.is_main_process:
+        return list(paths)
+    return [path for path in paths if not Path(path).exists()]
+
+
+def one_of(values):
+    """Return a wildcard constraint that admits exactly these values."""
+    return "|".join(map(re.escape, sorted(set(values)))) or NEVER
+
+
+def stage_input(wildcards):
+    """Return the files that a node's process reads."""
+    node = STUDY.nodes[wildcards.fingerprint]
+    found = {"pack": str(STUDY.pack(node.variant)), "images": IMAGES}
+    if node.parent:
+        found["parent"] = str(STUDY.pointer(node.parent))
+    elif STUDY.root_file(node.root):
+        found["root"] = str(STUDY.root_file(node.root))
+    return found
+
+
+def stage_parameters(wildcards):
+    """Return what a node's process is told besides its files."""
+    node = STUDY.nodes[wildcards.fingerprint]
+    return {
+        "name": node.name,
+        "task": node.task,
+        "variant": node.variant,
+        "recipe": node.recipe,
+        "learning_rates": node.learning_rates,
+        "fingerprint": node.fingerprint,
+    }
+
+
+def segmenter_input(wildcards):
+    """Return the images that the segmenter is trained on, where they come out of the workflow."""
+    folder = STUDY.config["lungs"]["train"]["folder"]
+    return [] if folder else [str(path) for path in STUDY.image_manifests()]
+
+
+def model_names():
+    """Return the names of the study's models, as their prediction files carry them."""
+    return [f"{v}.{c}.s{seed}" for v, c, seed in STUDY.models]
+
+
+def model_input(wildcards):
+    """Return what the predictions of one model are made from."""
+    node = STUDY.models[(wildcards.variant, wildcards.curriculum, int(wildcards.seed))]
+    return {
+        "pointer": str(STUDY.pointer(node.fingerprint)),
+        "pack": str(STUDY.pack(node.variant)),
+        "lungs": str(STUDY.pack("lungs")),
+        "images": IMAGES,
+    }
+
+
+def drawn_figures():
+    """Return the figures of this study; those that show patients only where they are asked for."""
+    names = ["4.2_validation_curves", "4.3_ail_by_model", "accuracy_overview"]
+    if MARKED:
+        names.append("shortcut")
+    if SHOW_IMAGES:
+        names += ["4.1_variants", "4.4_attention", "masks"]
+    return [f"{RESULTS}/figures/{name}.png" for name in names]
+
+
+def written_tables():
+    """Return the tables of this study."""
+    names = [
+        "4.1_normalisation",
+        "4.14_accuracy_overview",
+        "4.15_ail_overview",
+        "accuracy_details",
+        "confusions",
+        "learning_rates",
+        "subgroups",
+    ]
+    if MARKED:
+        names.append("shortcut")
+    return [f"{RESULTS}/tables/{name}.csv" for name in names]
+
+
+if workflow.is_main_process:
+    clear_stale_locks()
+STUDY = read_study()
+STORE = str(STUDY.store)
+RESULTS = str(STUDY.results)
+IMAGES = f"{RESULTS}/images.csv"
+REJECTED = f"{RESULTS}/rejected.csv"
+THREADS = STUDY.config["training"]["threads"]
+# A stage that trains on the CPU leaves the GPU to others.
+GPUS = 0 if STUDY.config["training"]["device"] == "cpu" else 1
+PHANTOM = STUDY.layout == "phantom"
+MARKED = PHANTOM and STUDY.config["dataset"]["phantom"]["marked_test"] > 0
+LUNGS = STUDY.config["lungs"]
+PUBLISHED = LUNGS["source"] == "checkpoint" and not LUNGS["checkpoint"]["file"]
+SHOW_IMAGES = PHANTOM or STUDY.config["results"]["patient_images"]
+PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
+PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
+CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
+ROOTS = {
+    node.root: str(STUDY.root_file(node.root))
+    for node in STUDY.nodes.values()
+    if STUDY.root_file(node.root)
+}

@@ -1,0 +1,49 @@
+# One job for each unfinished classifier, and its predictions on the images it was not trained on.
+
+if unfinished(STUDY.pointer(f) for f in CLASSIFIERS):
+
+    rule finetune:
+        input:
+            unpack(stage_input),
+        output:
+            f"{STORE}/recipes/{{node}}.{{fingerprint}}.json",
+        log:
+            f"{RESULTS}/logs/finetune/{{node}}.{{fingerprint}}.log",
+        wildcard_constraints:
+            node=one_of(STUDY.nodes[f].name for f in CLASSIFIERS),
+            fingerprint=one_of(f for f in CLASSIFIERS if unfinished([STUDY.pointer(f)])),
+        params:
+            stage=stage_parameters,
+            store=STORE,
+            training=STUDY.config["training"],
+        threads: THREADS
+        resources:
+            gpu=GPUS,
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/stage.py"
+
+
+rule predict:
+    input:
+        unpack(model_input),
+    output:
+        predictions=f"{RESULTS}/predictions/{{variant}}.{{curriculum}}.s{{seed}}.csv",
+        maps=f"{RESULTS}/attention/{{variant}}.{{curriculum}}.s{{seed}}.npz",
+    log:
+        f"{RESULTS}/logs/predict/{{variant}}.{{curriculum}}.s{{seed}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+        curriculum=one_of(STUDY.curricula),
+        seed="[0-9]+",
+    params:
+        store=STORE,
+        training=STUDY.config["training"],
+    threads: THREADS
+    resources:
+        gpu=GPUS,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/predict.py"

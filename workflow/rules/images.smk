@@ -1,0 +1,152 @@
+# From DICOM files to packed arrays of image variants. Everything but images.csv lies in the store.
+
+
+rule images:
+    input:
+        IMAGES,
+        REJECTED,
+
+
+rule masks:
+    input:
+        [str(path) for path in STUDY.mask_manifests()],
+
+
+if PHANTOM and unfinished([PHANTOM_DONE]):
+
+    rule phantom:
+        output:
+            PHANTOM_DONE,
+        log:
+            f"{RESULTS}/logs/phantom.log",
+        params:
+            archive=str(STUDY.archive),
+            settings=STUDY.config["dataset"]["phantom"],
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/phantom.py"
+
+
+if unfinished(STUDY.image_manifests()):
+
+    rule ingest:
+        input:
+            PHANTOM_DONE if PHANTOM else [],
+        output:
+            f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json",
+        log:
+            f"{RESULTS}/logs/ingest/shard-{{shard}}.log",
+        wildcard_constraints:
+            shard=one_of(
+                path.name.split("-")[1] for path in unfinished(STUDY.image_manifests())
+            ),
+        params:
+            roots=STUDY.roots,
+            shards=STUDY.shards,
+            id_key=STUDY.id_key,
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/ingest.py"
+
+
+if STUDY.config["lungs"]["source"] == "train" and unfinished([STUDY.segmenter_file]):
+
+    rule train_segmenter:
+        input:
+            segmenter_input,
+        output:
+            str(STUDY.segmenter_file),
+        log:
+            f"{RESULTS}/logs/segmenter.log",
+        params:
+            settings=STUDY.config["lungs"]["train"],
+            archive=str(STUDY.archive),
+            threads=THREADS,
+        threads: THREADS
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/train_segmenter.py"
+
+
+if PUBLISHED and unfinished([STUDY.segmenter_file]):
+
+    rule fetch_lungvae:
+        output:
+            str(STUDY.segmenter_file),
+        log:
+            f"{RESULTS}/logs/fetch_lungvae.log",
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/fetch_lungvae.py"
+
+
+if unfinished(STUDY.mask_manifests()):
+
+    rule segment:
+        input:
+            images=f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json",
+            segmenter=str(STUDY.segmenter_file) if STUDY.segmenter_file else [],
+        output:
+            f"{STORE}/masks/{STUDY.masks}/shard-{{shard}}-of-{STUDY.shards}.json",
+        log:
+            f"{RESULTS}/logs/segment/shard-{{shard}}.log",
+        wildcard_constraints:
+            shard=one_of(
+                path.name.split("-")[1] for path in unfinished(STUDY.mask_manifests())
+            ),
+        params:
+            given=STUDY.config["lungs"]["masks"]["folder"],
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/segment.py"
+
+
+rule list_images:
+    input:
+        images=[str(path) for path in STUDY.image_manifests()],
+        masks=[str(path) for path in STUDY.mask_manifests()],
+    output:
+        images=IMAGES,
+        rejected=REJECTED,
+    log:
+        f"{RESULTS}/logs/list_images.log",
+    params:
+        truths=[f"{root}/truth/truth.csv" for root in STUDY.roots.values()] if PHANTOM else [],
+        split=STUDY.config["split"],
+        split_seed=STUDY.config["split_seed"],
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/list_images.py"
+
+
+for VARIANT in sorted({"full", "lungs", *STUDY.variants}):
+    if unfinished([STUDY.pack(VARIANT)]):
+
+        rule:
+            name:
+                f"pack_{VARIANT}"
+            input:
+                images=[str(path) for path in STUDY.image_manifests()],
+                masks=(
+                    []
+                    if VARIANT == "full"
+                    else [str(path) for path in STUDY.mask_manifests()]
+                ),
+                full=str(STUDY.pack("full")) if VARIANT == "segmented_gray" else [],
+            output:
+                str(STUDY.pack(VARIANT)),
+            log:
+                f"{RESULTS}/logs/pack/{VARIANT}.log",
+            params:
+                variant=VARIANT,
+                size=STUDY.config["image"]["packed"],
+            conda:
+                ENVIRONMENT
+            script:
+                "../scripts/pack.py"

@@ -1,0 +1,64 @@
+# One job for each unfinished pretext stage of the trie of curricula.
+
+
+rule pretrain:
+    input:
+        [str(STUDY.pointer(fingerprint)) for fingerprint in PRETEXT],
+
+
+rule plan:
+    log:
+        f"{RESULTS}/logs/plan.log",
+    params:
+        nodes=[
+            (node.name, node.variant, node.seed, len(node.learning_rates), str(STUDY.pointer(f)))
+            for f, node in STUDY.nodes.items()
+        ],
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/plan.py"
+
+
+if ROOTS and unfinished(ROOTS.values()):
+
+    rule fetch_root:
+        output:
+            f"{STORE}/roots/{{root}}.{{identity}}.safetensors",
+        log:
+            f"{RESULTS}/logs/roots/{{root}}.{{identity}}.log",
+        wildcard_constraints:
+            root=one_of(ROOTS),
+            identity="[0-9a-f]{12}",
+        params:
+            file=lambda wildcards: STUDY.config["roots"].get(wildcards.root, {}).get("file"),
+            backbone=STUDY.config["backbone"],
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/fetch_root.py"
+
+
+if unfinished(STUDY.pointer(f) for f in PRETEXT):
+
+    rule pretext_stage:
+        input:
+            unpack(stage_input),
+        output:
+            f"{STORE}/recipes/{{node}}.{{fingerprint}}.json",
+        log:
+            f"{RESULTS}/logs/pretrain/{{node}}.{{fingerprint}}.log",
+        wildcard_constraints:
+            node=one_of(STUDY.nodes[f].name for f in PRETEXT),
+            fingerprint=one_of(f for f in PRETEXT if unfinished([STUDY.pointer(f)])),
+        params:
+            stage=stage_parameters,
+            store=STORE,
+            training=STUDY.config["training"],
+        threads: THREADS
+        resources:
+            gpu=GPUS,
+        conda:
+            ENVIRONMENT
+        script:
+            "../scripts/stage.py"

@@ -1,0 +1,15 @@
+"""Bring the weights that a curriculum starts from into the store."""
+
+from pathlib import Path
+
+from sscdl.roots import fetch_root
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], f"root {snakemake.wildcards.root}"):
+        fetch_root(
+            snakemake.wildcards.root,
+            Path(snakemake.params.file) if snakemake.params.file else None,
+            Path(snakemake.output[0]),
+            **snakemake.params.backbone,
+        )

@@ -1,0 +1,18 @@
+"""Write the lists of usable and of rejected images, with the split."""
+
+from pathlib import Path
+
+from sscdl.imagelist import list_images
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "images"):
+        list_images(
+            [Path(path) for path in snakemake.input.images],
+            [Path(path) for path in snakemake.input.masks],
+            [Path(path) for path in snakemake.params.truths],
+            Path(snakemake.output.images),
+            Path(snakemake.output.rejected),
+            split=snakemake.params.split,
+            split_seed=snakemake.params.split_seed,
+        )

@@ -1,0 +1,23 @@
+"""Train one node of the trie: a pretext stage or a classifier."""
+
+from pathlib import Path
+
+from sscdl.stage import Stage, run_stage
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    stage = snakemake.params.stage
+    with job_log(snakemake.log[0], f"{stage['name']} {stage['variant']}"):
+        parent, root = snakemake.input.get("parent"), snakemake.input.get("root")
+        run_stage(
+            Stage(
+                **stage,
+                **snakemake.params.training,
+                pointer=Path(snakemake.output[0]),
+                store=Path(snakemake.params.store),
+                parent=Path(parent) if parent else None,
+                root=Path(root) if root else None,
+                pack=Path(snakemake.input.pack),
+                images=Path(snakemake.input.images),
+            )
+        )

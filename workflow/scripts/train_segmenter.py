@@ -1,0 +1,27 @@
+"""Train the lung segmenter from pairs of images and masks."""
+
+from pathlib import Path
+
+from sscdl.segment.phantom_pairs import phantom_pairs
+from sscdl.segment.training import pairs_from_folder, train_segmenter
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "segmenter"):
+        settings = dict(snakemake.params.settings)
+        folder, number = settings.pop("folder"), settings.pop("images")
+        height, width = settings.pop("field")
+        if folder:
+            pairs = pairs_from_folder(Path(folder))
+        else:
+            masks = Path(snakemake.params.archive) / "truth" / "masks"
+            pairs = phantom_pairs([Path(path) for path in snakemake.input], masks, number)
+        train_segmenter(
+            pairs,
+            Path(snakemake.output[0]),
+            height=height,
+            width=width,
+            threads=snakemake.params.threads,
+            mask_convention=settings.pop("convention"),
+            **settings,
+        )
