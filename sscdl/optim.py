@@ -1,0 +1,83 @@
+"""Optimisers: SGD with momentum, and LARS for the tasks that were published with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sscdl.errors import InputError
+
+
+class LARS(torch.optim.Optimizer):
+    """Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017, arXiv:1708.03888).
+
+    Each tensor's step ``g + weight_decay * w`` is multiplied by its own rate
+    ``trust * |w| / (|g| + weight_decay * |w|)``, then goes into the momentum buffer; the learning
+    rate multiplies the buffer, as in torch's SGD. Where either norm is zero the factor is 1.
+    Groups with ``adapt=False`` (biases and normalisation parameters) take plain momentum steps.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 0.001,
+        adapt: bool = True,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "trust": trust,
+            "adapt": adapt,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Take one step from the gradients; parameters without a gradient are left alone."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+
+    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        decay = group["weight_decay"]
+        update = parameter.grad.add(parameter, alpha=decay)
+        if group["adapt"]:
+            weight, gradient = parameter.norm(), parameter.grad.norm()
+            rate = group["trust"] * weight / (gradient + decay * weight)
+            # torch.where and not an if: comparing on the host would stall an accelerator.
+            update = update * torch.where((weight > 0) & (gradient > 0), rate, 1.0)
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(update)
+        parameter.add_(buffer, alpha=-group["lr"])
+
+
+def build_optimizer(
+    module: nn.Module, kind: str, lr: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Return an optimiser over the parameters of ``module`` that require a gradient.
+
+    ``kind`` is ``sgd`` (decay on every parameter, as in the papers whose recipes use it) or
+    ``lars`` (neither decay nor adaptation for biases and normalisation parameters, that is, for
+    every tensor with at most one dimension). Raises InputError for another kind.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if kind == "lars":
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+        ]
+        groups = [group for group in groups if group["params"]]
+        return LARS(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    raise InputError(f"optimizer: unknown kind {kind!r}; choose sgd or lars")

@@ -1,0 +1,80 @@
+"""Pretext tasks, and the classification that ends a curriculum: one file and one class each.
+
+To add a task, write ``sscdl/tasks/<name>.py``, register its class below and give its defaults in
+``options.py``. Task files are imported on demand, so that the list of tasks costs no import of
+torch, and a task's source code does not include that of the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from sscdl.errors import InputError
+from sscdl.tasks.options import DEFAULTS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sscdl.tasks.base import Task
+
+TASKS = {
+    "moco": "MoCo",
+    "swav": "SwAV",
+    "relloc": "RelativeLocation",
+    "rotation": "Rotation",
+    "classify": "Classify",
+}
+
+
+def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``options`` over the defaults of task ``name``; InputError if one is unknown."""
+    if name not in TASKS:
+        raise InputError(f"task: unknown name {name!r}; choose one of {', '.join(TASKS)}")
+    unknown = sorted(set(options) - set(DEFAULTS[name]))
+    if unknown:
+        known = ", ".join(DEFAULTS[name])
+        raise InputError(f"{name}: unknown option {', '.join(unknown)}; choose from {known}")
+    return {**DEFAULTS[name], **options}
+
+
+def build_task(
+    name: str,
+    backbone: nn.Module,
+    *,
+    options: dict[str, Any],
+    image_size: int,
+    images: int,
+    mean: float,
+    std: float,
+    batch_size: int,
+    patients: Tensor | None = None,
+    labels: Tensor | None = None,
+    classes: int | None = None,
+    training_rows: Tensor | None = None,
+) -> Task:
+    """Return task ``name`` around ``backbone``, with fresh heads from torch's global generator.
+
+    ``options`` override ``DEFAULTS[name]``. ``image_size``: side of the network's input, pixels.
+    ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
+    ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
+    patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
+    ``training_rows``: long, the rows that class weights are counted on, all if None.
+    Raises InputError for an unknown task or option, or for options that cannot work.
+    """
+    complete = complete_options(name, options)
+    task = getattr(importlib.import_module(f"sscdl.tasks.{name}"), TASKS[name])
+    extra = {}
+    if name == "classify":
+        extra = {"labels": labels, "classes": classes, "training_rows": training_rows}
+    return task(
+        backbone,
+        options=complete,
+        image_size=image_size,
+        images=images,
+        mean=mean,
+        std=std,
+        patients=patients,
+        batch_size=batch_size,
+        **extra,
+    )

@@ -1,0 +1,83 @@
+"""What all tasks share: the interface that the training loop relies on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Step:
+    """Result of one forward pass.
+
+    ``loss``: scalar mean, to be minimised. ``count``: images it is the mean of. ``correct``:
+    number of right predictions (scalar tensor, left on the device) out of ``of``; None for a task
+    that makes none. ``logits``: (B, classes), from the classifier only.
+    """
+
+    loss: Tensor
+    count: int
+    correct: Tensor | None = None
+    of: int = 0
+    logits: Tensor | None = None
+
+
+class Task(nn.Module):
+    """A backbone, the head of one task, and its loss.
+
+    ``forward(images, draws, index, epoch, epochs)`` takes uint8 images (B, 1, H, W), uniform
+    numbers (B, ``self.draws``) in [0, 1), the images' rows in the packed array (B,), the current
+    epoch (from 0) and the number of epochs, and returns a ``Step``. In evaluation mode it computes
+    the same loss and changes no state. Everything that an exact resume needs is in the state dict.
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[str]  # loss, accuracy or balanced_accuracy: what chooses between candidates
+    draws: int  # uniform numbers per image
+
+    def __init__(self, backbone: nn.Module, *, mean: float, std: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.mean = mean
+        self.std = std
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of ``metric`` is the better one."""
+        return self.metric != "loss"
+
+    @property
+    def chance_loss(self) -> float:
+        """The loss of a network that has learnt nothing."""
+        raise NotImplementedError
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return images (B, 1, h, w) in [0, 1] as network input: standardised, (B, 3, h, w)."""
+        return ((images - self.mean) / self.std).expand(-1, 3, -1, -1)
+
+    def forward(
+        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
+    ) -> Step:
+        raise NotImplementedError
+
+    def after_backward(self, epoch: int, epochs: int) -> None:
+        """Change gradients between the backward pass and the optimiser's step."""
+
+
+def whole_epochs(share: float, epochs: int) -> int:
+    """Return how many whole epochs a share of them is: none where it is less than one."""
+    # 0.29 * 100 is 28.999...: rounding errors must not cost an epoch.
+    return int(share * epochs + 1e-6)
+
+
+def full_precision(tensor: Tensor) -> Any:
+    """Return a context in which operations on ``tensor``'s device are not autocast to 16 bits."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def queue_positions(pointer: Tensor, count: int, length: int) -> Tensor:
+    """Return the ``count`` slots, from ``pointer`` (long scalar) on, of a ring of ``length``."""
+    return (pointer + torch.arange(count, device=pointer.device)) % length

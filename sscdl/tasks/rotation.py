@@ -1,0 +1,66 @@
+"""Rotation prediction: by which of four right angles was the image turned?
+
+Gidaris et al. 2018 (arXiv:1803.07728). The four turns are exact (no interpolation that the network
+could recognise), and all four of an image are in the same batch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sscdl.augment import Augmentation
+from sscdl.tasks.base import Step, Task
+
+TURNS = 4
+
+
+def all_turns(views: Tensor) -> tuple[Tensor, Tensor]:
+    """Return square images (B, C, s, s) in all four turns (4B, C, s, s), and the turns (4B,).
+
+    Turn k is k right angles anticlockwise; first come all images at turn 0, then at turn 1, ...
+    """
+    turned = torch.cat([torch.rot90(views, k, dims=(2, 3)) for k in range(TURNS)])
+    turns = torch.arange(TURNS, device=views.device).repeat_interleave(len(views))
+    return turned, turns
+
+
+class Rotation(Task):
+    """Predict the turn from the pooled feature with one linear layer."""
+
+    name = "rotation"
+    metric = "accuracy"
+    draws = Augmentation.draws
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        options: dict[str, Any],
+        image_size: int,
+        images: int,
+        mean: float,
+        std: float,
+        patients: Tensor | None,
+        batch_size: int,
+    ) -> None:
+        super().__init__(backbone, mean=mean, std=std)
+        self.head = nn.Linear(backbone.channels, TURNS)
+        self.augment = Augmentation(image_size, crop=tuple(options["crop"]), flip=options["flip"])
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(TURNS)
+
+    def forward(
+        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
+    ) -> Step:
+        views, turns = all_turns(self.augment(images, draws))
+        logits = self.head(self.backbone(self.normalise(views)))
+        loss = F.cross_entropy(logits, turns)
+        correct = (logits.detach().argmax(dim=1) == turns).sum()
+        return Step(loss=loss, count=len(images), correct=correct, of=len(turns))

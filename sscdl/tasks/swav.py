@@ -1,0 +1,160 @@
+"""SwAV: predict the cluster code of one view of an image from its other views.
+
+Caron et al. 2020 (arXiv:2006.09882): codes come from the two global crops, balanced over the
+prototypes by Sinkhorn-Knopp iterations; every other crop predicts them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sscdl.augment import Augmentation
+from sscdl.errors import InputError
+from sscdl.tasks.base import Step, Task, full_precision, queue_positions, whole_epochs
+
+GLOBAL_CROPS = 2
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Return codes (B, K) for similarities ``scores`` (B, K): each row sums to 1.
+
+    Alternately scales prototypes to equal shares of the batch and samples to equal shares of the
+    total (section 3.1 of the paper). In float32, and relative to the maximum, which cancels in
+    the result: exp(score / 0.05) alone would overflow from a score of 4.4.
+    """
+    scores = scores.float()
+    codes = torch.exp((scores - scores.max()) / epsilon)
+    for _ in range(iterations):
+        codes = codes / codes.sum(dim=0, keepdim=True)
+        codes = codes / codes.sum(dim=1, keepdim=True)
+    return codes
+
+
+def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) -> Tensor:
+    """Return the mean cross-entropy between each code and the predictions of all other crops.
+
+    ``scores``: (B, K) for every crop, global crops first. ``codes``: (B, K) for the global crops.
+    """
+    terms = []
+    for source, code in enumerate(codes):
+        for crop, score in enumerate(scores):
+            if crop != source:
+                prediction = F.log_softmax(score / temperature, dim=1)
+                terms.append(-(code * prediction).sum(dim=1).mean())
+    return torch.stack(terms).mean()
+
+
+class SwAV(Task):
+    """Swapped assignments with two global and several local crops."""
+
+    name = "swav"
+    metric = "loss"
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        options: dict[str, Any],
+        image_size: int,
+        images: int,
+        mean: float,
+        std: float,
+        patients: Tensor | None,
+        batch_size: int,
+    ) -> None:
+        super().__init__(backbone, mean=mean, std=std)
+        width, dimension, length = backbone.channels, options["dimension"], options["queue"]
+        if length < 0 or length % batch_size:
+            raise InputError(
+                f"swav: queue is {length}; give a multiple of the batch size {batch_size}, or 0"
+            )
+        self.head = nn.Sequential(
+            nn.Linear(width, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, dimension),
+        )
+        self.prototypes = nn.Linear(dimension, options["prototypes"], bias=False)
+        self.options = options
+        shared = {k: options[k] for k in ("flip", "rotation", "brightness", "contrast", "gamma")}
+        self.augment = Augmentation(
+            image_size, crop=tuple(options["crop"]), blur=options["blur"], **shared
+        )
+        self.augment_local = Augmentation(
+            max(1, round(options["local_size"] * image_size)),
+            crop=tuple(options["local_crop"]),
+            blur=options["blur"],
+            **shared,
+        )
+        self.draws = Augmentation.draws * (GLOBAL_CROPS + options["local_crops"])
+        self.register_buffer("queue", torch.zeros(GLOBAL_CROPS, length, dimension))
+        self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
+        self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(self.prototypes.out_features)
+
+    def forward(
+        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
+    ) -> Step:
+        embeddings = self._embed(images, draws)
+        with full_precision(embeddings):
+            weight = F.normalize(self.prototypes.weight.detach(), dim=1)
+            if self.training:
+                with torch.no_grad():
+                    self.prototypes.weight.copy_(weight)
+                weight = self.prototypes.weight
+            scores = list((embeddings @ weight.T).chunk(GLOBAL_CROPS + self._locals))
+            codes = self._codes(scores, weight.detach(), epoch, epochs)
+            loss = swapped_loss(scores, codes, self.options["temperature"])
+        if self.training and self.queue.shape[1] > 0:
+            self._enqueue(embeddings.detach()[: GLOBAL_CROPS * len(images)])
+        return Step(loss=loss, count=len(images))
+
+    def after_backward(self, epoch: int, epochs: int) -> None:
+        """Keep the prototypes as they are in the first epochs, until the embeddings spread."""
+        if epoch < whole_epochs(self.options["freeze"], epochs):
+            self.prototypes.weight.grad = None
+
+    @property
+    def _locals(self) -> int:
+        return self.options["local_crops"]
+
+    def _embed(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return unit vectors ((2 + local crops) * B, dimension), crop by crop."""
+        draws = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
+        views = [torch.cat([self.augment(images, u) for u in draws[:GLOBAL_CROPS]])]
+        if self._locals:
+            views.append(torch.cat([self.augment_local(images, u) for u in draws[GLOBAL_CROPS:]]))
+        features = torch.cat([self.backbone(self.normalise(view)) for view in views])
+        return F.normalize(self.head(features).float(), dim=1)
+
+    def _codes(self, scores: list[Tensor], weight: Tensor, epoch: int, epochs: int) -> list[Tensor]:
+        """Return the codes of the global crops, balanced over the queue too once it is in use."""
+        length = self.queue.shape[1]
+        started = epoch >= whole_epochs(self.options["queue_start"], epochs)
+        use_queue = length > 0 and started and int(self.queue_filled) >= length
+        codes = []
+        for crop in range(GLOBAL_CROPS):
+            score = scores[crop].detach()
+            if use_queue:
+                score = torch.cat([score, self.queue[crop] @ weight.T])
+            code = sinkhorn(score, self.options["epsilon"], self.options["iterations"])
+            codes.append(code[: len(scores[crop])])
+        return codes
+
+    @torch.no_grad()
+    def _enqueue(self, embeddings: Tensor) -> None:
+        crops = embeddings.view(GLOBAL_CROPS, -1, embeddings.shape[1])
+        length = self.queue.shape[1]
+        slots = queue_positions(self.queue_pointer, crops.shape[1], length)
+        self.queue[:, slots] = crops
+        self.queue_pointer.copy_((self.queue_pointer + crops.shape[1]) % length)
+        self.queue_filled.copy_((self.queue_filled + crops.shape[1]).clamp(max=length))

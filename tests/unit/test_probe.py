@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sscdl.backbones import build_backbone
+from sscdl.errors import InputError
+from sscdl.probe import extract_features, knn_accuracy, linear_probe
+
+
+def clusters(count: int, seed: int, noise: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features in which only the first two of six columns, of small scale, tell the class."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(count) % 3
+    centres = torch.tensor([[1.0, 0.0], [-0.5, 0.87], [-0.5, -0.87]])
+    x = torch.randn(count, 6, generator=generator)
+    x[:, :2] = 0.01 * (centres[y] + noise * x[:, :2])
+    return x, y
+
+
+def test_features_do_not_depend_on_the_batch_and_leave_the_backbone_alone():
+    backbone = build_backbone("resnet18", 2).train()
+    before = backbone.bn1.running_mean.clone()
+    images = torch.randint(0, 256, (7, 40, 40), dtype=torch.uint8)
+    features = extract_features(backbone, images, 0.5, 0.25, image_size=32, batch=3)
+    assert features.shape == (7, backbone.channels)
+    assert features.dtype == torch.float32
+    other = extract_features(backbone, images, 0.5, 0.25, image_size=32, batch=7)
+    torch.testing.assert_close(features, other)
+    assert backbone.training
+    assert torch.equal(backbone.bn1.running_mean, before)
+    shifted = extract_features(backbone, images, 0.2, 0.25, image_size=32, batch=3)
+    assert not torch.allclose(features, shifted)
+
+
+def test_linear_probe_finds_what_is_there_and_nothing_in_noise():
+    (train_x, train_y), (test_x, test_y) = clusters(90, 0), clusters(60, 1)
+    score = linear_probe(train_x, train_y, test_x, test_y, seed=0)
+    assert score > 0.95
+    assert score == linear_probe(train_x, train_y, test_x, test_y, seed=0)
+    noise = linear_probe(train_x[:, 2:], train_y, test_x[:, 2:], test_y, seed=0)
+    assert 0.1 < noise < 0.6
+
+
+def test_linear_probe_scores_classes_alike_and_needs_two_of_each():
+    x = np.concatenate([np.zeros((20, 2)), np.ones((4, 2))]) + 1e-3 * np.arange(48).reshape(24, 2)
+    y = np.array([0] * 20 + [1] * 4)
+    wrong = np.array([0] * 20 + [0, 0, 1, 1])
+    assert linear_probe(x, y, x, wrong, seed=0) == pytest.approx((20 / 22 + 1) / 2)
+    with pytest.raises(InputError, match="two"):
+        linear_probe(x[:21], y[:21], x, y, seed=0)
+
+
+def test_knn_votes_by_direction():
+    train_x = torch.tensor([[1.0, 0.0], [5.0, 0.5], [0.0, 1.0], [0.2, 3.0]])
+    train_y = torch.tensor([0, 0, 1, 1])
+    test_x = torch.tensor([[100.0, 1.0], [0.0, 0.1], [1.0, 10.0], [3.0, 0.1]])
+    assert knn_accuracy(train_x, train_y, test_x, torch.tensor([0, 1, 1, 0]), k=1) == 1
+    assert knn_accuracy(train_x, train_y, test_x, torch.tensor([1, 1, 1, 0])) == 0.75
