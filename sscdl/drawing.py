@@ -1,0 +1,144 @@
+"""From the files of a study to its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from sscdl import figures, panels
+from sscdl.results import read_predictions, read_runs
+from sscdl.variants import read_pack
+
+
+def draw_ail(table: Path, out: Path) -> None:
+    """Draw figure 4.3 from table 4.15."""
+    figures.write_figure(figures.ail_by_model(pd.read_csv(table)), out)
+
+
+def draw_accuracy(table: Path, subgroups: Path, out: Path) -> None:
+    """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
+    groups = pd.read_csv(subgroups)
+    baseline = groups.loc[groups["view"] == "all", ["metadata", "metadata_balanced_accuracy"]]
+    lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
+    figures.write_figure(figures.accuracy_overview_figure(pd.read_csv(table), baselines=lines), out)
+
+
+def draw_shortcut(table: Path, out: Path) -> None:
+    """Draw what becomes of the accuracy without the planted mark."""
+    figures.write_figure(figures.shortcut_figure(pd.read_csv(table)), out)
+
+
+def draw_validation_curves(pointers: list[Path], out: Path) -> None:
+    """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
+
+    Of several seeds, the first is drawn.
+    """
+    runs = [run for run in read_runs(pointers) if run["stage"] == "classification"]
+    seed = min(run["seed"] for run in runs)
+    curves = []
+    for run in runs:
+        points = [r for r in run["history"] if r.get("val_balanced_accuracy") is not None]
+        # A continuation's history starts at the first epoch: it holds its search run.
+        if run["seed"] != seed or not points:
+            continue
+        longest = max(
+            other["epochs"]
+            for other in runs
+            if all(other[k] == run[k] for k in ("variant", "curriculum", "seed", "lr"))
+        )
+        if run["epochs"] < longest:
+            continue
+        curves.append(
+            {
+                **{key: run[key] for key in ("variant", "curriculum", "lr", "metric", "chosen")},
+                "epochs": [r["epoch"] for r in points],
+                "values": [r["val_balanced_accuracy"] for r in points],
+            }
+        )
+    figures.write_figure(figures.validation_curves(curves, chance=0.5), out)
+
+
+def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:
+    """Return ids of the reported split, the classes in turn, the same for every model."""
+    rows = predictions[predictions["split"] == split].drop_duplicates("image_id")
+    queues = [list(part["image_id"].sort_values()) for _, part in rows.groupby("label")]
+    turns = [
+        name for place in range(number) for queue in queues for name in queue[place : place + 1]
+    ]
+    return turns[:number]
+
+
+def draw_attention(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, Path],
+    lung_pack: Path,
+    out: Path,
+    *,
+    split: str,
+    number: int,
+) -> None:
+    """Draw figure 4.4: attention maps of ``number`` images, one row per model.
+
+    ``models`` has (variant, curriculum, predictions file, maps file).
+    """
+    arrays = {variant: read_pack(path) for variant, path in packs.items()}
+    lungs, _ = read_pack(lung_pack)
+    chosen = _choose(read_predictions([models[0][2]]), split, number)
+    items = []
+    for variant, curriculum, predictions, maps_file in models:
+        rows = read_predictions([predictions]).set_index("image_id")
+        array, described = arrays[variant]
+        with np.load(maps_file) as stored:
+            maps = dict(zip(stored["ids"].tolist(), stored["maps"], strict=True))
+        for image_id in chosen:
+            row = described["ids"].index(image_id)
+            size = array.shape[1:]
+            line = rows.loc[image_id]
+            items.append(
+                panels.AttentionItem(
+                    image=array[row],
+                    cam=cv2.resize(maps[image_id], size[::-1], interpolation=cv2.INTER_LINEAR),
+                    mask=lungs[row] > 127,
+                    ail=float(line["ail"]),
+                    predicted=line["predicted"],
+                    label=line["label"],
+                    heading=f"{curriculum}\n{variant}",
+                )
+            )
+    figures.write_figure(panels.attention_panel(items, columns=len(chosen)), out)
+
+
+def draw_variants(images_csv: Path, packs: dict[str, Path], lung_pack: Path, out: Path) -> None:
+    """Draw figure 4.1: the variants of the first image that has lungs."""
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    first = images[images["mask"] != ""]["image_id"].min()
+    shown = {}
+    for variant, path in packs.items():
+        array, described = read_pack(path)
+        shown[variant] = array[described["ids"].index(first)]
+    lungs, described = read_pack(lung_pack)
+    mask = lungs[described["ids"].index(first)] > 127
+    figures.write_figure(panels.variants_panel(shown, mask), out)
+
+
+def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) -> None:
+    """Draw radiographs with their lung masks, from the smallest to the largest lungs."""
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = images[images["mask"] != ""]
+    images = images.assign(area=images["mask_area"].astype(float)).sort_values("area")
+    places = np.unique(np.linspace(0, len(images) - 1, 18).round().astype(int))
+    chosen = images.iloc[places]
+    array, described = read_pack(full_pack)
+    lungs, _ = read_pack(lung_pack)
+    rows = [described["ids"].index(image_id) for image_id in chosen["image_id"]]
+    figures.write_figure(
+        panels.contact_sheet(
+            [array[row] for row in rows],
+            [lungs[row] > 127 for row in rows],
+            titles=[f"lungs {100 * area:.0f} %" for area in chosen["area"]],
+        ),
+        out,
+    )

@@ -1,0 +1,202 @@
+"""From the files of a study to its tables: what each is made from, and how it is written.
+
+Add a table: write its function in ``tables.py`` or ``confounders.py``, an entry in
+``PREDICTION_TABLES``, and name it in ``workflow/rules/common.smk``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from sscdl import confounders, tables
+from sscdl.baselines import metadata_predictions
+from sscdl.files import read_json
+from sscdl.imagelist import write_csv
+from sscdl.store import read_pointer
+from sscdl.table_files import write_table
+from sscdl.trie import CLASSIFY, SCRATCH
+from sscdl.variants import mean_std
+
+METADATA_FEATURES = (["view"], ["view", "sex", "age"])
+INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
+THESIS = "Columns ending in _thesis are the figures that the thesis prints."
+SWAPPED = (
+    "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
+    "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
+    "against 4.14. The figures here are those of 4.14."
+)
+
+
+class PredictionTable(NamedTuple):
+    """A table made from predictions alone: its function, how it is captioned and rounded."""
+
+    make: Callable[..., pd.DataFrame]
+    caption: str
+    notes: tuple[str, ...]
+    best: tuple[str, ...] = ()
+
+
+PREDICTION_TABLES = {
+    "4.14_accuracy_overview": PredictionTable(
+        lambda rows, split, thesis, draws: tables.accuracy_overview(
+            rows, split, thesis_dir=thesis, draws=draws
+        ),
+        "Balanced accuracy of every curriculum on every variant, in percent.",
+        (INTERVALS, THESIS, SWAPPED),
+        ("full", "segmented_black"),
+    ),
+    "4.15_ail_overview": PredictionTable(
+        lambda rows, split, thesis, draws: tables.ail_overview(
+            rows, split, thesis_dir=thesis, draws=draws
+        ),
+        "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
+        (
+            "Attention is the class activation map of the predicted class, clipped at 0.",
+            "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
+            INTERVALS,
+            THESIS,
+        ),
+    ),
+    "accuracy_details": PredictionTable(
+        lambda rows, split, thesis, draws: tables.accuracy_details(rows, draws=draws),
+        "Every metric of every model on every set of images.",
+        ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
+    ),
+    "confusions": PredictionTable(
+        lambda rows, split, thesis, draws: tables.confusions(rows),
+        "Confusion matrices, one row a cell.",
+        ("share: percent of the images of that label.",),
+    ),
+    "subgroups": PredictionTable(
+        lambda rows, split, thesis, draws: confounders.subgroups(rows, split, draws=draws),
+        "Balanced accuracy over all images and by view, beside a model that sees only metadata.",
+        (
+            "metadata: the better of two logistic regressions, on view, and on view, sex and age.",
+            "difference: model minus metadata in percent points, paired over the same patients.",
+            INTERVALS,
+        ),
+    ),
+    "shortcut": PredictionTable(
+        lambda rows, split, thesis, draws: confounders.shortcut(rows, draws=draws),
+        "What becomes of the accuracy when the planted mark is removed or changes sides.",
+        (
+            "The three sets show the same patients and differ in the mark alone.",
+            "drop: fall in percent points from the mark as trained, paired over patients.",
+            INTERVALS,
+        ),
+    ),
+}
+
+
+def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
+    """Return the predictions of several files as one table."""
+    kept = {"patient_id": str, "image_id": str, "view": str}
+    parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
+    rows = pd.concat(parts, ignore_index=True)
+    for column in ("view", "label"):
+        rows[column] = rows[column].fillna("")
+    return rows
+
+
+def write_metadata_predictions(images_csv: Path, out: Path, *, classes: list[str]) -> None:
+    """Write the predictions of classifiers that see only view, or view, sex and age.
+
+    They predict the images that image models predict: labelled, and with lungs found.
+    """
+    images = pd.read_csv(images_csv, dtype={"patient_id": str, "image_id": str})
+    for column in ("view", "sex", "label", "mask"):
+        images[column] = images[column].fillna("")
+    images = images[images["label"].isin(classes) & (images["mask"] != "")]
+    parts = [
+        metadata_predictions(images, classes, features=features, seed=0)
+        for features in METADATA_FEATURES
+    ]
+    write_csv(pd.concat(parts, ignore_index=True), out)
+
+
+def write_prediction_table(
+    name: str, predictions: list[Path], out: Path, *, split: str, thesis: Path, draws: int
+) -> None:
+    """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX."""
+    table = PREDICTION_TABLES[name]
+    frame = table.make(read_predictions(predictions), split, thesis, draws)
+    best = {column: "max" for column in table.best if frame[column].notna().any()}
+    digits = {"auc": 3, "f1": 3, "p": 4}
+    digits |= {f"{key}_{part}": 3 for key in ("auc", "f1") for part in ("std", "low", "high")}
+    write_table(
+        frame,
+        out.with_suffix(""),
+        caption=table.caption,
+        notes=[*table.notes, f"Set of images: {split}."] if "overview" in name else table.notes,
+        digits=digits,
+        best=best,
+    )
+
+
+def write_normalisation(
+    packs: dict[str, Path], images_csv: Path, out: Path, *, protocol: str, thesis: Path
+) -> None:
+    """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    chosen = images[images["cohort"] == "main"]
+    if protocol == "strict":
+        chosen = chosen[chosen["split"] == "train"]
+    rows = []
+    for variant, pack in packs.items():
+        kept = chosen if variant == "full" else chosen[chosen["mask"] != ""]
+        mean, std = mean_std(read_json(pack), set(kept["image_id"]))
+        rows.append({"variant": variant, "mean": mean, "std": std})
+    whose = "training patients" if protocol == "strict" else "all images"
+    write_table(
+        tables.normalisation(pd.DataFrame(rows), thesis_dir=thesis),
+        out.with_suffix(""),
+        caption="Mean and standard deviation of the pixel values of each variant, in [0, 1].",
+        notes=[f"Measured on {whose}.", THESIS],
+        digits=4,
+    )
+
+
+def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return one dictionary per training run of the nodes behind ``pointers``.
+
+    Keys: variant, curriculum, stage ("pretext" or "classification"), seed, lr, metric, epochs,
+    value, chosen, history.
+    """
+    runs = []
+    for path in pointers:
+        node = read_pointer(path)
+        curriculum = node["node"].removesuffix(CLASSIFY).removesuffix("+") or SCRATCH
+        stage = "classification" if node["task"] == CLASSIFY else "pretext"
+        common = {key: node[key] for key in ("variant", "seed", "metric")}
+        common |= {"curriculum": curriculum, "stage": stage}
+        for run, chosen in [
+            *((c, c["learning_rate"] == node["learning_rate"]) for c in node["candidates"]),
+            (node["final"], True),
+        ]:
+            value = float("nan") if run["value"] is None else run["value"]
+            runs.append(
+                {
+                    **common,
+                    "lr": run["learning_rate"],
+                    "epochs": run["epochs"],
+                    "value": value,
+                    "chosen": chosen,
+                    "history": run["history"],
+                }
+            )
+    return runs
+
+
+def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> None:
+    """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
+    write_table(
+        tables.learning_rates(read_runs(pointers), thesis_dir=thesis),
+        out.with_suffix(""),
+        caption="Every learning rate of every stage, and the continuation of the best.",
+        notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],
+        digits={"lr": 3, "value": 3},
+    )

@@ -1,0 +1,183 @@
+"""Writing a table as CSV (exact, for programs), Markdown and LaTeX (rounded, for people)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sscdl.errors import InputError
+from sscdl.files import atomic_path, write_text
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+# Beyond this many columns a table does not fit a page at its natural width.
+_WIDE = 8
+
+
+def escape_tex(text: str) -> str:
+    """Return ``text`` with LaTeX's special characters escaped."""
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def escape_markdown(text: str) -> str:
+    """Return ``text`` safe inside a cell of a Markdown table."""
+    return re.sub(r"([\\|*`<])", r"\\\1", text).replace("\n", " ")
+
+
+def _cell(value: Any, digits: int) -> str:
+    """Return a value as printed: numbers rounded, undefined ones empty."""
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        text = f"{value:.{digits}f}"
+        # A rounded -0.0 would read as a direction that is not there.
+        return text.removeprefix("-") if float(text) == 0 else text
+    return str(value)
+
+
+def _printed(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, list[str]]:
+    places = {} if isinstance(digits, int) else digits
+    default = digits if isinstance(digits, int) else 2
+    return {
+        str(name): [_cell(value, places.get(str(name), default)) for value in df[name]]
+        for name in df.columns
+    }
+
+
+def _bold_cells(
+    df: pd.DataFrame, printed: Mapping[str, list[str]], best: Mapping[str, Literal["max", "min"]]
+) -> set[tuple[int, str]]:
+    """Return (row, column) of the best values; values that print alike share the honour."""
+    cells = set()
+    for column, direction in best.items():
+        if column not in printed or direction not in ("max", "min"):
+            raise InputError(
+                f"table: best must map columns to max or min, got {column!r}: {direction!r}"
+            )
+        values = pd.to_numeric(df[column]).to_numpy(dtype=float)
+        if not np.isfinite(values).any():
+            continue
+        winner = np.nanargmax(values) if direction == "max" else np.nanargmin(values)
+        text = printed[column][winner]
+        cells |= {(row, column) for row, cell in enumerate(printed[column]) if cell == text}
+    return cells
+
+
+def _markdown(
+    printed: Mapping[str, list[str]],
+    numeric: set[str],
+    bold: set[tuple[int, str]],
+    caption: str,
+    notes: Sequence[str],
+) -> str:
+    names = list(printed)
+    lines = [
+        f"**{escape_markdown(caption)}**",
+        "",
+        "| " + " | ".join(escape_markdown(name) for name in names) + " |",
+        "| " + " | ".join("---:" if name in numeric else ":---" for name in names) + " |",
+    ]
+    for row in range(len(printed[names[0]]) if names else 0):
+        cells = [escape_markdown(printed[name][row]) or "–" for name in names]
+        marked = [
+            f"**{cell}**" if (row, name) in bold else cell
+            for name, cell in zip(names, cells, strict=True)
+        ]
+        lines.append("| " + " | ".join(marked) + " |")
+    if notes:
+        lines += ["", *(f"- {escape_markdown(note)}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(
+    printed: Mapping[str, list[str]],
+    numeric: set[str],
+    bold: set[tuple[int, str]],
+    caption: str,
+    notes: Sequence[str],
+    label: str,
+) -> str:
+    names = list(printed)
+    body = [
+        r"\begin{tabular}{" + "".join("r" if name in numeric else "l" for name in names) + "}",
+        r"\toprule",
+        " & ".join(escape_tex(name) for name in names) + r" \\",
+        r"\midrule",
+    ]
+    for row in range(len(printed[names[0]]) if names else 0):
+        cells = [escape_tex(printed[name][row]) or "--" for name in names]
+        marked = [
+            rf"\textbf{{{cell}}}" if (row, name) in bold else cell
+            for name, cell in zip(names, cells, strict=True)
+        ]
+        body.append(" & ".join(marked) + r" \\")
+    body += [r"\bottomrule", r"\end{tabular}"]
+    if len(names) > _WIDE:
+        body = [r"\resizebox{\textwidth}{!}{%", *body[:-1], body[-1] + "}"]
+    lines = [
+        "% needs the package booktabs" + (" and graphicx" if len(names) > _WIDE else ""),
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{escape_tex(caption)}}}",
+        rf"\label{{tab:{label}}}",
+        *body,
+        *(rf"\par\smallskip\footnotesize {escape_tex(note)}" for note in notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(
+    df: pd.DataFrame,
+    stem: Path,
+    *,
+    caption: str,
+    notes: Sequence[str] = (),
+    digits: int | Mapping[str, int] = 2,
+    best: Mapping[str, Literal["max", "min"]] | None = None,
+) -> list[Path]:
+    """Write ``df`` as ``<stem>.csv``, ``<stem>.md`` and ``<stem>.tex``, each atomically.
+
+    The CSV has ten significant digits and no rounding beyond that, and empty cells where a value is
+    undefined; the other two are rounded and carry caption and notes.
+
+    Args:
+        df: the table; its column names become the header.
+        stem: path without suffix; dots in the name (``4.14_accuracy_overview``) are kept.
+        caption: one sentence above the table.
+        notes: remarks below it.
+        digits: decimals of floating-point columns, for all or by column (2 where not named).
+        best: columns whose best value is set bold, with ``max`` or ``min``.
+
+    Returns:
+        the three paths.
+
+    Raises:
+        InputError: ``best`` names a column that is not there, or no direction.
+    """
+    printed = _printed(df, digits)
+    bold = _bold_cells(df, printed, best or {})
+    numeric = {
+        str(name)
+        for name in df.columns
+        if pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])
+    }
+    stem = Path(stem)
+    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("csv", "md", "tex")]
+    label = re.sub(r"[^A-Za-z0-9.-]", "-", stem.name)
+    with atomic_path(paths[0]) as temporary:
+        df.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    write_text(paths[1], _markdown(printed, numeric, bold, caption, notes))
+    write_text(paths[2], _latex(printed, numeric, bold, caption, notes, label))
+    return paths

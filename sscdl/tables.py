@@ -1,0 +1,351 @@
+"""Result tables, computed from the concatenated table of predictions.
+
+The predictions have one row per model and image: ``variant, curriculum, seed, image_id, patient_id,
+split, label, predicted, prob_<class> ..., view, ail, lung_share, mark_attention, mark_share``
+(:mod:`sscdl.metrics` has the details). Rows of ``variant`` = ``metadata`` come from
+:mod:`sscdl.baselines`. A model trained with several seeds has several rows per image: its values
+are means over seeds, ``std`` is the sample standard deviation between seeds (empty with one), and
+``low`` and ``high`` bound the 95 % interval of a bootstrap over patients.
+
+Accuracies and attention are in percent, AUC and F1 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sscdl import metrics
+from sscdl.errors import InputError
+
+METADATA = "metadata"
+THESIS_VARIANTS = ("full", "segmented_black")
+NAN = float("nan")
+
+
+def _read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
+    path = Path(thesis_dir) / name
+    if not path.is_file():
+        raise InputError(f"{path}: the thesis's table is missing; restore resources/thesis")
+    return pd.read_csv(path)
+
+
+def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the image models' rows of one split."""
+    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    if rows.empty:
+        present = ", ".join(sorted(predictions["split"].astype(str).unique())) or "none"
+        raise InputError(
+            f"predictions: no image model has rows of split {split} (found: {present})"
+        )
+    return rows
+
+
+def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Yield (variant, curriculum) and its rows in order of appearance, metadata last."""
+    is_metadata = predictions["variant"] == METADATA
+    for part in (predictions[~is_metadata], predictions[is_metadata]):
+        yield from part.groupby(["variant", "curriculum"], sort=False)
+
+
+def score_model(
+    rows: pd.DataFrame, statistic: metrics.Statistic, *, draws: int, seed: int, scale: float = 100.0
+) -> dict[str, float]:
+    """Return value (mean over seeds), std (between seeds), low and high of one model."""
+    interval = metrics.bootstrap_interval(
+        rows, metrics.mean_over_seeds(statistic), draws=draws, seed=seed
+    )
+    per_seed = [metrics.evaluate(part, statistic) for _, part in rows.groupby("seed")]
+    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else NAN
+    return {
+        "value": scale * interval.estimate,
+        "std": scale * std,
+        "low": scale * interval.low,
+        "high": scale * interval.high,
+    }
+
+
+def mean_percent(rows: pd.DataFrame, column: str) -> float:
+    if column not in rows:
+        return NAN
+    return 100 * metrics.evaluate(rows, metrics.mean_over_seeds(metrics.column_mean(column)))
+
+
+def _variants(rows: pd.DataFrame) -> list[str]:
+    """Return the thesis's variants and then the others in order of appearance."""
+    return list(dict.fromkeys([*THESIS_VARIANTS, *rows["variant"].unique()]))
+
+
+def _ordered(curricula: Iterable[str], thesis: pd.DataFrame) -> list[str]:
+    """Return curricula in the thesis's order, those it does not have after them."""
+    given = list(dict.fromkeys(curricula))
+    known = [name for name in thesis["curriculum"] if name in given]
+    return known + [name for name in given if name not in known]
+
+
+def normalisation(stats: pd.DataFrame, *, thesis_dir: Path) -> pd.DataFrame:
+    """Return table 4.1: mean and std of each image variant's pixels, in [0, 1].
+
+    Args:
+        stats: columns ``variant``, ``mean``, ``std``.
+        thesis_dir: folder of the thesis's tables.
+
+    Returns:
+        ``variant, mean, std, mean_thesis, std_thesis``, the thesis's variants first.
+    """
+    thesis = _read_thesis(thesis_dir, "4.1_normalisation.csv")
+    joined = stats[["variant", "mean", "std"]].merge(
+        thesis, on="variant", how="left", suffixes=("", "_thesis")
+    )
+    rank = {name: place for place, name in enumerate(thesis["variant"])}
+    order = sorted(range(len(joined)), key=lambda row: rank.get(joined["variant"][row], len(rank)))
+    return joined.iloc[order].reset_index(drop=True)
+
+
+def _better(row: Mapping[str, Any]) -> str:
+    full, segmented = (row[name] for name in THESIS_VARIANTS)
+    if not (np.isfinite(full) and np.isfinite(segmented)):
+        return ""
+    if full == segmented:
+        return "equal"
+    return "full" if full > segmented else "segmented"
+
+
+def accuracy_overview(
+    predictions: pd.DataFrame,
+    split: str,
+    *,
+    thesis_dir: Path,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return table 4.14: balanced accuracy of every curriculum on every variant, in percent.
+
+    Returns:
+        ``curriculum, full, segmented_black, better`` as in the thesis (``better``: full, segmented,
+        equal or empty), the same with ``_thesis``, a column per further variant, then for every
+        variant ``<variant>_std, _low, _high``, and ``chance``. Only curricula that have
+        predictions, in the thesis's order, others after them.
+
+    Raises:
+        InputError: no image model has rows of ``split``, or the thesis's table is missing.
+    """
+    thesis = _read_thesis(thesis_dir, "4.14_accuracy_overview.csv")
+    rows = metrics.labelled(_models(predictions, split))
+    printed = thesis.set_index("curriculum")
+    variants = _variants(rows)
+    groups = dict(models_in(rows))
+    chance = 100 * metrics.chance(rows["label"])
+    table = []
+    for curriculum in _ordered(rows["curriculum"], thesis):
+        scores = {
+            variant: score_model(
+                groups[variant, curriculum],
+                metrics.balanced_accuracy_statistic,
+                draws=draws,
+                seed=seed,
+            )
+            for variant in variants
+            if (variant, curriculum) in groups
+        }
+        line: dict[str, Any] = {"curriculum": curriculum}
+        for variant in THESIS_VARIANTS:
+            line[variant] = scores.get(variant, {}).get("value", NAN)
+        line["better"] = _better(line)
+        for column in (*THESIS_VARIANTS, "better"):
+            empty = "" if column == "better" else NAN
+            known = curriculum in printed.index
+            line[f"{column}_thesis"] = printed.loc[curriculum, column] if known else empty
+        for variant in variants[len(THESIS_VARIANTS) :]:
+            line[variant] = scores.get(variant, {}).get("value", NAN)
+        for variant in variants:
+            for part in ("std", "low", "high"):
+                line[f"{variant}_{part}"] = scores.get(variant, {}).get(part, NAN)
+        table.append({**line, "chance": chance})
+    return pd.DataFrame(table)
+
+
+def ail_overview(
+    predictions: pd.DataFrame,
+    split: str,
+    *,
+    thesis_dir: Path,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return table 4.15: mean attention inside the lungs (AIL) of every model, in percent.
+
+    Returns:
+        ``curriculum, full, segmented_black`` as in the thesis, the same with ``_thesis``, a column
+        per further variant, then for every variant ``<variant>_std, _low, _high``, ``_floor`` (mean
+        area share of the lungs: the AIL of a map without preference), ``_lift`` (AIL minus floor,
+        percent points) and ``_undefined`` (images whose map has no positive value, all seeds
+        together; they count in none of the means). The last row, ``mean``, averages the rows above.
+
+    Raises:
+        InputError: no image model has rows of ``split``, or the thesis's table is missing.
+    """
+    thesis = _read_thesis(thesis_dir, "4.15_ail_overview.csv")
+    rows = _models(predictions, split)
+    printed = thesis.set_index("curriculum")
+    variants = _variants(rows)
+    groups = dict(models_in(rows))
+    table = []
+    for curriculum in _ordered(rows["curriculum"], thesis):
+        line: dict[str, Any] = dict.fromkeys(["curriculum", *THESIS_VARIANTS], NAN)
+        line["curriculum"] = curriculum
+        for variant in THESIS_VARIANTS:
+            known = curriculum in printed.index
+            line[f"{variant}_thesis"] = printed.loc[curriculum, variant] if known else NAN
+        line.update(dict.fromkeys(variants[len(THESIS_VARIANTS) :], NAN))
+        for variant in variants:
+            parts = ("std", "low", "high", "floor", "lift", "undefined")
+            line.update({f"{variant}_{part}": NAN for part in parts})
+            if (variant, curriculum) not in groups:
+                continue
+            group = groups[variant, curriculum]
+            defined = group[group["ail"].notna()]
+            line[f"{variant}_undefined"] = len(group) - len(defined)
+            if defined.empty:
+                continue
+            score = score_model(defined, metrics.column_mean("ail"), draws=draws, seed=seed)
+            line[variant] = score.pop("value")
+            line.update({f"{variant}_{part}": value for part, value in score.items()})
+            line[f"{variant}_floor"] = mean_percent(defined, "lung_share")
+            line[f"{variant}_lift"] = line[variant] - line[f"{variant}_floor"]
+        table.append(line)
+    result = pd.DataFrame(table)
+    numbers = result.drop(columns="curriculum")
+    averages = numbers.mean().to_dict()
+    for column in numbers:
+        # The spread of a mean over different models is not that of any one of them.
+        if str(column).endswith(("_std", "_low", "_high")):
+            averages[column] = NAN
+        elif str(column).endswith("_undefined"):
+            averages[column] = numbers[column].sum(min_count=1)
+    return pd.concat(
+        [result, pd.DataFrame([{"curriculum": "mean", **averages}])], ignore_index=True
+    )
+
+
+def accuracy_details(
+    predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return every metric of every model on every split that has labels, one row each.
+
+    Returns:
+        ``variant, curriculum, split, n_images, n_patients, n_seeds``, then ``balanced_accuracy``
+        with ``_std, _low, _high`` (percent), ``accuracy_<class>`` (percent), ``auc`` and ``f1``
+        with the same three ([0, 1]), and ``chance`` (percent).
+    """
+    classes = metrics.class_names(predictions)
+    table = []
+    for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
+        for split, rows in group.groupby("split", sort=False):
+            line: dict[str, Any] = {
+                "variant": variant,
+                "curriculum": curriculum,
+                "split": split,
+                "n_images": rows["image_id"].nunique(),
+                "n_patients": rows["patient_id"].nunique(),
+                "n_seeds": rows["seed"].nunique(),
+            }
+            score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+            line["balanced_accuracy"] = score.pop("value")
+            line.update({f"balanced_accuracy_{part}": value for part, value in score.items()})
+            per_class = [
+                metrics.per_class_accuracy(
+                    metrics.confusion_matrix(part["label"], part["predicted"], classes)
+                )
+                for _, part in rows.groupby("seed")
+            ]
+            for name, value in zip(classes, np.mean(per_class, axis=0), strict=True):
+                line[f"accuracy_{name}"] = 100 * value
+            for name, statistic in (
+                ("auc", metrics.auc_statistic),
+                ("f1", metrics.macro_f1_statistic),
+            ):
+                score = score_model(rows, statistic, draws=draws, seed=seed, scale=1.0)
+                line[name] = score.pop("value")
+                line.update({f"{name}_{part}": value for part, value in score.items()})
+            table.append({**line, "chance": 100 * metrics.chance(rows["label"])})
+    return pd.DataFrame(table)
+
+
+def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return all confusion matrices in long format, one row per model, seed, split and cell.
+
+    Returns:
+        ``variant, curriculum, seed, split, label, predicted, count, share``; ``share`` is the
+        percentage of the label's images (empty for a class without images).
+    """
+    classes = metrics.class_names(predictions)
+    table = []
+    for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
+        for (seed, split), rows in group.groupby(["seed", "split"], sort=False):
+            matrix = metrics.confusion_matrix(rows["label"], rows["predicted"], classes)
+            for label, counts in zip(classes, matrix, strict=True):
+                for predicted, count in zip(classes, counts, strict=True):
+                    table.append(
+                        {
+                            "variant": variant,
+                            "curriculum": curriculum,
+                            "seed": seed,
+                            "split": split,
+                            "label": label,
+                            "predicted": predicted,
+                            "count": int(count),
+                            "share": 100 * count / counts.sum() if counts.sum() else NAN,
+                        }
+                    )
+    return pd.DataFrame(table)
+
+
+def _thesis_rates(thesis_dir: Path) -> dict[tuple[str, str, str, Any, int], float]:
+    """Return the values of tables B.1 to B.12 by (variant, stage, curriculum, lr, epochs)."""
+    values = {}
+    for path in sorted(Path(thesis_dir).glob("B.*.csv")):
+        _, stage, _, variant = path.stem.split("_", 3)
+        for row in pd.read_csv(path).to_dict("records"):
+            rate = row["lr"] if row["lr"] == "best" else round(float(row["lr"]), 6)
+            values[variant, stage, row["curriculum"], rate, int(row["epochs"])] = row["value"]
+    return values
+
+
+def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) -> pd.DataFrame:
+    """Return every learning rate that was tried and what it scored: tables B.1 to B.12 in one.
+
+    Args:
+        histories: one mapping per run with ``variant, curriculum, stage`` (``pretext`` or
+            ``classification``), ``seed, lr, metric`` (``loss``, ``accuracy``,
+            ``balanced_accuracy``), ``epochs`` (after which ``value`` was measured), ``value``
+            (accuracies in [0, 1]) and ``chosen`` (whether this rate won). The winner's continuation
+            is an entry of its own with more epochs.
+        thesis_dir: folder of the thesis's tables.
+
+    Returns:
+        ``variant, curriculum, stage, seed, lr, metric, epochs, value, value_thesis, chosen`` with
+        accuracies in percent. ``value_thesis`` is the value printed for the same rate and epochs,
+        for a continuation that of the thesis's own winner after as many epochs.
+    """
+    columns = ["variant", "curriculum", "stage", "seed", "lr", "metric", "epochs", "value"]
+    printed = _thesis_rates(thesis_dir)
+    table = []
+    for history in histories:
+        line = {name: history[name] for name in columns}
+        node = (line["variant"], line["stage"], line["curriculum"])
+        epochs = int(line["epochs"])
+        thesis = printed.get((*node, round(float(line["lr"]), 6), epochs), NAN)
+        if history["chosen"]:
+            thesis = printed.get((*node, "best", epochs), thesis)
+        if line["metric"] != "loss":
+            line["value"] = 100 * line["value"]
+        table.append({**line, "value_thesis": thesis, "chosen": bool(history["chosen"])})
+    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"])
+    node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
+    order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
+    return result.loc[order].reset_index(drop=True)

@@ -1,0 +1,223 @@
+"""Charts and image panels: what is drawn, and that it reaches the file whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from sscdl import figures, panels
+from sscdl.errors import InputError
+
+
+def overview(curricula: list[str], *, floor: bool = False) -> pd.DataFrame:
+    rows = len(curricula)
+    table = pd.DataFrame({"curriculum": curricula, "chance": 50.0})
+    for place, variant in enumerate(("full", "segmented_black")):
+        table[variant] = np.linspace(60, 80, rows) + place
+        table[f"{variant}_low"] = table[variant] - 5
+        table[f"{variant}_high"] = table[variant] + 4
+        if floor:
+            table[f"{variant}_floor"] = 25.0 + place
+    return table
+
+
+def mark_table() -> pd.DataFrame:
+    records = [
+        {
+            "variant": variant,
+            "curriculum": curriculum,
+            "split": split,
+            "balanced_accuracy": 90.0 - 30 * place + row,
+            "balanced_accuracy_low": 85.0 - 30 * place,
+            "balanced_accuracy_high": 95.0 - 30 * place,
+            "chance": 50.0,
+            "mark_attention": 10.0 + place,
+            "mark_share": 1.0,
+        }
+        for variant in ("full", "segmented_black")
+        for row, curriculum in enumerate(("scratch", "moco"))
+        for place, split in enumerate(("mark_trained", "mark_removed", "mark_reversed"))
+    ]
+    return pd.DataFrame(records)
+
+
+def curves(models: int, **changes: object) -> list[dict]:
+    return [
+        {
+            "variant": "full",
+            "curriculum": f"model{model}",
+            "lr": lr,
+            "metric": "balanced_accuracy",
+            "epochs": range(1, 4),
+            "values": [0.5, 0.6, 0.6 + lr],
+            "chosen": lr == 0.1,
+            **changes,
+        }
+        for model in range(models)
+        for lr in (0.01, 0.1)
+    ]
+
+
+def picture(size: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    image = np.full((size, size), 90, np.uint8)
+    mask = np.zeros((size, size), bool)
+    mask[8:24, 4:12] = mask[8:24, 20:28] = True
+    return image, mask
+
+
+def drawn(axes) -> list[tuple[str, list[float]]]:
+    """Return (color, x values) of the markers that an axes holds."""
+    return [
+        (to_hex(line.get_color()).upper(), [float(x) for x in line.get_xdata()])
+        for line in axes.lines
+        if line.get_marker() not in ("None", None, "")
+    ]
+
+
+def inside(figure) -> bool:
+    """Return whether legends, titles and labels lie on the canvas when drawn."""
+    figure.savefig("/dev/null", format="raw")
+    canvas = figure.bbox
+    boxes = [legend.get_window_extent() for legend in figure.legends]
+    for axes in figure.axes:
+        boxes += [axes.title.get_window_extent(), axes.get_tightbbox()]
+    return all(
+        box.x0 > -1 and box.y0 > -1 and box.x1 < canvas.x1 + 1 and box.y1 < canvas.y1 + 1
+        for box in boxes
+    )
+
+
+def test_written_file_has_the_figure_size(tmp_path):
+    figure = figures.ail_by_model(overview(["scratch", "moco", "mean"], floor=True))
+    path = tmp_path / "deep" / "4.3_ail.png"
+    figures.write_figure(figure, path, dpi=150)
+    with Image.open(path) as written:
+        size = np.round(figure.get_size_inches() * 150)
+        assert np.abs(np.array(written.size) - size).max() <= 1
+        assert written.info["dpi"][0] == pytest.approx(150, abs=1)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 24])
+def test_accuracy_overview_shows_every_model_chance_and_baselines(rows):
+    table = overview([f"moco+rotation+task{row}" for row in range(rows)])
+    figure = figures.accuracy_overview_figure(table, baselines={"metadata:view": 62.9})
+    (axes,) = figure.axes
+    points = drawn(axes)
+    assert [color for color, _ in points] == [figures.BLUE.upper(), figures.VERMILION.upper()]
+    assert points[1][1] == table["segmented_black"].tolist()
+    assert [text.get_text() for text in axes.get_yticklabels()] == table["curriculum"].tolist()
+    upright = [line.get_xdata()[0] for line in axes.lines if line.get_xdata()[0] in (50, 62.9)]
+    assert upright == [50, 62.9]
+    assert axes.get_xlabel() == "balanced accuracy (%)"
+    assert inside(figure)
+
+
+def test_overview_leaves_out_a_variant_without_values():
+    table = overview(["moco"])
+    table[["segmented_black", "segmented_black_low", "segmented_black_high"]] = np.nan
+    figure = figures.accuracy_overview_figure(table)
+    assert len(drawn(figure.axes[0])) == 1
+    with pytest.raises(InputError, match="no values"):
+        figures.accuracy_overview_figure(table.assign(full=np.nan))
+
+
+def test_ail_figure_draws_a_floor_per_variant():
+    table = overview(["scratch", "moco", "mean"], floor=True)
+    figure = figures.ail_by_model(table)
+    segments = [c.get_segments() for c in figure.axes[0].collections]
+    floors = [s for s in segments if all(line[0][0] == line[1][0] for line in s)]
+    assert [line[0][0] for line in floors[0]] == [25.0] * 3
+    assert [line[0][0] for line in floors[1]] == [26.0] * 3
+    assert len(figure.legends[0].get_texts()) == 4
+    assert inside(figure)
+
+
+@pytest.mark.parametrize(("models", "shape"), [(1, (1, 1)), (3, (2, 2)), (24, (6, 4))])
+def test_validation_curves_have_a_panel_per_model(models, shape):
+    figure = figures.validation_curves(curves(models), chance=0.5)
+    assert len(figure.axes) == models
+    grid = figure.axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows, grid.ncols) == shape
+    first = figure.axes[0]
+    assert len(first.lines) == 3
+    thin, chosen, chance = first.lines
+    assert chosen.get_linewidth() > 1.5 * thin.get_linewidth()
+    assert chosen.get_ydata()[-1] == pytest.approx(70)
+    assert chance.get_ydata()[0] == 50
+    assert "chosen 0.1" in first.get_title()
+    assert inside(figure)
+
+
+def test_loss_curves_keep_their_units_and_metrics_do_not_mix():
+    figure = figures.validation_curves(curves(1, metric="loss"))
+    assert figure.axes[0].lines[0].get_ydata()[0] == 0.5
+    assert figure.get_supylabel() == "loss (nats)"
+    with pytest.raises(InputError, match="one metric"):
+        figures.validation_curves(curves(1) + curves(1, metric="loss"))
+    with pytest.raises(InputError, match="one metric"):
+        figures.validation_curves([])
+
+
+def test_shortcut_figure_pairs_accuracy_with_attention():
+    figure = figures.shortcut_figure(mark_table())
+    assert len(figure.axes) == 4
+    accuracy, attention = figure.axes[:2]
+    assert accuracy.get_title(loc="left") == "full"
+    assert [values for _, values in drawn(accuracy)] == [[90, 91], [60, 61], [30, 31]]
+    assert [text.get_text() for text in accuracy.get_yticklabels()] == ["scratch", "moco"]
+    values = [values for _, values in drawn(attention)]
+    assert values == [[10, 10], [1, 1], [11, 11], [1, 1], [12, 12], [1, 1]]
+    assert inside(figure)
+    with pytest.raises(InputError, match="no rows"):
+        figures.shortcut_figure(mark_table().iloc[:0])
+
+
+def test_attention_panel_tells_ail_and_marks_errors():
+    image, mask = picture()
+    cam = np.zeros(image.shape)
+    cam[10, 6] = 2.0
+    items = [
+        panels.AttentionItem(image, cam - 0.5, mask, 0.423, "typical", "typical", "moco"),
+        panels.AttentionItem(image, cam, mask, 0.1, "typical", "negative"),
+        panels.AttentionItem(image, cam * 0, None, float("nan"), "typical", ""),
+    ]
+    figure = panels.attention_panel(items, columns=2)
+    assert len(figure.axes) == 5
+    right, wrong, blank = figure.axes[:3]
+    assert right.get_title() == "moco\nAIL 42.3 %\npredicted typical\ntrue typical"
+    assert to_hex(right.title.get_color()).upper() == figures.BLACK
+    assert to_hex(wrong.title.get_color()).upper() == figures.VERMILION
+    assert "AIL undefined" in blank.get_title()
+    assert "true unknown" in blank.get_title()
+    assert (len(right.collections), len(blank.collections)) == (1, 0)
+    heat = right.images[1].get_array()
+    assert (heat.min(), heat.max()) == (0, 1)
+    assert np.argmax(heat) == np.argmax(cam)
+    assert inside(figure)
+
+
+def test_variants_panel_and_contact_sheet_show_each_image():
+    image, mask = picture()
+    figure = panels.variants_panel({"full": image, "segmented_black": image * mask}, mask)
+    assert [axes.get_title() for axes in figure.axes] == ["full", "segmented_black"]
+    assert inside(figure)
+    sheet = panels.contact_sheet([image] * 7, [mask] * 7, titles=[f"image{i}" for i in range(7)])
+    shown = [axes for axes in sheet.axes if axes.images]
+    assert len(shown) == 7
+    tint = np.asarray(shown[0].images[1].get_array())[..., 3]
+    assert ((tint > 0) == mask).all()
+    assert inside(sheet)
+
+
+def test_contact_sheet_accepts_empty_masks_and_refuses_missing_ones():
+    image, mask = picture()
+    sheet = panels.contact_sheet([image], [mask & False])
+    assert not sheet.axes[0].collections
+    with pytest.raises(InputError, match="2 images, 1 masks"):
+        panels.contact_sheet([image] * 2, [mask])
+    with pytest.raises(InputError, match="no images"):
+        panels.contact_sheet([], [])
