@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format docs bench lock clean
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -38,6 +38,9 @@ format: $(VENV)/dev.ok  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+docs: $(VENV)/dev.ok  ## rewrite the reference of keys in config/README.md
+	$(BIN)/python -c 'from sscdl.config import write_reference as w; w("config/README.md", "workflow/schemas/config.schema.yaml")'
 
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py

@@ -12,7 +12,7 @@ resource_scopes:
     gpu="local",
 
 
-configfile: str(workflow.basedir) + "/config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -39,7 +39,8 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     messages = [line for fault in faults for line in _messages(fault)]
     messages = messages or _contradictions(filled)
     if messages:
-        raise InputError("the configuration is not valid:\n" + "\n".join(f"  {m}" for m in messages))
+        listed = "\n".join(f"  {message}" for message in messages)
+        raise InputError(f"the configuration is not valid:\n{listed}")
     return filled
 
 
@@ -68,9 +69,6 @@ def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) ->
                 value[name] = {}
         if name in value:
             value[name] = _with_defaults(value[name], child, whole)
-            if value[name] == {} and resolved.get("type") == "object" and "default" not in resolved:
-                if name not in schema.get("required", []) and not resolved.get("properties"):
-                    del value[name]
     return value
 
 
@@ -111,7 +109,7 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     found = []
     layout, source = config["dataset"]["layout"], config["lungs"]["source"]
     if layout == "siim" and not config["dataset"]["siim"].get("root"):
-        found.append("dataset.siim.root: missing; the folder that holds train/ and the two CSV files")
+        found.append("dataset.siim.root: missing; the folder with train/ and the two CSV files")
     if source == "masks" and not config["lungs"]["masks"].get("folder"):
         found.append("lungs.masks.folder: missing; a folder with <image_id>.png for every image")
     folder = config["lungs"]["train"].get("folder")
@@ -121,9 +119,9 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     if split["val"] + split["test"] >= 1:
         found.append("split: val and test together leave nothing to train on; lower them")
     if config["protocol"] == "strict" and split["val"] == 0:
-        found.append("split.val: 0, but protocol strict chooses learning rates on it; give it 0.15")
+        found.append("split.val: 0, but protocol strict chooses on it; give it 0.15")
     if config["protocol"] == "strict" and split["by"] == "image":
-        found.append("split.by: 'image' lets patients straddle splits; protocol strict needs 'patient'")
+        found.append("split.by: 'image' lets patients straddle; protocol strict needs 'patient'")
     if config["image"]["packed"] < config["image"]["size"]:
         found.append("image.packed: smaller than image.size; give at least image.size")
     return found
@@ -150,3 +148,12 @@ def describe(schema: dict[str, Any]) -> str:
 
     walk(schema, "")
     return "\n".join(lines) + "\n"
+
+
+def write_reference(readme: str | Path, schema: str | Path) -> None:
+    """Replace the table of keys at the end of ``readme`` by that of ``schema``."""
+    text = Path(readme).read_text(encoding="utf-8")
+    head, marker, _ = text.partition("| key | meaning | default |")
+    if not marker:
+        raise InputError(f"{readme}: has no table of keys to replace")
+    Path(readme).write_text(head + describe(load_schema(schema)), encoding="utf-8")

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """A problem that the user can fix: the message names the file or key, the fault and a way out."""
+    """A problem that the user can fix: the message names the file or key, fault and way out."""

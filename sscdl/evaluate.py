@@ -59,7 +59,6 @@ class Classifier:
 
 def predict(
     pointer: Path,
-    store: Path,
     pack: Path,
     lung_pack: Path,
     images_csv: Path,
@@ -77,10 +76,12 @@ def predict(
     ``maps_out`` (.npz) holds the class activation maps (N, h, w) and the image ids.
     """
     torch.set_num_threads(threads)
-    folder = Store(store).object(read_pointer(pointer)["object"])
+    folder = Store(pointer.parent.parent).object(read_pointer(pointer)["object"])
     model = Classifier(folder, choose_device(device))
     frame = pd.read_csv(images_csv, dtype={"patient_id": str}, keep_default_na=False)
-    wanted = frame["label"].isin(model.classes) & (frame["split"] != "train") & (frame["mask"] != "")
+    wanted = (
+        frame["label"].isin(model.classes) & (frame["split"] != "train") & (frame["mask"] != "")
+    )
     frame = frame[wanted].reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
@@ -127,7 +128,10 @@ def _attention(maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame) -> 
     """Return the share of attention, and of the image, inside lungs, planted mark and boxes."""
     size = lungs.shape[-1]
     large = resize_map(maps, size)
-    found: dict[str, Any] = {"ail": attention_share(large, lungs), "lung_share": region_share(lungs)}
+    found: dict[str, Any] = {
+        "ail": attention_share(large, lungs),
+        "lung_share": region_share(lungs),
+    }
     for name, column in (("mark", "mark"), ("box", "boxes")):
         region = torch.stack([_boxes(text, size, column == "mark") for text in lines[column]])
         known = region.flatten(1).any(dim=1)

@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` (same suffix) that replaces it when the block succeeds.
+    """Yield a temporary path (same suffix) that replaces ``path`` when the block succeeds.
 
     The folder is made if it is missing. If the block raises, the temporary file is removed and an
     existing ``path`` stays as it was.

@@ -36,7 +36,7 @@ def list_images(
     split: dict[str, Any],
     split_seed: int,
 ) -> None:
-    """Write ``images.csv`` (every usable image) and ``rejected.csv`` (every problem and its reason).
+    """Write ``images.csv`` (usable images) and ``rejected.csv`` (problems and their reasons).
 
     ``truths`` are the truth tables of synthetic archives, with the place of the planted mark. An
     image without lungs in its mask keeps its line, with an empty ``mask``, and is reported.

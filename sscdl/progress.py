@@ -1,4 +1,4 @@
-"""What a job says while it runs: log lines to its log file and to the terminal, errors in one line."""
+"""What a job says while it runs, in its log file and on the terminal."""
 
 from __future__ import annotations
 

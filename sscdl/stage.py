@@ -34,7 +34,6 @@ class Stage:
     learning_rates: tuple[float, ...]
     fingerprint: str
     pointer: Path
-    store: Path
     parent: Path | None  # pointer of the parent node
     root: Path | None  # weights that the curriculum starts from, where it has no parent
     pack: Path
@@ -42,6 +41,11 @@ class Stage:
     device: str
     threads: int
     precision: str
+
+    @property
+    def store(self) -> Path:
+        """Return the store, which holds the pointer in its folder ``recipes``."""
+        return self.pointer.parent.parent
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -186,10 +186,10 @@ class Study:
     def models(self) -> dict[tuple[str, str, int], Node]:
         """Return the classifier node of each (variant, curriculum, seed)."""
         return {
-            (variant, curriculum, seed): self.trie.add(curriculum, variant, seed, self.data(variant))
+            (variant, name, seed): self.trie.add(name, variant, seed, self.data(variant))
             for variant in self.variants
             for seed in self.seeds
-            for curriculum in self.curricula
+            for name in self.curricula
         }
 
     @cached_property

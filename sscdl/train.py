@@ -192,7 +192,7 @@ def validate(
     seed: int,
     precision: str,
 ) -> dict[str, float | None]:
-    """Return the loss, and what accuracy the task has, on ``rows`` with the same views each time."""
+    """Return loss and accuracies on ``rows``, with the same views at every call."""
     if rows is None or not len(rows):
         return {}
     task.eval()

@@ -50,7 +50,7 @@ class Node:
 
 
 def thesis_curricula() -> list[str]:
-    """Return the 24 models of the thesis: baselines, single tasks, ordered pairs, triples on moco."""
+    """Return the thesis's 24 models: baselines, single tasks, ordered pairs, triples on moco."""
     pairs = ["+".join(pair) for pair in permutations(PRETEXT_TASKS, 2)]
     rest = PRETEXT_TASKS[1:]
     triples = ["+".join(("moco", *pair)) for pair in permutations(rest, 2)]

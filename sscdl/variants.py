@@ -58,8 +58,8 @@ def pack(
 ) -> None:
     """Write the variant of all images as one uint8 array (N, size, size) and describe it.
 
-    ``out`` (JSON) lists the image ids in the order of the rows (sorted), the sums of pixel values in
-    [0, 1] and of their squares per image, and the SHA-256 of the array, which lies beside it as
+    ``out`` (JSON) lists the image ids in the order of the rows (sorted), the sums of pixel values
+    in [0, 1] and of their squares per image, and the SHA-256 of the array, which lies beside it as
     ``.npy``. Images are squeezed to a square, masks are applied at full resolution before that.
     ``full_pack`` is the description of the packed full images; ``segmented_gray`` takes its mean.
     """

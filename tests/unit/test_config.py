@@ -1,4 +1,4 @@
-"""Every key is described, a wrong one is named with the right one, and the shipped files are valid."""
+"""Every key is described, a wrong one is named with the right one, shipped files are valid."""
 
 from __future__ import annotations
 

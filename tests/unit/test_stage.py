@@ -62,7 +62,6 @@ def stage(tmp_path):
         learning_rates=(0.01, 0.03, 0.1),
         fingerprint="f1",
         pointer=tmp_path / "recipes" / "moco.f1.json",
-        store=tmp_path,
         parent=None,
         root=None,
         pack=tmp_path / "pack.json",

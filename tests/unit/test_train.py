@@ -82,7 +82,9 @@ def test_a_state_that_does_not_fit_is_set_aside(tmp_path, images, fault, caplog)
     if fault == "nonsense":
         state.write_bytes(b"nonsense")
     else:
-        run(make()[0], schedule, images, state, stop=2, key="other" if fault == "foreign" else "key")
+        run(
+            make()[0], schedule, images, state, stop=2, key="other" if fault == "foreign" else "key"
+        )
     if fault == "truncated":
         state.write_bytes(state.read_bytes()[:1000])
     task, _ = make()

@@ -92,30 +92,66 @@ def model_input(wildcards):
     }
 
 
-def drawn_figures():
-    """Return the figures of this study; those that show patients only where they are asked for."""
-    names = ["4.2_validation_curves", "4.3_ail_by_model", "accuracy_overview"]
-    if MARKED:
-        names.append("shortcut")
-    if SHOW_IMAGES:
-        names += ["4.1_variants", "4.4_attention", "masks"]
-    return [f"{RESULTS}/figures/{name}.png" for name in names]
-
-
-def written_tables():
-    """Return the tables of this study."""
+def prediction_tables():
+    """Return the names of the tables that are made from predictions."""
     names = [
-        "4.1_normalisation",
         "4.14_accuracy_overview",
         "4.15_ail_overview",
         "accuracy_details",
         "confusions",
-        "learning_rates",
         "subgroups",
     ]
-    if MARKED:
-        names.append("shortcut")
+    return [*names, "shortcut"] if MARKED else names
+
+
+def written_tables():
+    """Return the table files of this study."""
+    names = ["4.1_normalisation", *PREDICTION_TABLES, "learning_rates"]
     return [f"{RESULTS}/tables/{name}.csv" for name in names]
+
+
+def variant_packs(wildcards=None):
+    """Return the packed array of each of the study's variants, by its name."""
+    return {variant: str(STUDY.pack(variant)) for variant in STUDY.variants}
+
+
+def figure_inputs():
+    """Return the inputs of each figure; those that show patients only where they are asked for."""
+    table = f"{RESULTS}/tables/{{}}.csv".format
+    accuracy = {
+        "table": table("4.14_accuracy_overview"),
+        "subgroups": table("subgroups"),
+    }
+    found = {
+        "4.2_validation_curves": {
+            "pointers": [str(STUDY.pointer(f)) for f in CLASSIFIERS]
+        },
+        "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
+        "accuracy_overview": accuracy,
+    }
+    if MARKED:
+        found["shortcut"] = {"table": table("shortcut")}
+    if SHOW_IMAGES:
+        lungs = str(STUDY.pack("lungs"))
+        maps = [f"{RESULTS}/attention/{name}.npz" for name in model_names()]
+        found["4.1_variants"] = {"images": IMAGES, "lungs": lungs, **variant_packs()}
+        found["4.4_attention"] = {
+            "predictions": PREDICTIONS,
+            "maps": maps,
+            "lungs": lungs,
+            **variant_packs(),
+        }
+        found["masks"] = {
+            "images": IMAGES,
+            "full": str(STUDY.pack("full")),
+            "lungs": lungs,
+        }
+    return found
+
+
+def drawn_figures():
+    """Return the figure files of this study."""
+    return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
 
 
 if workflow.is_main_process:
@@ -141,3 +177,7 @@ ROOTS = {
     for node in STUDY.nodes.values()
     if STUDY.root_file(node.root)
 }
+THESIS = str(HERE / "resources/thesis")
+PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in model_names()]
+PREDICTION_TABLES = prediction_tables()
+FIGURES = figure_inputs()

@@ -12,15 +12,14 @@ if unfinished(STUDY.pointer(f) for f in CLASSIFIERS):
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in CLASSIFIERS),
             fingerprint=one_of(f for f in CLASSIFIERS if unfinished([STUDY.pointer(f)])),
-        params:
-            stage=stage_parameters,
-            store=STORE,
-            training=STUDY.config["training"],
+        conda:
+            ENVIRONMENT
         threads: THREADS
         resources:
             gpu=GPUS,
-        conda:
-            ENVIRONMENT
+        params:
+            stage=stage_parameters,
+            training=STUDY.config["training"],
         script:
             "../scripts/stage.py"
 
@@ -37,13 +36,12 @@ rule predict:
         variant=one_of(STUDY.variants),
         curriculum=one_of(STUDY.curricula),
         seed="[0-9]+",
-    params:
-        store=STORE,
-        training=STUDY.config["training"],
+    conda:
+        ENVIRONMENT
     threads: THREADS
     resources:
         gpu=GPUS,
-    conda:
-        ENVIRONMENT
+    params:
+        training=STUDY.config["training"],
     script:
         "../scripts/predict.py"

@@ -19,11 +19,11 @@ if PHANTOM and unfinished([PHANTOM_DONE]):
             PHANTOM_DONE,
         log:
             f"{RESULTS}/logs/phantom.log",
+        conda:
+            ENVIRONMENT
         params:
             archive=str(STUDY.archive),
             settings=STUDY.config["dataset"]["phantom"],
-        conda:
-            ENVIRONMENT
         script:
             "../scripts/phantom.py"
 
@@ -41,12 +41,12 @@ if unfinished(STUDY.image_manifests()):
             shard=one_of(
                 path.name.split("-")[1] for path in unfinished(STUDY.image_manifests())
             ),
+        conda:
+            ENVIRONMENT
         params:
             roots=STUDY.roots,
             shards=STUDY.shards,
             id_key=STUDY.id_key,
-        conda:
-            ENVIRONMENT
         script:
             "../scripts/ingest.py"
 
@@ -60,13 +60,13 @@ if STUDY.config["lungs"]["source"] == "train" and unfinished([STUDY.segmenter_fi
             str(STUDY.segmenter_file),
         log:
             f"{RESULTS}/logs/segmenter.log",
+        conda:
+            ENVIRONMENT
+        threads: THREADS
         params:
             settings=STUDY.config["lungs"]["train"],
             archive=str(STUDY.archive),
             threads=THREADS,
-        threads: THREADS
-        conda:
-            ENVIRONMENT
         script:
             "../scripts/train_segmenter.py"
 
@@ -98,10 +98,10 @@ if unfinished(STUDY.mask_manifests()):
             shard=one_of(
                 path.name.split("-")[1] for path in unfinished(STUDY.mask_manifests())
             ),
-        params:
-            given=STUDY.config["lungs"]["masks"]["folder"],
         conda:
             ENVIRONMENT
+        params:
+            given=STUDY.config["lungs"]["masks"]["folder"],
         script:
             "../scripts/segment.py"
 
@@ -115,12 +115,16 @@ rule list_images:
         rejected=REJECTED,
     log:
         f"{RESULTS}/logs/list_images.log",
-    params:
-        truths=[f"{root}/truth/truth.csv" for root in STUDY.roots.values()] if PHANTOM else [],
-        split=STUDY.config["split"],
-        split_seed=STUDY.config["split_seed"],
     conda:
         ENVIRONMENT
+    params:
+        truths=(
+            [f"{root}/truth/truth.csv" for root in STUDY.roots.values()]
+            if PHANTOM
+            else []
+        ),
+        split=STUDY.config["split"],
+        split_seed=STUDY.config["split_seed"],
     script:
         "../scripts/list_images.py"
 
@@ -143,10 +147,10 @@ for VARIANT in sorted({"full", "lungs", *STUDY.variants}):
                 str(STUDY.pack(VARIANT)),
             log:
                 f"{RESULTS}/logs/pack/{VARIANT}.log",
+            conda:
+                ENVIRONMENT
             params:
                 variant=VARIANT,
                 size=STUDY.config["image"]["packed"],
-            conda:
-                ENVIRONMENT
             script:
                 "../scripts/pack.py"

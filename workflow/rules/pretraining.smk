@@ -9,13 +9,19 @@ rule pretrain:
 rule plan:
     log:
         f"{RESULTS}/logs/plan.log",
-    params:
-        nodes=[
-            (node.name, node.variant, node.seed, len(node.learning_rates), str(STUDY.pointer(f)))
-            for f, node in STUDY.nodes.items()
-        ],
     conda:
         ENVIRONMENT
+    params:
+        nodes=[
+            (
+                node.name,
+                node.variant,
+                node.seed,
+                len(node.learning_rates),
+                str(STUDY.pointer(f)),
+            )
+            for f, node in STUDY.nodes.items()
+        ],
     script:
         "../scripts/plan.py"
 
@@ -30,11 +36,13 @@ if ROOTS and unfinished(ROOTS.values()):
         wildcard_constraints:
             root=one_of(ROOTS),
             identity="[0-9a-f]{12}",
-        params:
-            file=lambda wildcards: STUDY.config["roots"].get(wildcards.root, {}).get("file"),
-            backbone=STUDY.config["backbone"],
         conda:
             ENVIRONMENT
+        params:
+            file=lambda wildcards: STUDY.config["roots"]
+            .get(wildcards.root, {})
+            .get("file"),
+            backbone=STUDY.config["backbone"],
         script:
             "../scripts/fetch_root.py"
 
@@ -51,14 +59,13 @@ if unfinished(STUDY.pointer(f) for f in PRETEXT):
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in PRETEXT),
             fingerprint=one_of(f for f in PRETEXT if unfinished([STUDY.pointer(f)])),
-        params:
-            stage=stage_parameters,
-            store=STORE,
-            training=STUDY.config["training"],
+        conda:
+            ENVIRONMENT
         threads: THREADS
         resources:
             gpu=GPUS,
-        conda:
-            ENVIRONMENT
+        params:
+            stage=stage_parameters,
+            training=STUDY.config["training"],
         script:
             "../scripts/stage.py"

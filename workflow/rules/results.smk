@@ -1,4 +1,4 @@
-# Tables and figures from the predictions. Every table can be recomputed from predictions/ alone.
+# Tables and figures. Every cell of the accuracy and attention tables comes from predictions/ alone.
 
 
 rule tables:
@@ -9,3 +9,118 @@ rule tables:
 rule figures:
     input:
         drawn_figures(),
+
+
+rule metadata_baseline:
+    input:
+        IMAGES,
+    output:
+        f"{RESULTS}/predictions/metadata.csv",
+    log:
+        f"{RESULTS}/logs/predict/metadata.log",
+    conda:
+        ENVIRONMENT
+    params:
+        classes=STUDY.config["classes"],
+    script:
+        "../scripts/metadata_baseline.py"
+
+
+for TABLE in PREDICTION_TABLES:
+
+    rule:
+        name:
+            f"table_{TABLE}"
+        input:
+            PREDICTIONS,
+            f"{RESULTS}/predictions/metadata.csv",
+        output:
+            report(
+                f"{RESULTS}/tables/{TABLE}.csv",
+                caption=f"../report/{TABLE}.rst",
+                category="Tables",
+                labels={"table": TABLE},
+            ),
+            multiext(f"{RESULTS}/tables/{TABLE}", ".md", ".tex"),
+        log:
+            f"{RESULTS}/logs/tables/{TABLE}.log",
+        conda:
+            ENVIRONMENT
+        params:
+            name=TABLE,
+            split=STUDY.reported,
+            thesis=THESIS,
+            draws=STUDY.config["results"]["bootstrap"],
+        script:
+            "../scripts/prediction_table.py"
+
+
+rule table_normalisation:
+    input:
+        unpack(variant_packs),
+        images=IMAGES,
+    output:
+        report(
+            f"{RESULTS}/tables/4.1_normalisation.csv",
+            caption="../report/4.1_normalisation.rst",
+            category="Tables",
+            labels={"table": "4.1_normalisation"},
+        ),
+        multiext(f"{RESULTS}/tables/4.1_normalisation", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/4.1_normalisation.log",
+    conda:
+        ENVIRONMENT
+    params:
+        protocol=STUDY.config["protocol"],
+        thesis=THESIS,
+    script:
+        "../scripts/normalisation.py"
+
+
+rule table_learning_rates:
+    input:
+        [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+    output:
+        report(
+            f"{RESULTS}/tables/learning_rates.csv",
+            caption="../report/learning_rates.rst",
+            category="Tables",
+            labels={"table": "learning_rates"},
+        ),
+        multiext(f"{RESULTS}/tables/learning_rates", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/learning_rates.log",
+    conda:
+        ENVIRONMENT
+    params:
+        thesis=THESIS,
+    script:
+        "../scripts/learning_rates.py"
+
+
+for FIGURE, INPUTS in FIGURES.items():
+
+    rule:
+        name:
+            f"figure_{FIGURE}"
+        input:
+            **INPUTS,
+        output:
+            report(
+                f"{RESULTS}/figures/{FIGURE}.png",
+                caption=f"../report/figure_{FIGURE}.rst",
+                category="Figures",
+                labels={"figure": FIGURE},
+            ),
+        log:
+            f"{RESULTS}/logs/figures/{FIGURE}.log",
+        conda:
+            ENVIRONMENT
+        params:
+            name=FIGURE,
+            models=list(STUDY.models),
+            split=STUDY.reported,
+            number=STUDY.config["results"]["panel_images"],
+        script:
+            "../scripts/figure.py"

@@ -10,7 +10,6 @@ if __name__ == "__main__":
         training = snakemake.params.training
         predict(
             Path(snakemake.input.pointer),
-            Path(snakemake.params.store),
             Path(snakemake.input.pack),
             Path(snakemake.input.lungs),
             Path(snakemake.input.images),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sscdl.stage import Stage, run_stage
 from sscdl.progress import job_log
+from sscdl.stage import Stage, run_stage
 
 if __name__ == "__main__":
     stage = snakemake.params.stage
@@ -14,7 +14,6 @@ if __name__ == "__main__":
                 **stage,
                 **snakemake.params.training,
                 pointer=Path(snakemake.output[0]),
-                store=Path(snakemake.params.store),
                 parent=Path(parent) if parent else None,
                 root=Path(root) if root else None,
                 pack=Path(snakemake.input.pack),

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from sscdl.progress import job_log
 from sscdl.segment.phantom_pairs import phantom_pairs
 from sscdl.segment.training import pairs_from_folder, train_segmenter
-from sscdl.progress import job_log
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "segmenter"):

@@ -1,0 +1,148 @@
+"""The whole workflow on a tiny synthetic archive: what it writes, and what it does not do twice."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import zipfile
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sscdl.results import PREDICTION_TABLES, read_predictions
+from tests.conftest import ROOT
+from tests.workflow.conftest import TINY, Runner
+
+
+def trained(output: str) -> list[str]:
+    """Return the nodes that trained an epoch in a run."""
+    lines = re.findall(r"\[(\S+ \S+)\] \S+ \S+ lr \S+ epoch", output)
+    return sorted(set(lines))
+
+
+def test_everything_is_written(study):
+    tables = {path.name for path in (study.results / "tables").iterdir()}
+    for name in ("4.1_normalisation", "4.14_accuracy_overview", "4.15_ail_overview", "shortcut"):
+        assert {f"{name}.csv", f"{name}.md", f"{name}.tex"} <= tables
+    figures = {path.stem for path in (study.results / "figures").iterdir()}
+    assert {"4.1_variants", "4.2_validation_curves", "4.3_ail_by_model", "4.4_attention"} <= figures
+    assert len(list((study.results / "predictions").iterdir())) == 5
+
+
+def test_images_csv_has_the_documented_columns_and_no_patient_straddles(study):
+    images = pd.read_csv(study.results / "images.csv", keep_default_na=False)
+    assert list(images.columns[:7]) == [
+        "image_id", "study_id", "patient_id", "label", "split", "png", "mask",
+    ]  # fmt: skip
+    main = images[images["cohort"] == "main"]
+    assert main.groupby("patient_id")["split"].nunique().max() == 1
+    others = images[images["cohort"] != "main"]
+    assert not set(main["patient_id"]) & set(others["patient_id"])
+    for path in images["png"].head(3):
+        assert (study.folder / path).exists()
+
+
+def test_tables_follow_from_the_predictions_alone(study):
+    files = sorted((study.results / "predictions").iterdir())
+    rows = read_predictions(files)
+    for name in ("4.14_accuracy_overview", "shortcut"):
+        again = PREDICTION_TABLES[name].make(rows, "test", ROOT / "resources/thesis", 100)
+        written = pd.read_csv(study.results / f"tables/{name}.csv")
+        again = again.set_index(list(again.columns[:1])).sort_index()
+        written = written.set_index(list(written.columns[:1])).sort_index()
+        for column in ("full", "balanced_accuracy"):
+            if column in written:
+                assert sorted(again[column]) == pytest.approx(sorted(written[column]))
+
+
+def test_the_overview_has_the_thesis_columns_first(study):
+    table = pd.read_csv(study.results / "tables/4.14_accuracy_overview.csv")
+    assert list(table.columns[:7]) == [
+        "curriculum", "full", "segmented_black", "better", "full_thesis",
+        "segmented_black_thesis", "better_thesis",
+    ]  # fmt: skip
+    assert table["full_thesis"].tolist() == [83.69, 83.97]
+    assert table["chance"].eq(50).all()
+
+
+def test_a_rerun_does_nothing(study):
+    assert "Nothing to be done" in study()
+
+
+def test_weights_load_into_torchvision_and_carry_their_lineage(study):
+    from sscdl.backbones import build_backbone  # imports torchvision safely
+
+    store = study.folder.parent / "store"
+    pointers = sorted((store / "recipes").glob("rotation+classify.*.json"))
+    assert len(pointers) == 2
+    folder = store / "objects" / json.loads(pointers[0].read_text())["object"]
+    import torchvision
+
+    model = torchvision.models.resnet18(num_classes=2)
+    model.layer3 = model.layer4 = torch.nn.Identity()
+    model.fc = torch.nn.Linear(128, 2)
+    model.load_state_dict(load_file(folder / "weights.safetensors"), strict=True)
+    lineage = json.loads((folder / "lineage.json").read_text())
+    assert lineage["before"]["node"] == "rotation"
+    assert lineage["recipe"]["data"]["classes"] == ["negative", "typical"]
+    before = load_file(store / "objects" / lineage["before"]["object"] / "weights.safetensors")
+    build_backbone("resnet18", 2).load_state_dict(before, strict=True)
+
+
+def test_no_identifier_of_a_header_is_in_any_output(study):
+    """Patient ids of the headers are hashed; PNGs carry no text chunks."""
+    import pydicom
+
+    store = study.folder.parent / "store"
+    headers = {
+        str(pydicom.dcmread(path, stop_before_pixels=True).PatientID)
+        for path in list(store.glob("phantom/*/archive/train/*/*/*.dcm"))[:10]
+    }
+    assert headers
+    for path in study.results.rglob("*"):
+        if path.suffix in (".csv", ".md", ".tex", ".log"):
+            text = path.read_text()
+            assert not [name for name in headers if name in text], path
+    for path in list(store.glob("images/*/png/*.png"))[:5]:
+        assert not re.search(rb"tEXt|iTXt|zTXt|eXIf", path.read_bytes())
+
+
+def test_the_report_is_one_file_with_captions(study):
+    study("--report", str(study.results / "report.zip"))
+    with zipfile.ZipFile(study.results / "report.zip") as report:
+        names = report.namelist()
+        text = " ".join(report.read(n).decode(errors="replace") for n in names if "data" in n)
+    assert any(name.endswith("report.html") for name in names)
+    assert "4.3_ail_by_model" in text
+
+
+def test_a_second_study_elsewhere_trains_only_what_is_new(study, place):
+    config = copy.deepcopy(TINY)
+    config |= {"study": "second", "curricula": ["rotation", "rotation+moco"]}
+    config["variants"] = ["full"]
+    second = Runner(place / "second", config)
+    output = second("results/second/predictions/full.rotation+moco.s0.csv",
+                    "results/second/predictions/full.rotation.s0.csv")  # fmt: skip
+    assert trained(output) == ["rotation+moco full", "rotation+moco+classify full"]
+    assert "rule ingest" not in output
+
+
+def test_a_new_learning_rate_trains_that_candidate_alone_unless_it_wins(study, place):
+    config = copy.deepcopy(TINY)
+    config |= {"study": "third", "curricula": ["rotation"], "variants": ["full"]}
+    config["stages"]["rotation"]["learning_rates"] = [0.01, 1e-6, 0.03]
+    third = Runner(place / "third", config)
+    output = third("pretrain")
+    rates = set(re.findall(r"rotation full lr (\S+) epoch", output))
+    assert rates == {"1e-06"}
+
+
+def test_the_plan_says_what_is_finished(study):
+    config = copy.deepcopy(TINY) | {"curricula": ["rotation", "rotation+moco"]}
+    output = Runner(study.folder, config)("plan")
+    assert re.search(r"finished\s+full\s+seed 0\s+2 learning rates\s+rotation\n", output)
+    assert re.search(r"to train\s+full\s+seed 0\s+2 learning rates\s+rotation\+moco\n", output)
+    assert "4 stages to train, 4 finished" in output

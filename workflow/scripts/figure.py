@@ -1,0 +1,36 @@
+"""Draw one figure."""
+
+from pathlib import Path
+
+from sscdl import drawing
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    given = {
+        key: Path(value) if isinstance(value, str) else [Path(path) for path in value]
+        for key, value in snakemake.input.items()
+    }
+    shared = ("images", "lungs", "predictions", "maps")
+    packs = {key: value for key, value in given.items() if key not in shared}
+    out, params = Path(snakemake.output[0]), snakemake.params
+    with job_log(snakemake.log[0], params.name):
+        match params.name:
+            case "4.1_variants":
+                drawing.draw_variants(given["images"], packs, given["lungs"], out)
+            case "4.2_validation_curves":
+                drawing.draw_validation_curves(given["pointers"], out)
+            case "4.3_ail_by_model":
+                drawing.draw_ail(given["table"], out)
+            case "4.4_attention":
+                seed = min(seed for _, _, seed in params.models)
+                files = zip(params.models, given["predictions"], given["maps"], strict=True)
+                models = [(v, c, p, m) for (v, c, s), p, m in files if s == seed]
+                drawing.draw_attention(
+                    models, packs, given["lungs"], out, split=params.split, number=params.number
+                )
+            case "accuracy_overview":
+                drawing.draw_accuracy(given["table"], given["subgroups"], out)
+            case "shortcut":
+                drawing.draw_shortcut(given["table"], out)
+            case "masks":
+                drawing.draw_masks(given["images"], given["full"], given["lungs"], out)

@@ -1,0 +1,17 @@
+"""Write one of the tables that are made from predictions."""
+
+from pathlib import Path
+
+from sscdl.progress import job_log
+from sscdl.results import write_prediction_table
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], snakemake.params.name):
+        write_prediction_table(
+            snakemake.params.name,
+            [Path(path) for path in snakemake.input],
+            Path(snakemake.output[0]),
+            split=snakemake.params.split,
+            thesis=Path(snakemake.params.thesis),
+            draws=snakemake.params.draws,
+        )
