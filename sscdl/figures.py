@@ -243,7 +243,7 @@ def validation_curves(
             if chance is not None:
                 axes.axhline(scale * chance, color=GRAY, linestyle="--", linewidth=1)
             chosen = [f"{curve['lr']:g}" for curve in curves if curve["chosen"]]
-            title = f"{curriculum}\n{variant}" + (f", chosen {chosen[0]}" if chosen else "")
+            title = f"{curriculum}\n{variant}" + (f"\nchosen {chosen[0]}" if chosen else "")
             axes.set_title(title, fontsize=7 if columns == 4 else 8.5)
             axes.grid(axis="y")
             # sharex hides labels above a panel that was removed.

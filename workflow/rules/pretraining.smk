@@ -17,7 +17,7 @@ rule plan:
                 node.name,
                 node.variant,
                 node.seed,
-                len(node.learning_rates),
+                node.learning_rates,
                 str(STUDY.pointer(f)),
             )
             for f, node in STUDY.nodes.items()
