@@ -102,7 +102,9 @@ class Study:
     @cached_property
     def masks(self) -> str:
         """Return the fingerprint of the lung masks."""
-        return fingerprint([self.images, self.segmenter, source_hash("sscdl.segment.predict")])
+        given = self.config["lungs"]["source"] == "masks"
+        source = source_hash(f"sscdl.segment.{'given' if given else 'predict'}")
+        return fingerprint([self.images, self.segmenter, source])
 
     def image_manifests(self) -> list[Path]:
         """Return the manifests of the ingested images, one per shard."""

@@ -74,8 +74,8 @@ def pack(
     sums, squares = [], []
     for row, image_id in enumerate(ids):
         image = _read_gray(images[image_id])
-        inside = np.ones(image.shape, bool)
-        if masks:
+        inside = np.zeros(image.shape, bool)
+        if image_id in masks:
             inside = _read_gray(masks[image_id]) > 127
         changed = VARIANTS[variant](image, inside, gray)
         array[row] = _resize(changed, size)
@@ -114,6 +114,7 @@ def _by_id(manifests: list[Path], key: str) -> dict[str, Path]:
         row["image_id"]: Path(manifest).parent / "png" / row["png"]
         for manifest in manifests
         for row in read_json(manifest)[key]
+        if row["png"]  # a mask that was not given has none
     }
 
 

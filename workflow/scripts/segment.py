@@ -13,7 +13,7 @@ if __name__ == "__main__":
             "mask_dir": out.parent / "png",
         }
         if snakemake.params.given:
-            from sscdl.segment.predict import copy_given_masks
+            from sscdl.segment.given import copy_given_masks
 
             copy_given_masks(mask_folder=Path(snakemake.params.given), out=out, **folders)
         else:

@@ -1,0 +1,63 @@
+"""Masks that exist already, in the form that segmenting gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sscdl.errors import InputError
+from sscdl.files import read_json, write_json
+from sscdl.segment.maskfiles import read_gray, read_mask, record_mask, warn_of_empty
+
+
+def copy_given_masks(
+    manifest: Path, png_dir: Path, mask_folder: Path, mask_dir: Path, out: Path
+) -> None:
+    """Take over masks that exist, as :func:`sscdl.segment.predict.segment_shard` records them.
+
+    Args:
+        manifest, png_dir, mask_dir, out: as there.
+        mask_folder: has ``<image_id>.png``, any size; values above 127 are lung (above 0 in a file
+            coded 0/1); resized to the image by the nearest pixel.
+
+    ``raw_png`` is the same file as ``png``. Every record also has ``missing``; where it is true
+    there is no file, ``png``, ``raw_png`` and ``sha256`` are null and ``empty`` is true.
+
+    Raises InputError if no image at all has a mask, or if a mask cannot be read.
+    """
+    entries = read_json(manifest)["images"]
+    masks: list[dict[str, Any]] = []
+    for entry in entries:
+        image_id = entry["image_id"]
+        given = Path(mask_folder) / f"{image_id}.png"
+        if not given.is_file():
+            masks.append(
+                {
+                    "image_id": image_id,
+                    "png": None,
+                    "raw_png": None,
+                    "sha256": None,
+                    "area": 0.0,
+                    "components": 0,
+                    "empty": True,
+                    "missing": True,
+                }
+            )
+            continue
+        size = read_gray(Path(png_dir) / entry["png"]).shape[::-1]
+        mask = read_mask(given)
+        if mask.shape != size[::-1]:
+            mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+        masks.append(
+            record_mask(image_id, mask, Path(mask_dir), f"{image_id}.png") | {"missing": False}
+        )
+    if masks and all(mask["missing"] for mask in masks):
+        raise InputError(
+            f"masks {mask_folder}: none of {len(masks)} images has a file <image_id>.png there "
+            f"(the first would be {masks[0]['image_id']}.png); name the masks by image id"
+        )
+    warn_of_empty(masks)
+    write_json(out, {"masks": masks})

@@ -1,0 +1,75 @@
+"""From the network's probabilities to lung masks.
+
+Keeps the two largest components and closes small gaps, as lungVAE (arXiv 2005.10052) does. An empty
+prediction stays empty here, so that it can be reported.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sscdl.segment.preprocess import Placement, restore
+
+THRESHOLD = 0.5
+LUNGS = 2
+_EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+
+
+def closing_radius(field_height: int) -> int:
+    """Radius in pixels of the closing disk: 11 in a field of 640 rows, and in proportion."""
+    return max(1, round(11 * field_height / 640))
+
+
+def count_components(mask: NDArray[np.bool_]) -> int:
+    """Return the number of 8-connected components of ``mask`` (H, W)."""
+    return int(ndimage.label(mask, structure=_EIGHT_CONNECTED)[1])
+
+
+def largest_components(mask: NDArray[np.bool_], count: int = LUNGS) -> NDArray[np.bool_]:
+    """Keep the ``count`` largest 8-connected components; of equal ones, the first met by rows."""
+    labels, found = ndimage.label(mask, structure=_EIGHT_CONNECTED)
+    if found <= count:
+        return mask.copy()
+    sizes = np.bincount(labels.ravel(), minlength=found + 1)[1:]
+    kept = np.argsort(-sizes, kind="stable")[:count] + 1
+    return np.isin(labels, kept)
+
+
+def close_gaps(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Close ``mask`` (H, W) by a disk of ``radius`` pixels; what lies outside counts for nothing.
+
+    Distances to the nearest pixel give the same as a structuring element, at a cost that does not
+    grow with the radius.
+    """
+    if not mask.any():
+        return mask.copy()
+    dilated = ndimage.distance_transform_edt(~mask) <= radius
+    if dilated.all():
+        return dilated
+    return ndimage.distance_transform_edt(dilated) > radius
+
+
+def lung_field(probability: NDArray) -> NDArray[np.bool_]:
+    """Return the post-processed mask of a field: above 0.5, two largest components, closed.
+
+    Args:
+        probability: (height, width) of the field, in [0, 1]. Exactly 0.5 is background.
+
+    The result is all False where nothing is above 0.5.
+    """
+    mask = largest_components(np.asarray(probability) > THRESHOLD)
+    return close_gaps(mask, closing_radius(mask.shape[0]))
+
+
+def masks_of(probability: NDArray, where: Placement) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the raw and the post-processed mask (H, W) at the size of the image.
+
+    Args:
+        probability: (height, width) of the field, in [0, 1].
+        where: placement of the image in the field.
+    """
+    raw = restore(probability, where) > THRESHOLD
+    post = restore(lung_field(probability), where) > THRESHOLD
+    return raw, post
