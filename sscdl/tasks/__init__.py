@@ -14,7 +14,7 @@ from sscdl.errors import InputError
 from sscdl.tasks.options import DEFAULTS
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from sscdl.tasks.base import Task
 
@@ -38,43 +38,14 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULTS[name], **options}
 
 
-def build_task(
-    name: str,
-    backbone: nn.Module,
-    *,
-    options: dict[str, Any],
-    image_size: int,
-    images: int,
-    mean: float,
-    std: float,
-    batch_size: int,
-    patients: Tensor | None = None,
-    labels: Tensor | None = None,
-    classes: int | None = None,
-    training_rows: Tensor | None = None,
-) -> Task:
+def build_task(name: str, backbone: nn.Module, *, options: dict[str, Any], **setup: Any) -> Task:
     """Return task ``name`` around ``backbone``, with fresh heads from torch's global generator.
 
-    ``options`` override ``DEFAULTS[name]``. ``image_size``: side of the network's input, pixels.
-    ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
-    ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
-    patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
-    ``training_rows``: long, the rows that class weights are counted on, all if None.
-    Raises InputError for an unknown task or option, or for options that cannot work.
+    ``options`` override ``DEFAULTS[name]``; the other arguments are the fields of
+    ``sscdl.tasks.base.Setup``. Raises InputError for an unknown task or option, or for options
+    that cannot work.
     """
     complete = complete_options(name, options)
+    base = importlib.import_module("sscdl.tasks.base")
     task = getattr(importlib.import_module(f"sscdl.tasks.{name}"), TASKS[name])
-    extra = {}
-    if name == "classify":
-        extra = {"labels": labels, "classes": classes, "training_rows": training_rows}
-    return task(
-        backbone,
-        options=complete,
-        image_size=image_size,
-        images=images,
-        mean=mean,
-        std=std,
-        patients=patients,
-        batch_size=batch_size,
-        **extra,
-    )
+    return task(backbone, base.Setup(options=complete, **setup))

@@ -25,6 +25,29 @@ class Step:
     logits: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a task is built from, besides the backbone.
+
+    ``options``: all of the task's options. ``image_size``: side of the network's input, pixels.
+    ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
+    ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
+    patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
+    ``training_rows``: long, the rows that class weights are counted on, all if None.
+    """
+
+    options: dict[str, Any]
+    image_size: int
+    images: int
+    mean: float
+    std: float
+    batch_size: int
+    patients: Tensor | None = None
+    labels: Tensor | None = None
+    classes: int | None = None
+    training_rows: Tensor | None = None
+
+
 class Task(nn.Module):
     """A backbone, the head of one task, and its loss.
 
@@ -38,11 +61,10 @@ class Task(nn.Module):
     metric: ClassVar[str]  # loss, accuracy or balanced_accuracy: what chooses between candidates
     draws: int  # uniform numbers per image
 
-    def __init__(self, backbone: nn.Module, *, mean: float, std: float) -> None:
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
         super().__init__()
         self.backbone = backbone
-        self.mean = mean
-        self.std = std
+        self.mean, self.std = setup.mean, setup.std
 
     @property
     def higher_is_better(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from sscdl.augment import Augmentation, center_resize
 from sscdl.errors import InputError
-from sscdl.tasks.base import Step, Task
+from sscdl.tasks.base import Setup, Step, Task
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
@@ -40,30 +39,19 @@ class Classify(Task):
     metric = "balanced_accuracy"
     draws = Augmentation.draws
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        options: dict[str, Any],
-        image_size: int,
-        images: int,
-        mean: float,
-        std: float,
-        patients: Tensor | None,
-        batch_size: int,
-        labels: Tensor | None,
-        classes: int | None,
-        training_rows: Tensor | None,
-    ) -> None:
-        super().__init__(backbone, mean=mean, std=std)
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options, labels, classes = setup.options, setup.labels, setup.classes
         if labels is None or classes is None:
             raise InputError("classify: needs the labels of all images and the number of classes")
         self.head = nn.Linear(backbone.channels, classes)
-        self.image_size = image_size
-        self.augment = Augmentation(image_size, crop=tuple(options["crop"]), flip=options["flip"])
+        self.image_size = setup.image_size
+        self.augment = Augmentation(
+            setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
+        )
         weights = torch.ones(classes)
         if options["class_weights"] == "balanced":
-            counted = labels if training_rows is None else labels[training_rows]
+            counted = labels if setup.training_rows is None else labels[setup.training_rows]
             weights = balanced_weights(counted, classes)
         # Both come from the data, so they are no part of the state.
         self.register_buffer("labels", labels, persistent=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 
 from sscdl.augment import Augmentation
 from sscdl.errors import InputError
-from sscdl.tasks.base import Step, Task, full_precision, queue_positions
+from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
 
 
 def queue_length(queue: int | str, images: int, batch_size: int) -> int:
@@ -53,19 +52,9 @@ class MoCo(Task):
     name = "moco"
     metric = "loss"
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        options: dict[str, Any],
-        image_size: int,
-        images: int,
-        mean: float,
-        std: float,
-        patients: Tensor | None,
-        batch_size: int,
-    ) -> None:
-        super().__init__(backbone, mean=mean, std=std)
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options = setup.options
         width, dimension = backbone.channels, options["dimension"]
         self.head = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, dimension)
@@ -75,7 +64,7 @@ class MoCo(Task):
         self.temperature = options["temperature"]
         self.momentum = options["momentum"]
         self.augment = Augmentation(
-            image_size,
+            setup.image_size,
             crop=tuple(options["crop"]),
             flip=options["flip"],
             rotation=options["rotation"],
@@ -85,13 +74,13 @@ class MoCo(Task):
             blur=options["blur"],
         )
         self.draws = 2 * Augmentation.draws
-        length = queue_length(options["queue"], images, batch_size)
+        length = queue_length(options["queue"], setup.images, setup.batch_size)
         self.register_buffer("queue", torch.zeros(length, dimension))
         # Row of each key's image in the packed array; -1 marks a slot that was never filled.
         self.register_buffer("queue_rows", torch.full((length,), -1))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         # Comes from the data, so it is no part of the state.
-        self.register_buffer("patients", patients, persistent=False)
+        self.register_buffer("patients", setup.patients, persistent=False)
 
     @property
     def chance_loss(self) -> float:

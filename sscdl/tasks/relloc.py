@@ -8,7 +8,6 @@ Each of the nine patches is encoded once and the centre is paired with its eight
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 
 from sscdl.augment import sample_boxes, symmetric, to_unit
 from sscdl.errors import InputError
-from sscdl.tasks.base import Step, Task
+from sscdl.tasks.base import Setup, Step, Task
 
 CELLS = 9
 CENTRE = 4
@@ -47,19 +46,9 @@ class RelativeLocation(Task):
     # Grid position (2), mirroring, dropout; then x, y, brightness and contrast of each patch.
     draws = 4 + 4 * CELLS
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        options: dict[str, Any],
-        image_size: int,
-        images: int,
-        mean: float,
-        std: float,
-        patients: Tensor | None,
-        batch_size: int,
-    ) -> None:
-        super().__init__(backbone, mean=mean, std=std)
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options = setup.options
         if options["patch"] + options["gap"] > 1:
             raise InputError(
                 "relloc: patch and gap together exceed a cell; make their sum 1 or less"
@@ -67,7 +56,7 @@ class RelativeLocation(Task):
         self.options = options
         self.patch_size = options["patch_size"]
         if self.patch_size == "auto":
-            natural = options["extent"] / 3 * options["patch"] * image_size
+            natural = options["extent"] / 3 * options["patch"] * setup.image_size
             self.patch_size = max(SMALLEST_PATCH, round(natural))
         joined = 2 * backbone.channels
         hidden = joined if options["hidden"] == "auto" else options["hidden"]

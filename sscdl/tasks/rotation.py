@@ -7,14 +7,13 @@ could recognise), and all four of an image are in the same batch.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.augment import Augmentation
-from sscdl.tasks.base import Step, Task
+from sscdl.tasks.base import Setup, Step, Task
 
 TURNS = 4
 
@@ -36,21 +35,13 @@ class Rotation(Task):
     metric = "accuracy"
     draws = Augmentation.draws
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        options: dict[str, Any],
-        image_size: int,
-        images: int,
-        mean: float,
-        std: float,
-        patients: Tensor | None,
-        batch_size: int,
-    ) -> None:
-        super().__init__(backbone, mean=mean, std=std)
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options = setup.options
         self.head = nn.Linear(backbone.channels, TURNS)
-        self.augment = Augmentation(image_size, crop=tuple(options["crop"]), flip=options["flip"])
+        self.augment = Augmentation(
+            setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
+        )
 
     @property
     def chance_loss(self) -> float:

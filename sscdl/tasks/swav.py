@@ -7,7 +7,6 @@ prototypes by Sinkhorn-Knopp iterations; every other crop predicts them.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 from sscdl.augment import Augmentation
 from sscdl.errors import InputError
-from sscdl.tasks.base import Step, Task, full_precision, queue_positions, whole_epochs
+from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
 
 GLOBAL_CROPS = 2
 
@@ -56,23 +55,13 @@ class SwAV(Task):
     name = "swav"
     metric = "loss"
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        *,
-        options: dict[str, Any],
-        image_size: int,
-        images: int,
-        mean: float,
-        std: float,
-        patients: Tensor | None,
-        batch_size: int,
-    ) -> None:
-        super().__init__(backbone, mean=mean, std=std)
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options = setup.options
         width, dimension, length = backbone.channels, options["dimension"], options["queue"]
-        if length < 0 or length % batch_size:
+        if length < 0 or length % setup.batch_size:
             raise InputError(
-                f"swav: queue is {length}; give a multiple of the batch size {batch_size}, or 0"
+                f"swav: queue is {length}; give 0 or a multiple of the batch, {setup.batch_size}"
             )
         self.head = nn.Sequential(
             nn.Linear(width, width),
@@ -84,10 +73,10 @@ class SwAV(Task):
         self.options = options
         shared = {k: options[k] for k in ("flip", "rotation", "brightness", "contrast", "gamma")}
         self.augment = Augmentation(
-            image_size, crop=tuple(options["crop"]), blur=options["blur"], **shared
+            setup.image_size, crop=tuple(options["crop"]), blur=options["blur"], **shared
         )
         self.augment_local = Augmentation(
-            max(1, round(options["local_size"] * image_size)),
+            max(1, round(options["local_size"] * setup.image_size)),
             crop=tuple(options["local_crop"]),
             blur=options["blur"],
             **shared,

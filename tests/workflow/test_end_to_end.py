@@ -141,6 +141,19 @@ def test_a_new_learning_rate_trains_that_candidate_alone_unless_it_wins(study, p
     assert rates == {"1e-06"}
 
 
+def test_an_existing_checkpoint_can_be_the_root_of_a_curriculum(study, place):
+    store = study.folder.parent / "store"
+    pointer = json.loads(next((store / "recipes").glob("rotation.*.json")).read_text())
+    weights = store / "objects" / pointer["object"] / "weights.safetensors"
+    config = copy.deepcopy(TINY)
+    config |= {"study": "rooted", "curricula": ["mine+moco"], "variants": ["full"]}
+    config["roots"] = {"mine": {"file": str(weights)}}
+    output = Runner(place / "rooted", config)("pretrain")
+    assert trained(output) == ["mine+moco full"]
+    stored = load_file(next((store / "roots").glob("mine.*.safetensors")))
+    assert all(torch.equal(stored[name], tensor) for name, tensor in load_file(weights).items())
+
+
 def test_the_plan_says_what_is_finished(study):
     config = copy.deepcopy(TINY) | {"curricula": ["rotation", "rotation+relloc"]}
     output = Runner(study.folder, config)("plan")
