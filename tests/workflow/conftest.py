@@ -45,6 +45,7 @@ class Runner:
     folder: Path
     config: dict
     base: tuple[str, ...] = ()  # configuration files under this study's own
+    snakefile: str = "Snakefile"
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line; the configuration is written to the working directory."""
@@ -53,7 +54,7 @@ class Runner:
         file.write_text(yaml.safe_dump(self.config))
         snakemake = str(Path(sys.executable).parent / "snakemake")
         return [
-            snakemake, *arguments, "--snakefile", str(ROOT / "Snakefile"), "--directory",
+            snakemake, *arguments, "--snakefile", str(ROOT / self.snakefile), "--directory",
             str(self.folder), "--cores", "2", "--resources", "gpu=1", "--workflow-profile",
             str(ROOT / "profiles/default"), "--configfile", *self.base, str(file),
         ]  # fmt: skip

@@ -141,6 +141,14 @@ def test_a_new_learning_rate_trains_that_candidate_alone_unless_it_wins(study, p
     assert rates == {"1e-06"}
 
 
+def test_the_catalog_starts_the_same_workflow(study, place):
+    config = copy.deepcopy(TINY) | {"store": str(place / "other")}
+    catalog = Runner(place / "catalog", config, snakefile="workflow/Snakefile")
+    assert "8 stages to train" not in catalog("images")
+    assert (catalog.results / "images.csv").read_bytes()
+    assert "Nothing to be done" in catalog("images")
+
+
 def test_an_existing_checkpoint_can_be_the_root_of_a_curriculum(study, place):
     store = study.folder.parent / "store"
     pointer = json.loads(next((store / "recipes").glob("rotation.*.json")).read_text())

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# The package lies beside the root Snakefile and need not be installed.
-sys.path.insert(0, str(Path(workflow.basedir)))
+# The package lies beside the root Snakefile and need not be installed: neither here nor in the
+# processes of the jobs, whichever Snakefile is the main one.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+sys.path.insert(0, str(HERE))
 
 from sscdl.config import check_config, load_schema
 from sscdl.errors import InputError
 from sscdl.study import Study
-from sscdl.unlock import clear_stale_locks
+from sscdl.launch import clear_stale_locks, share_package
 
-HERE = Path(workflow.basedir)
 ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
@@ -154,6 +155,7 @@ def drawn_figures():
     return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
 
 
+share_package(HERE)
 if workflow.is_main_process:
     clear_stale_locks()
 STUDY = read_study()

@@ -7,7 +7,7 @@ import sys
 
 from tests.conftest import ROOT
 
-CLEAR = "import sys; from sscdl.unlock import clear_stale_locks as c; print(c(sys.argv[1]))"
+CLEAR = "import sys; from sscdl.launch import clear_stale_locks as c; print(c(sys.argv[1]))"
 HOLD = CLEAR + "; sys.stdout.flush(); sys.stdin.read()"
 
 

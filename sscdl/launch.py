@@ -1,9 +1,10 @@
-"""Clearing the lock that a killed Snakemake leaves behind, and only that one."""
+"""What has to be done before a workflow starts: free its locks, show its jobs the package."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import IO
@@ -34,3 +35,10 @@ def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
     shutil.rmtree(locks)
     LOGGER.warning("An earlier run was killed; its lock was removed and finished work is kept.")
     return True
+
+
+def share_package(home: str | Path) -> None:
+    """Let the processes of the jobs import the package from ``home``, where it is not installed."""
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(home) not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(home), *filter(None, known)])
