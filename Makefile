@@ -49,5 +49,5 @@ lock: $(VENV)/dev.ok  ## pin the versions that .venv has now
 	(echo "# Every package at the version that is tested; made by: make lock"; \
 	$(BIN)/python -m pip freeze --all | grep -viE '^(pip|setuptools|nvidia-|cuda-|triton)' | sed -E 's/\+cpu//') > requirements.lock
 
-clean:  ## remove results and the store of the demo, not the environment
-	rm -rf results/demo store
+clean:  ## remove the results of the demo; trained stages stay in the store
+	rm -rf results/demo results/demo-seeds

@@ -124,6 +124,23 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         found.append("split.by: 'image' lets patients straddle; protocol strict needs 'patient'")
     if config["image"]["packed"] < config["image"]["size"]:
         found.append("image.packed: smaller than image.size; give at least image.size")
+    phantom = config["dataset"]["phantom"]
+    if layout == "phantom" and phantom["marked_test"] and phantom["shortcut"] is None:
+        found.append("dataset.phantom.marked_test: needs a mark; give dataset.phantom.shortcut")
+    if config["backbone"]["name"] == "densenet121" and config["backbone"]["last_stage"] != 4:
+        found.append("backbone.last_stage: densenet121 is used whole; give 4")
+    for task in ("moco", "swav"):
+        queue, batch = (
+            config["stages"][task]["options"]["queue"],
+            config["stages"][task]["batch_size"],
+        )
+        if queue != "auto" and queue % batch:
+            found.append(
+                f"stages.{task}.options.queue: {queue} is no multiple of the batch_size, {batch}"
+            )
+    relloc = config["stages"]["relloc"]["options"]
+    if relloc["patch"] + relloc["gap"] > 1:
+        found.append("stages.relloc.options: patch and gap together are more than a cell (1)")
     return found
 
 

@@ -31,7 +31,7 @@ def draw_shortcut(table: Path, out: Path) -> None:
     figures.write_figure(figures.shortcut_figure(pd.read_csv(table)), out)
 
 
-def draw_validation_curves(pointers: list[Path], out: Path) -> None:
+def draw_validation_curves(pointers: list[Path], out: Path, *, classes: int) -> None:
     """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
 
     Of several seeds, the first is drawn.
@@ -58,7 +58,7 @@ def draw_validation_curves(pointers: list[Path], out: Path) -> None:
                 "values": [r["val_balanced_accuracy"] for r in points],
             }
         )
-    figures.write_figure(figures.validation_curves(curves, chance=0.5), out)
+    figures.write_figure(figures.validation_curves(curves, chance=1 / classes), out)
 
 
 def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:

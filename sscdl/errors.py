@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 
+class LostState(RuntimeError):
+    """The state of a run that was to be continued is gone or damaged; it must be trained again."""
+
+
 class InputError(ValueError):
     """A problem that the user can fix: the message names the file or key, fault and way out."""

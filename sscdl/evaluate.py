@@ -15,6 +15,7 @@ from sscdl import variants
 from sscdl.attention import attention_share, class_activation_map, region_share, resize_map
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
+from sscdl.data import select_rows
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json
 from sscdl.imagelist import write_csv
@@ -28,15 +29,24 @@ BATCH = 64
 class Classifier:
     """A finished classifier with the preprocessing that its lineage prescribes."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        lineage = read_json(folder / "lineage.json")
-        recipe = lineage["recipe"]
+    def __init__(self, pointer: Path, device: torch.device) -> None:
+        store = Store(pointer.parent.parent)
+        if not store.finished(pointer):
+            raise InputError(
+                f"{pointer}: the weights that it names are gone; delete it and run again"
+            )
+        folder = store.object(read_pointer(pointer)["object"])
+        self.lineage = read_json(folder / "lineage.json")
+        recipe = self.lineage["recipe"]
         weights = read_weights(folder / "weights.safetensors")
+        head = {k: weights.pop(k) for k in list(weights) if k.startswith(("fc.", "classifier."))}
+        self.weight, self.bias = (
+            next(tensor.to(device) for name, tensor in head.items() if name.endswith(part))
+            for part in (".weight", ".bias")
+        )
         self.classes: list[str] = recipe["data"]["classes"]
         self.size: int = recipe["image_size"]
-        self.mean, self.std = lineage["data"]["mean"], lineage["data"]["std"]
-        self.head = weights.pop("fc.weight").to(device)
-        self.bias = weights.pop("fc.bias").to(device)
+        self.mean, self.std = self.lineage["data"]["mean"], self.lineage["data"]["std"]
         self.backbone = build_backbone(**recipe["backbone"])
         self.backbone.load_state_dict(weights)
         self.backbone.to(device, memory_format=torch.channels_last).eval()
@@ -52,8 +62,8 @@ class Classifier:
         x = center_resize(images.to(self.device)[:, None], self.size)
         x = ((x - self.mean) / self.std).expand(-1, 3, -1, -1)
         features = self.backbone.features(x.contiguous(memory_format=torch.channels_last))
-        logits = features.mean(dim=(2, 3)) @ self.head.T + self.bias
-        maps = class_activation_map(features, self.head[logits.argmax(dim=1)])
+        logits = features.mean(dim=(2, 3)) @ self.weight.T + self.bias
+        maps = class_activation_map(features, self.weight[logits.argmax(dim=1)])
         return logits.softmax(dim=1), maps
 
 
@@ -76,16 +86,20 @@ def predict(
     ``maps_out`` (.npz) holds the class activation maps (N, h, w) and the image ids.
     """
     torch.set_num_threads(threads)
-    folder = Store(pointer.parent.parent).object(read_pointer(pointer)["object"])
-    model = Classifier(folder, choose_device(device))
-    frame = pd.read_csv(images_csv, dtype={"patient_id": str}, keep_default_na=False)
-    wanted = (
-        frame["label"].isin(model.classes) & (frame["split"] != "train") & (frame["mask"] != "")
-    )
-    frame = frame[wanted].reset_index(drop=True)
+    model = Classifier(pointer, choose_device(device))
+    array, described = variants.read_pack(pack)
+    trained_on = select_rows(images_csv, described, model.lineage["recipe"]["data"]).digest
+    if trained_on != model.lineage["data"]["rows"]:
+        raise InputError(
+            f"{images_csv}: is not the list of images that {pointer.name} was trained with: test "
+            "images may have been trained on; delete the pointer and run again"
+        )
+    kept = {"patient_id": str, "image_id": str}
+    frame = pd.read_csv(images_csv, dtype=kept, keep_default_na=False)
+    held_out = (frame["split"] != "train") & (frame["mask"] != "")
+    frame = frame[held_out & frame["label"].isin(model.classes)].reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
-    array, described = variants.read_pack(pack)
     lungs, lung_described = variants.read_pack(lung_pack)
     if described["ids"] != lung_described["ids"]:
         raise InputError(f"{lung_pack}: lists other images than {pack}; delete both, run again")

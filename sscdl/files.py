@@ -31,6 +31,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary.chmod(0o666 & ~umask & ~0o002)
     try:
         yield temporary
+        # On the disk before it gets its name: a power cut must not leave a name without contents.
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -23,18 +23,21 @@ def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     file = open(folder / "sscdl.lock", "a", encoding="utf-8")  # noqa: SIM115  held until exit
+    _held.append(file)
+    locks = folder / "locks"
+    stale = False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
-        return False
-    _held.append(file)
-    locks = folder / "locks"
-    if not locks.is_dir() or not any(locks.iterdir()):
-        return False
-    shutil.rmtree(locks)
-    LOGGER.warning("An earlier run was killed; its lock was removed and finished work is kept.")
-    return True
+        LOGGER.debug("another run is alive in this folder")
+    else:
+        stale = locks.is_dir() and any(locks.iterdir())
+        if stale:
+            shutil.rmtree(locks)
+            LOGGER.warning("An earlier run was killed; its lock was removed, its work is kept.")
+    # Every living run holds a share, so that none takes another for dead.
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return stale
 
 
 def share_package(home: str | Path) -> None:

@@ -119,19 +119,34 @@ def write_metadata_predictions(images_csv: Path, out: Path, *, classes: list[str
 
 
 def write_prediction_table(
-    name: str, predictions: list[Path], out: Path, *, split: str, thesis: Path, draws: int
+    name: str,
+    predictions: list[Path],
+    out: Path,
+    *,
+    split: str,
+    convention: str,
+    thesis: Path,
+    draws: int,
 ) -> None:
-    """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX."""
+    """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
+
+    ``convention`` says what the lung masks count as lung.
+    """
     table = PREDICTION_TABLES[name]
     frame = table.make(read_predictions(predictions), split, thesis, draws)
     best = {column: "max" for column in table.best if frame[column].notna().any()}
+    notes = list(table.notes)
+    if "overview" in name:
+        notes.append(f"Set of images: {split}.")
+    if any("ail" in column or column.endswith("_floor") for column in frame):
+        notes.append(f"Lung masks: {convention}.")
     digits = {"auc": 3, "f1": 3, "p": 4}
     digits |= {f"{key}_{part}": 3 for key in ("auc", "f1") for part in ("std", "low", "high")}
     write_table(
         frame,
         out.with_suffix(""),
         caption=table.caption,
-        notes=[*table.notes, f"Set of images: {split}."] if "overview" in name else table.notes,
+        notes=notes,
         digits=digits,
         best=best,
     )

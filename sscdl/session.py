@@ -16,7 +16,7 @@ from sscdl.errors import InputError
 from sscdl.files import atomic_path, write_json
 from sscdl.store import Store
 from sscdl.tasks import build_task
-from sscdl.train import Images, Schedule, mixed_seed, train
+from sscdl.train import Images, Previous, Schedule, mixed_seed, train
 
 if TYPE_CHECKING:
     from sscdl.stage import Stage
@@ -95,10 +95,14 @@ class Session:
         *,
         start: int,
         stop: int,
-        previous: Path | None,
+        previous: str | None,
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Train one run from epoch ``start`` to ``stop``; return its history and facts about it."""
+        """Train one run from epoch ``start`` to ``stop``; return its history and facts about it.
+
+        ``previous`` is the key of the run that this one continues.
+        """
         settings = self.stage.settings
+        before = Previous(folder.parent / previous / "state.pt", previous) if previous else None
         task = self._task()
         validate = torch.tensor(self.rows.validate) if self.rows.validate else None
         history = train(
@@ -118,7 +122,7 @@ class Session:
             seed=mixed_seed(self.stage.recipe["seed"], self.stage.task),
             state=folder / "state.pt",
             fingerprint=key,
-            previous=previous,
+            previous=before,
             precision=self.stage.precision,
             title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
         )
@@ -139,9 +143,8 @@ class Session:
 
     def keep(self, folder: Path, lineage: dict[str, Any]) -> None:
         """Write the weights of the last run, named as torchvision names them, and their lineage."""
-        tensors = dict(self._last.backbone.state_dict())
-        if self.stage.task == "classify":
-            tensors |= {f"fc.{k}": v for k, v in self._last.head.state_dict().items()}
+        classifier = self.stage.task == "classify"
+        tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic_path(folder / "weights.safetensors") as temporary:
             save_file(kept, temporary, metadata={"format": "pt", "node": self.stage.name})

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.data import select_rows
-from sscdl.errors import InputError
+from sscdl.errors import InputError, LostState
 from sscdl.files import read_json, write_json
 from sscdl.recipe import fingerprint
 from sscdl.store import Store, read_pointer
+from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
 
 LOGGER = logging.getLogger("sscdl.stage")
 
@@ -57,7 +58,7 @@ def run_stage(stage: Stage) -> None:
     """Train what the store does not have of the node and write its pointer last."""
     store = Store(stage.store)
     with store.lock(stage.fingerprint):
-        if stage.pointer.exists():
+        if store.finished(stage.pointer):
             LOGGER.info("%s: finished by another process", stage.name)
             return
         before = read_pointer(stage.parent) if stage.parent else None
@@ -67,7 +68,8 @@ def run_stage(stage: Stage) -> None:
         best = _select(candidates, stage)
         final = trained.final(best)
         for candidate in candidates:
-            store.discard(candidate["key"], "state.pt")
+            with store.lock(candidate["key"]):
+                store.discard(candidate["key"], "state.pt")
         write_json(
             stage.pointer,
             {
@@ -116,7 +118,8 @@ class _Trained:
         settings = dict(self.stage.settings)
         last = settings.pop("final_epochs")
         # Under a constant rate the search is the same run however long the best goes on.
-        if phase == "search" and settings["decay"] == "constant":
+        constant = settings["decay"] == "constant" and self.stage.task not in SHARES_OF_ALL_EPOCHS
+        if phase == "search" and constant:
             last = None
         recipe = {**self.stage.recipe, "root": self.start, "settings": settings}
         return fingerprint([recipe, rate, phase, last])
@@ -124,23 +127,30 @@ class _Trained:
     def candidate(self, rate: float) -> dict[str, Any]:
         """Return the metrics of the search run at ``rate``."""
         key = self._key(rate, "search")
-        found = self._found(key)
-        return found or self._train(key, rate, 0, self.stage.settings["search_epochs"], None)
+        # Nodes with other lists of learning rates share this run, so it has a lock of its own.
+        with self.store.lock(key):
+            found = self._found(key)
+            return found or self._train(key, rate, 0, self.stage.settings["search_epochs"], None)
 
     def final(self, best: dict[str, Any]) -> dict[str, Any]:
         """Return the metrics of the best run after its continuation; its weights are kept."""
         rate, first = best["learning_rate"], self.stage.settings["search_epochs"]
-        key = self._key(rate, "final")
-        found = self._found(key)
-        if found and self.store.has_weights(key):
-            return found
-        if not (self.store.object(best["key"]) / "state.pt").exists():
-            # A loser of an earlier search kept its metrics, not its weights.
-            self._train(best["key"], rate, 0, first, None)
-        previous = self.store.object(best["key"]) / "state.pt"
+        key, search = self._key(rate, "final"), best["key"]
         stop = first + self.stage.settings["final_epochs"]
-        result = self._train(key, rate, first, stop, previous)
-        self.store.discard(key, "state.pt")
+        with self.store.lock(search), self.store.lock(key):
+            result = self._found(key)
+            if not (result and self.store.has_weights(key)):
+                if not (self.store.object(search) / "state.pt").exists():
+                    # A loser of an earlier search kept its metrics, not its weights.
+                    self._train(search, rate, 0, first, None)
+                try:
+                    result = self._train(key, rate, first, stop, search)
+                except LostState as error:
+                    LOGGER.warning("%s; the search run is trained again", error)
+                    self.store.discard(search, "state.pt")
+                    self._train(search, rate, 0, first, None)
+                    result = self._train(key, rate, first, stop, search)
+            self.store.discard(key, "state.pt")
         return result
 
     def _found(self, key: str) -> dict[str, Any] | None:
@@ -157,7 +167,7 @@ class _Trained:
         return found
 
     def _train(
-        self, key: str, rate: float, start: int, stop: int, previous: Path | None
+        self, key: str, rate: float, start: int, stop: int, previous: str | None
     ) -> dict[str, Any]:
         if self._session is None:
             # Only now: importing torch costs seconds and a look-up does not need it.

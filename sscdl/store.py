@@ -57,6 +57,13 @@ class Store:
         """Return whether the finished object ``key`` kept its weights."""
         return (self.object(key) / "weights.safetensors").is_file()
 
+    def finished(self, pointer: Path) -> bool:
+        """Return whether ``pointer`` exists and the weights that it names are there."""
+        try:
+            return self.has_weights(read_pointer(pointer)["object"])
+        except InputError:
+            return False
+
     def discard(self, key: str, name: str) -> None:
         """Delete one file or folder of an object, if it is there."""
         path = self.object(key) / name
@@ -75,6 +82,8 @@ class Store:
         path = self.folder / "locks" / f"{fingerprint}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+", encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid == os.getuid():
+                path.chmod(0o664)  # others of the group train here, too
             said = -REMIND_EVERY
             while True:
                 try:

@@ -15,7 +15,7 @@ from sscdl.errors import InputError
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
-from sscdl.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
+from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node, Trie, preset_curricula
 
 MARKED_COHORTS = ("mark_trained", "mark_removed", "mark_reversed")
 
@@ -82,10 +82,13 @@ class Study:
             content = folder_listing(lungs["masks"]["folder"], [".png"])
         else:
             folder = lungs["train"]["folder"]
-            suffixes = [".png", ".jpg", ".jpeg", ".csv"]
-            pairs = folder_listing(folder, suffixes) if folder else self.images
+            pairs: Any = None
+            if folder:
+                listing = folder_listing(folder, [".png", ".jpg", ".jpeg"])
+                pairs = [listing, file_hash(Path(folder) / "index.csv")]
             settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            content = [pairs, settings, source_hash("sscdl.segment.training")]
+            modules = ("sscdl.segment.training", "sscdl.segment.phantom_pairs")
+            content = [pairs, settings, source_hash(*modules)]
         return fingerprint([source, content])
 
     @property
@@ -105,6 +108,13 @@ class Study:
         given = self.config["lungs"]["source"] == "masks"
         source = source_hash(f"sscdl.segment.{'given' if given else 'predict'}")
         return fingerprint([self.images, self.segmenter, source])
+
+    @property
+    def mask_convention(self) -> str:
+        """Return what the masks count as lung: attention scores of different ones never mix."""
+        lungs = self.config["lungs"]
+        given = {"masks": "masks as given", "checkpoint": "lungs as lungVAE segments them"}
+        return given.get(lungs["source"], lungs["train"]["convention"])
 
     def image_manifests(self) -> list[Path]:
         """Return the manifests of the ingested images, one per shard."""
@@ -130,6 +140,7 @@ class Study:
     def data(self, variant: str) -> dict[str, Any]:
         """Return the data recipes of pretext stages and of the classifier for a variant."""
         split = {**self.config["split"], "seed": self.config["split_seed"]}
+        split["source"] = source_hash("sscdl.split")
         strict = self.config["protocol"] == "strict"
         pack = self.pack_fingerprint(variant)
         # An image whose lungs were not found has no segmented variant.
@@ -166,7 +177,7 @@ class Study:
         """Return where the weights of a root lie in the store, None for random initialisation."""
         if root == SCRATCH:
             return None
-        identity = fingerprint(self.root_identities[root])
+        identity = fingerprint([self.root_identities[root], self.config["backbone"]])
         return self.store / "roots" / f"{root}.{identity}.safetensors"
 
     @cached_property
@@ -206,6 +217,8 @@ class Study:
     def check(self) -> None:
         """Raise InputError for what only the files and the curricula together can tell."""
         for root, settings in self.config["roots"].items():
+            if root in {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}:
+                raise InputError(f"roots.{root}: this name has a meaning of its own; use another")
             if root != "imagenet" and not settings.get("file"):
                 raise InputError(f"roots.{root}.file: missing; the checkpoint to start from")
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders

@@ -15,11 +15,12 @@ import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from sscdl.errors import LostState
 from sscdl.files import atomic_path
 from sscdl.optim import build_optimizer
 from sscdl.progress import Timer
@@ -59,6 +60,13 @@ class Images:
     validate: Tensor | None
 
 
+class Previous(NamedTuple):
+    """State file and fingerprint of the run that another one continues."""
+
+    file: Path
+    fingerprint: str
+
+
 def mixed_seed(*parts: object) -> int:
     """Return a 63-bit seed that is a function of ``parts`` alone."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
@@ -82,7 +90,7 @@ def train(
     seed: int,
     state: Path,
     fingerprint: str,
-    previous: Path | None = None,
+    previous: Previous | None = None,
     precision: str = "float32",
     title: str = "",
 ) -> list[dict[str, Any]]:
@@ -90,8 +98,9 @@ def train(
 
     Progress is saved to ``state`` after every epoch; a state found there is continued if it carries
     ``fingerprint`` and set aside if it does not. ``previous`` is the state of the run that this one
-    continues. A loss that is not finite ends the run early; its last record then says so
-    (``finite`` false): at that learning rate, that is the result.
+    continues; LostState is raised if that is not there at epoch ``start``. A loss that is not
+    finite ends the run early; its last record then says so (``finite`` false): at that learning
+    rate, that is the result.
     """
     device = next(task.parameters()).device
     optimizer = build_optimizer(
@@ -103,7 +112,9 @@ def train(
     )
     history = _resume(task, optimizer, state, fingerprint)
     if not history and previous is not None:
-        history = _resume(task, optimizer, previous, None)
+        history = _resume(task, optimizer, previous.file, previous.fingerprint)
+        if not history or history[-1]["epoch"] != start:
+            raise LostState(f"{previous.file}: cannot be continued from epoch {start}")
     begin = history[-1]["epoch"] if history else start
     pixels = images.pixels.to(device)
     timer = Timer()
@@ -267,12 +278,12 @@ def _resume(
     task: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     state: Path,
-    fingerprint: str | None,
+    fingerprint: str,
 ) -> list[dict[str, Any]]:
     """Load ``state`` and return its history; nothing if there is none or it belongs elsewhere."""
     try:
         found = torch.load(state, map_location="cpu", weights_only=True)
-        if fingerprint is not None and found["fingerprint"] != fingerprint:
+        if found["fingerprint"] != fingerprint:
             raise KeyError("it belongs to another run")
         task.load_state_dict(found["task"])
         optimizer.load_state_dict(found["optimizer"])

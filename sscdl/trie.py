@@ -16,9 +16,11 @@ from typing import Any
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
 from sscdl.source import source_hash
+from sscdl.tasks.options import DEFAULTS
 
-PRETEXT_TASKS = ("moco", "swav", "relloc", "rotation")
 CLASSIFY = "classify"
+PRETEXT_TASKS = tuple(task for task in DEFAULTS if task != CLASSIFY)
+THESIS_TASKS = ("moco", "swav", "relloc", "rotation")
 SCRATCH = "scratch"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -51,10 +53,9 @@ class Node:
 
 def thesis_curricula() -> list[str]:
     """Return the thesis's 24 models: baselines, single tasks, ordered pairs, triples on moco."""
-    pairs = ["+".join(pair) for pair in permutations(PRETEXT_TASKS, 2)]
-    rest = PRETEXT_TASKS[1:]
-    triples = ["+".join(("moco", *pair)) for pair in permutations(rest, 2)]
-    return [SCRATCH, "imagenet", *PRETEXT_TASKS, *pairs, *triples]
+    pairs = ["+".join(pair) for pair in permutations(THESIS_TASKS, 2)]
+    triples = ["+".join(("moco", *pair)) for pair in permutations(THESIS_TASKS[1:], 2)]
+    return [SCRATCH, "imagenet", *THESIS_TASKS, *pairs, *triples]
 
 
 def preset_curricula(name: str) -> list[str]:
@@ -62,7 +63,7 @@ def preset_curricula(name: str) -> list[str]:
     presets = {
         "thesis": thesis_curricula(),
         "baselines": [SCRATCH, "imagenet"],
-        "single": [SCRATCH, "imagenet", *PRETEXT_TASKS],
+        "single": [SCRATCH, "imagenet", *THESIS_TASKS],
     }
     if name not in presets:
         raise InputError(

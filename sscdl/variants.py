@@ -61,14 +61,14 @@ def pack(
     ``out`` (JSON) lists the image ids in the order of the rows (sorted), the sums of pixel values
     in [0, 1] and of their squares per image, and the SHA-256 of the array, which lies beside it as
     ``.npy``. Images are squeezed to a square, masks are applied at full resolution before that.
-    ``full_pack`` is the description of the packed full images; ``segmented_gray`` takes its mean.
+    ``full_pack`` is the description of the packed full images: ``segmented_gray`` takes the mean of
+    those of the main archive, under either protocol, so that variants can be shared.
     """
     images = _by_id(image_manifests, "images")
     masks = _by_id(mask_manifests, "masks")
     gray = 0.0
     if full_pack is not None:
-        described = read_json(full_pack)
-        gray = sum(described["sums"]) / (len(described["sums"]) * described["size"] ** 2)
+        gray, _ = mean_std(read_json(full_pack), _main_cohort(image_manifests))
     ids = sorted(images)
     array = np.zeros((len(ids), size, size), np.uint8)
     sums, squares = [], []
@@ -103,6 +103,12 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
     shrinks = min(image.shape) >= size
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(image, (size, size), interpolation=method)
+
+
+def _main_cohort(manifests: list[Path]) -> set[str]:
+    """Return the ids of the images of the main archive, test sets of other archives left out."""
+    rows = [row for manifest in manifests for row in read_json(manifest)["images"]]
+    return {row["image_id"] for row in rows if row["cohort"] == "main"}
 
 
 def _by_id(manifests: list[Path], key: str) -> dict[str, Path]:

@@ -1,28 +1,34 @@
-"""Pairs of image and lung mask from a synthetic archive, whose masks are known."""
+"""Pairs of synthetic radiograph and lung mask, of patients that occur in no archive."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from sscdl.files import read_json
-from sscdl.segment.training import Pair, pairs_from_phantom
+import cv2
+import numpy as np
+
+from sscdl.phantom import render
+from sscdl.phantom_findings import LABELS
+from sscdl.segment.pairs import Pair, pairs_from_phantom
+
+SIZE = 256
+FIRST = 7_000_000_000  # far from the seeds that archives draw, so that no patient is met twice
 
 
-def phantom_pairs(manifests: Sequence[Path], masks: Path, number: int) -> list[Pair]:
-    """Return up to ``number`` pairs of the main cohort; a patient stays in one split.
+def phantom_pairs(folder: Path, number: int, seed: int) -> list[Pair]:
+    """Render ``number`` pairs into ``folder`` and return them, each of its own patient.
 
-    ``manifests`` describe the ingested images, ``masks`` holds ``<image_id>.png``.
+    A segmenter trained on these has seen no image that a study validates or tests on.
     """
-    rows = []
-    for manifest in manifests:
-        folder = Path(manifest).parent / "png"
-        rows += [
-            (row["image_id"], folder / row["png"], row["patient_id"])
-            for row in read_json(manifest)["images"]
-            if row["cohort"] == "main"
-        ]
-    rows = sorted(rows)[:number]
-    images = [path for _, path, _ in rows]
-    known = [masks / f"{image_id}.png" for image_id, _, _ in rows]
-    return pairs_from_phantom(images, known, [patient for _, _, patient in rows])
+    images, masks = [], []
+    for index in range(number):
+        label, mark = LABELS[index % len(LABELS)], index % 2 == 1
+        phantom = render(FIRST + seed * 100_000 + index, label, SIZE, mark=mark)
+        for kind, pixels, found in (
+            ("image", np.clip(phantom.pixels, 0, 1) * 255, images),
+            ("mask", phantom.lungs * 255, masks),
+        ):
+            path = folder / f"{index:05d}.{kind}.png"
+            cv2.imwrite(str(path), np.round(pixels).astype(np.uint8))
+            found.append(path)
+    return pairs_from_phantom(images, masks)

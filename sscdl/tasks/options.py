@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Tasks with options that are shares of all epochs: for them, a longer training starts differently.
+SHARES_OF_ALL_EPOCHS = frozenset({"swav"})
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     "moco": {
         # Keys kept as negatives, a multiple of the batch. auto: the largest multiple up to a fifth

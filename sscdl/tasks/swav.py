@@ -30,7 +30,8 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     scores = scores.float()
     codes = torch.exp((scores - scores.max()) / epsilon)
     for _ in range(iterations):
-        codes = codes / codes.sum(dim=0, keepdim=True)
+        # A prototype far from every sample underflows to 0, and 0 / 0 would spread.
+        codes = codes / codes.sum(dim=0, keepdim=True).clamp_min(1e-30)
         codes = codes / codes.sum(dim=1, keepdim=True)
     return codes
 

@@ -35,6 +35,7 @@ def test_locks_of_a_living_run_stay_until_it_is_killed(tmp_path):
     (tmp_path / "locks/0.input.lock").write_text("x")
     assert clear(tmp_path) == "False"
     assert (tmp_path / "locks/0.input.lock").exists()
+    assert clear(tmp_path) == "False", "a second run that came and went proves nothing"
     running.kill()
     running.wait()
     assert clear(tmp_path) == "True"

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from sscdl import stage as stage_module
-from sscdl.errors import InputError
+from sscdl.errors import InputError, LostState
 from sscdl.stage import Stage, run_stage
 from tests.conftest import ROOT
 
@@ -31,8 +31,8 @@ def trained(monkeypatch):
             runs.append((rate, start, stop))
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "state.pt").write_text(key)
-            if previous is not None:
-                assert previous.exists()
+            if previous is not None and not (folder.parent / previous / "state.pt").exists():
+                raise LostState("gone")
             loss = LOSSES[rate]
             facts = {
                 "metric": "loss", "higher_is_better": False, "device": "cpu", "torch": "2",
@@ -138,6 +138,46 @@ def test_a_loser_that_wins_later_is_trained_again(stage, trained):
                     pointer=stage.pointer.with_name("moco.f5.json"))  # fmt: skip
     run_stage(fewer)
     assert trained == [(0.03, 0, 2), (0.03, 2, 5)]
+
+
+def test_a_state_that_is_lost_between_search_and_continuation_is_trained_again(
+    stage, trained, monkeypatch
+):
+    session = sys.modules["sscdl.session"].Session
+    run, lost = session.run, []
+
+    def losing(self, folder, key, rate, *, start, stop, previous):
+        if previous and not lost:
+            lost.append(previous)
+            raise LostState("damaged")
+        return run(self, folder, key, rate, start=start, stop=stop, previous=previous)
+
+    monkeypatch.setattr(session, "run", losing)
+    run_stage(replace(stage, learning_rates=(0.1,)))
+    assert trained == [(0.1, 0, 2), (0.1, 0, 2), (0.1, 2, 5)]
+
+
+def test_a_node_whose_weights_are_gone_is_trained_again(stage, trained):
+    run_stage(stage)
+    trained.clear()
+    folder = stage.store / "objects" / pointer(stage)["object"]
+    (folder / "weights.safetensors").unlink()
+    run_stage(stage)
+    assert trained == [(0.1, 0, 2), (0.1, 2, 5)]
+
+
+@pytest.mark.parametrize(("task", "shared"), [("moco", True), ("swav", False)])
+def test_a_longer_training_shares_the_search_unless_the_task_counts_in_shares(
+    stage, trained, task, shared
+):
+    settings = stage.settings
+    first = replace(stage, task=task, learning_rates=(0.1,))
+    run_stage(first)
+    trained.clear()
+    longer = {**stage.recipe, "settings": {**settings, "final_epochs": 7}}
+    run_stage(replace(first, recipe=longer, pointer=stage.pointer.with_name("x.f9.json")))
+    assert ((0.1, 0, 2) in trained) != shared or trained[0] == (0.1, 0, 2)
+    assert trained[-1] == (0.1, 2, 9)
 
 
 def test_a_diverged_candidate_is_a_result(stage, trained):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sscdl.backbones import build_backbone
+from sscdl.errors import LostState
 from sscdl.tasks import build_task
-from sscdl.train import Images, Schedule, mixed_seed, train
+from sscdl.train import Images, Previous, Schedule, mixed_seed, train
 
 SIZE = 32
 
@@ -67,11 +68,24 @@ def test_continuing_another_runs_state_equals_one_run(tmp_path, images):
     run(make()[0], schedule, images, tmp_path / "search.pt", stop=2)
     final, _ = make()
     history = run(
-        final, schedule, images, tmp_path / "final.pt", start=2, previous=tmp_path / "search.pt",
-        key="final",
+        final, schedule, images, tmp_path / "final.pt", start=2, key="final",
+        previous=Previous(tmp_path / "search.pt", "key"),
     )  # fmt: skip
     assert same(whole, final)
     assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fault", ["missing", "damaged", "earlier"])
+def test_a_lost_state_is_never_continued_silently(tmp_path, images, fault):
+    search = tmp_path / "search.pt"
+    task, schedule = make()
+    if fault != "missing":
+        run(make()[0], schedule, images, search, stop=1)
+    if fault == "damaged":
+        search.write_bytes(search.read_bytes()[:500])
+    with pytest.raises(LostState, match=r"search\.pt"):
+        run(task, schedule, images, tmp_path / "final.pt", start=2, key="final",
+            previous=Previous(search, "key"))  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", ["foreign", "truncated", "nonsense"])

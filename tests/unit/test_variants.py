@@ -28,7 +28,7 @@ def archive(tmp_path):
             images[name] = image
             cv2.imwrite(str(tmp_path / "images/png" / f"{name}.png"), image)
             cv2.imwrite(str(tmp_path / "masks/png" / f"{name}.png"), mask)
-            rows.append({"image_id": name, "png": f"{name}.png"})
+            rows.append({"image_id": name, "png": f"{name}.png", "cohort": "main"})
         for kind, found in (("images", manifests), ("masks", masks)):
             path = tmp_path / kind / f"shard-{shard}.json"
             path.write_text(json.dumps({kind: rows}))

@@ -25,7 +25,7 @@ def test_a_run_that_is_killed_while_training_can_go_on(study, place, all_process
     config = copy.deepcopy(TINY)
     config |= {"study": f"killed{all_processes}", "curricula": ["moco"], "variants": ["full"]}
     config["stages"]["moco"] |= {
-        "learning_rates": [0.01 + all_processes * 0.001], "search_epochs": 6, "final_epochs": 6,
+        "learning_rates": [0.01 + all_processes * 0.001], "search_epochs": 30, "final_epochs": 30,
     }  # fmt: skip
     runner = Runner(place / f"killed{all_processes}", config)
     running = _start(runner)

@@ -13,6 +13,7 @@ sys.path.insert(0, str(HERE))
 
 from sscdl.config import check_config, load_schema
 from sscdl.errors import InputError
+from sscdl.store import Store
 from sscdl.study import Study
 from sscdl.launch import clear_stale_locks, share_package
 
@@ -42,6 +43,14 @@ def unfinished(paths):
     return [path for path in paths if not Path(path).exists()]
 
 
+def untrained(fingerprints):
+    """Return the nodes of these that the store does not have, as those that need a rule."""
+    if not workflow.is_main_process:
+        return list(fingerprints)
+    store = Store(STUDY.store)
+    return [f for f in fingerprints if not store.finished(STUDY.pointer(f))]
+
+
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
@@ -69,12 +78,6 @@ def stage_parameters(wildcards):
         "learning_rates": node.learning_rates,
         "fingerprint": node.fingerprint,
     }
-
-
-def segmenter_input(wildcards):
-    """Return the images that the segmenter is trained on, where they come out of the workflow."""
-    folder = STUDY.config["lungs"]["train"]["folder"]
-    return [] if folder else [str(path) for path in STUDY.image_manifests()]
 
 
 def model_names():

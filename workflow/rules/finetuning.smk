@@ -1,17 +1,17 @@
 # One job for each unfinished classifier, and its predictions on the images it was not trained on.
 
-if unfinished(STUDY.pointer(f) for f in CLASSIFIERS):
+if untrained(CLASSIFIERS):
 
     rule finetune:
         input:
             unpack(stage_input),
         output:
-            f"{STORE}/recipes/{{node}}.{{fingerprint}}.json",
+            update(f"{STORE}/recipes/{{node}}.{{fingerprint}}.json"),
         log:
             f"{RESULTS}/logs/finetune/{{node}}.{{fingerprint}}.log",
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in CLASSIFIERS),
-            fingerprint=one_of(f for f in CLASSIFIERS if unfinished([STUDY.pointer(f)])),
+            fingerprint=one_of(untrained(CLASSIFIERS)),
         conda:
             ENVIRONMENT
         threads: THREADS

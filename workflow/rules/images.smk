@@ -1,4 +1,6 @@
 # From DICOM files to packed arrays of image variants. Everything but images.csv lies in the store.
+# Its files are declared with update(): Snakemake would delete others before their job starts, and with
+# them what another study may just have finished or be reading.
 
 
 rule images:
@@ -16,7 +18,7 @@ if PHANTOM and unfinished([PHANTOM_DONE]):
 
     rule phantom:
         output:
-            PHANTOM_DONE,
+            update(PHANTOM_DONE),
         log:
             f"{RESULTS}/logs/phantom.log",
         conda:
@@ -34,7 +36,9 @@ if unfinished(STUDY.image_manifests()):
         input:
             PHANTOM_DONE if PHANTOM else [],
         output:
-            f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json",
+            update(
+                f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json"
+            ),
         log:
             f"{RESULTS}/logs/ingest/shard-{{shard}}.log",
         wildcard_constraints:
@@ -54,10 +58,8 @@ if unfinished(STUDY.image_manifests()):
 if STUDY.config["lungs"]["source"] == "train" and unfinished([STUDY.segmenter_file]):
 
     rule train_segmenter:
-        input:
-            segmenter_input,
         output:
-            str(STUDY.segmenter_file),
+            update(str(STUDY.segmenter_file)),
         log:
             f"{RESULTS}/logs/segmenter.log",
         conda:
@@ -65,7 +67,6 @@ if STUDY.config["lungs"]["source"] == "train" and unfinished([STUDY.segmenter_fi
         threads: THREADS
         params:
             settings=STUDY.config["lungs"]["train"],
-            archive=str(STUDY.archive),
             threads=THREADS,
         script:
             "../scripts/train_segmenter.py"
@@ -75,7 +76,7 @@ if PUBLISHED and unfinished([STUDY.segmenter_file]):
 
     rule fetch_lungvae:
         output:
-            str(STUDY.segmenter_file),
+            update(str(STUDY.segmenter_file)),
         log:
             f"{RESULTS}/logs/fetch_lungvae.log",
         conda:
@@ -91,7 +92,9 @@ if unfinished(STUDY.mask_manifests()):
             images=f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json",
             segmenter=str(STUDY.segmenter_file) if STUDY.segmenter_file else [],
         output:
-            f"{STORE}/masks/{STUDY.masks}/shard-{{shard}}-of-{STUDY.shards}.json",
+            update(
+                f"{STORE}/masks/{STUDY.masks}/shard-{{shard}}-of-{STUDY.shards}.json"
+            ),
         log:
             f"{RESULTS}/logs/segment/shard-{{shard}}.log",
         wildcard_constraints:
@@ -110,6 +113,7 @@ rule list_images:
     input:
         images=[str(path) for path in STUDY.image_manifests()],
         masks=[str(path) for path in STUDY.mask_manifests()],
+        phantom=PHANTOM_DONE if PHANTOM else [],
     output:
         images=IMAGES,
         rejected=REJECTED,
@@ -144,7 +148,7 @@ for VARIANT in sorted({"full", "lungs", *STUDY.variants}):
                 ),
                 full=str(STUDY.pack("full")) if VARIANT == "segmented_gray" else [],
             output:
-                str(STUDY.pack(VARIANT)),
+                update(str(STUDY.pack(VARIANT))),
             log:
                 f"{RESULTS}/logs/pack/{VARIANT}.log",
             conda:

@@ -30,7 +30,7 @@ if ROOTS and unfinished(ROOTS.values()):
 
     rule fetch_root:
         output:
-            f"{STORE}/roots/{{root}}.{{identity}}.safetensors",
+            update(f"{STORE}/roots/{{root}}.{{identity}}.safetensors"),
         log:
             f"{RESULTS}/logs/roots/{{root}}.{{identity}}.log",
         wildcard_constraints:
@@ -47,18 +47,18 @@ if ROOTS and unfinished(ROOTS.values()):
             "../scripts/fetch_root.py"
 
 
-if unfinished(STUDY.pointer(f) for f in PRETEXT):
+if untrained(PRETEXT):
 
     rule pretext_stage:
         input:
             unpack(stage_input),
         output:
-            f"{STORE}/recipes/{{node}}.{{fingerprint}}.json",
+            update(f"{STORE}/recipes/{{node}}.{{fingerprint}}.json"),
         log:
             f"{RESULTS}/logs/pretrain/{{node}}.{{fingerprint}}.log",
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in PRETEXT),
-            fingerprint=one_of(f for f in PRETEXT if unfinished([STUDY.pointer(f)])),
+            fingerprint=one_of(untrained(PRETEXT)),
         conda:
             ENVIRONMENT
         threads: THREADS

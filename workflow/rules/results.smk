@@ -49,6 +49,7 @@ for TABLE in PREDICTION_TABLES:
         params:
             name=TABLE,
             split=STUDY.reported,
+            convention=STUDY.mask_convention,
             thesis=THESIS,
             draws=STUDY.config["results"]["bootstrap"],
         script:
@@ -120,6 +121,7 @@ for FIGURE, INPUTS in FIGURES.items():
         params:
             name=FIGURE,
             models=list(STUDY.models),
+            classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
         script:

@@ -18,7 +18,7 @@ if __name__ == "__main__":
             case "4.1_variants":
                 drawing.draw_variants(given["images"], packs, given["lungs"], out)
             case "4.2_validation_curves":
-                drawing.draw_validation_curves(given["pointers"], out)
+                drawing.draw_validation_curves(given["pointers"], out, classes=params.classes)
             case "4.3_ail_by_model":
                 drawing.draw_ail(given["table"], out)
             case "4.4_attention":

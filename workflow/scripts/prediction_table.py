@@ -12,6 +12,7 @@ if __name__ == "__main__":
             [Path(path) for path in snakemake.input],
             Path(snakemake.output[0]),
             split=snakemake.params.split,
+            convention=snakemake.params.convention,
             thesis=Path(snakemake.params.thesis),
             draws=snakemake.params.draws,
         )
