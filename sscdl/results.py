@@ -16,6 +16,7 @@ from sscdl import confounders, tables
 from sscdl.baselines import metadata_predictions
 from sscdl.files import read_json
 from sscdl.imagelist import write_csv
+from sscdl.rate_table import learning_rates
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
 from sscdl.trie import CLASSIFY, SCRATCH
@@ -209,7 +210,7 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
 def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> None:
     """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
     write_table(
-        tables.learning_rates(read_runs(pointers), thesis_dir=thesis),
+        learning_rates(read_runs(pointers), thesis_dir=thesis),
         out.with_suffix(""),
         caption="Every learning rate of every stage, and the continuation of the best.",
         notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],

@@ -11,6 +11,7 @@ from sklearn import metrics as reference
 
 from sscdl import confounders, tables
 from sscdl.errors import InputError
+from sscdl.rate_table import learning_rates
 from sscdl.table_files import write_table
 
 THESIS = Path(__file__).resolve().parents[2] / "resources" / "thesis"
@@ -196,12 +197,12 @@ def test_learning_rates_join_the_appendix_of_the_thesis():
             "chosen": False,
         },
     ]
-    table = tables.learning_rates(histories, thesis_dir=THESIS)
+    table = learning_rates(histories, thesis_dir=THESIS)
     assert table["epochs"].tolist() == [70, 70, 150, 20]
     assert table["value"].tolist() == pytest.approx([50, 60, 70, 7.5])
     assert table["value_thesis"].tolist() == [82.24, 83.06, 84.7728, 7.61]
     assert table["chosen"].tolist() == [False, True, True, False]
-    assert tables.learning_rates([], thesis_dir=THESIS).empty
+    assert learning_rates([], thesis_dir=THESIS).empty
 
 
 def test_shortcut_measures_the_fall_and_the_attention_on_the_mark():
