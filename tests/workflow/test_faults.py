@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 
 import pandas as pd
@@ -127,3 +128,22 @@ def test_the_thesis_is_planned_whole(archive, tmp_path):
     assert counts["pretext_stage"] == 44
     assert counts["finetune"] == 48
     assert counts["predict"] == 48
+
+
+@pytest.mark.parametrize("name", ["nih-siim", "nih-siim-quick"])
+def test_the_real_radiographs_are_planned(shared_data, tmp_path, name):
+    folders = {
+        "dataset": {"siim": {"root": str(shared_data / "nih-siim")}},
+        "lungs": {"train": {"folder": str(shared_data / "lung-masks")}},
+    }
+    runner = Runner(tmp_path, folders, (str(ROOT / f"config/{name}.yaml"),))
+    output = runner("--dry-run", "--quiet", "rules")
+    assert re.search(r"pretext_stage\s+6\n", output)
+    assert re.search(r"finetune\s+8\n", output)
+
+
+@pytest.mark.parametrize("name", ["config", "demo"])
+@pytest.mark.parametrize("target", ["all", "masks", "tables", "figures"])
+def test_every_target_is_planned(tmp_path, name, target):
+    runner = Runner(tmp_path, {}, (str(ROOT / f"config/{name}.yaml"),))
+    assert re.search(rf"^{target}\s+1$", runner(target, "--dry-run", "--quiet", "rules"), re.M)
