@@ -22,7 +22,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +35,13 @@ from pydicom.uid import UID
 from sscdl.dicom_grayscale import modality_values, padding, values_of_interest
 from sscdl.dicom_header import (
     PARSE_FAULTS,
-    DicomError,
     code_of,
     integer_of,
     text_of,
     value_of,
     years,
 )
-
-__all__ = ["DicomError", "Radiograph", "read_radiograph"]
+from sscdl.radiograph import ImageError, Radiograph
 
 _COLOUR = {
     "RGB",
@@ -60,33 +57,11 @@ _COLOUR = {
 _ENDS_WITH_MARKER = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (5, 7, 8, 9, 20))
 
 
-@dataclass(frozen=True)
-class Radiograph:
-    """A rendered radiograph and the facts of its header that the workflow keeps.
-
-    ``pixels`` is uint8 (H, W), 0 black to 255 white. ``patient_id`` is as in the file ('' if
-    missing) and must not be written anywhere. ``sex`` is 'F', 'M' or ''; ``age_years`` is NaN if
-    unknown; ``view`` is the view position in capitals, such as 'AP', 'PA' or ''.
-    """
-
-    pixels: np.ndarray
-    patient_id: str
-    sex: str
-    age_years: float
-    view: str
-    rows: int
-    columns: int
-    bits_stored: int
-    photometric: str
-    transfer_syntax: str
-    modality: str
-
-
 def read_radiograph(path: str | Path, *, max_pixels: int = 100_000_000) -> Radiograph:
     """Read the DICOM file ``path`` and render it as a viewer would (see the module's notes).
 
     ``max_pixels`` limits rows times columns, as the header states them, before anything is decoded.
-    Raises DicomError for a file that is no single-frame monochrome DICOM image with complete pixel
+    Raises ImageError for a file that is no single-frame monochrome DICOM image with complete pixel
     data, or that shows nothing (all pixels alike).
     """
     with _quiet():
@@ -111,15 +86,15 @@ def _parse(path: Path) -> Dataset:
     try:
         dataset = dcmread(path)
     except OSError as error:
-        raise DicomError(f"cannot be read: {error.strerror or type(error).__name__}") from None
+        raise ImageError(f"cannot be read: {error.strerror or type(error).__name__}") from None
     except InvalidDicomError:
-        raise DicomError("not a DICOM file") from None
+        raise ImageError("not a DICOM file") from None
     except zlib.error:
-        raise DicomError("deflated data set is truncated or damaged") from None
+        raise ImageError("deflated data set is truncated or damaged") from None
     except PARSE_FAULTS as error:
-        raise DicomError(f"DICOM header cannot be parsed ({type(error).__name__})") from None
+        raise ImageError(f"DICOM header cannot be parsed ({type(error).__name__})") from None
     if "PixelData" not in dataset:
-        raise DicomError("no pixel data, or a file cut off before their end")
+        raise ImageError("no pixel data, or a file cut off before their end")
     return dataset
 
 
@@ -127,22 +102,22 @@ def _render(dataset: Dataset, max_pixels: int) -> Radiograph:
     photometric = text_of(dataset, "PhotometricInterpretation").upper()
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         named = photometric if photometric in _COLOUR else "missing or unknown"
-        raise DicomError(f"not a monochrome image: photometric interpretation {named}")
+        raise ImageError(f"not a monochrome image: photometric interpretation {named}")
     if integer_of(dataset, "SamplesPerPixel", 1) != 1:
-        raise DicomError("colour image: more than one sample per pixel")
+        raise ImageError("colour image: more than one sample per pixel")
     if integer_of(dataset, "NumberOfFrames", 1) != 1:
-        raise DicomError("not a single-frame image")
+        raise ImageError("not a single-frame image")
     rows, columns = integer_of(dataset, "Rows"), integer_of(dataset, "Columns")
     if rows < 1 or columns < 1:
-        raise DicomError(f"image of {rows} x {columns} pixels")
+        raise ImageError(f"image of {rows} x {columns} pixels")
     if rows * columns > max_pixels:
-        raise DicomError(f"{rows} x {columns} pixels are more than the limit of {max_pixels}")
+        raise ImageError(f"{rows} x {columns} pixels are more than the limit of {max_pixels}")
     bits = integer_of(dataset, "BitsStored")
     allocated = integer_of(dataset, "BitsAllocated")
     if allocated not in (8, 16) or not 1 <= bits <= allocated:
-        raise DicomError(f"{bits} bits stored in {allocated} are not supported")
+        raise ImageError(f"{bits} bits stored in {allocated} are not supported")
     if integer_of(dataset, "HighBit", bits - 1) != bits - 1:
-        raise DicomError("high bit is not bits stored - 1")
+        raise ImageError("high bit is not bits stored - 1")
     signed = integer_of(dataset, "PixelRepresentation", 0) == 1
 
     syntax = _transfer_syntax(dataset)
@@ -150,12 +125,12 @@ def _render(dataset: Dataset, max_pixels: int) -> Radiograph:
     lowest = -(2 ** (bits - 1)) if signed else 0
     index = stored.astype(np.int32) - lowest
     if index.min() < 0 or index.max() >= 2**bits:
-        raise DicomError(f"decoded pixels do not fit into {bits} bits")
+        raise ImageError(f"decoded pixels do not fit into {bits} bits")
     values = modality_values(dataset, np.arange(lowest, lowest + 2**bits, dtype=np.float64))
     padded = padding(dataset, lowest, bits)
     visible = index if not padded.any() else index[~padded[index]]
     if visible.size == 0:
-        raise DicomError("all pixels are padding")
+        raise ImageError("all pixels are padding")
 
     table = np.rint(255 * values_of_interest(dataset, values, visible)).astype(np.uint8)
     shape = text_of(dataset, "PresentationLUTShape").upper()
@@ -163,7 +138,7 @@ def _render(dataset: Dataset, max_pixels: int) -> Radiograph:
         table = 255 - table
     shades = table[visible]
     if shades.min() == shades.max():
-        raise DicomError("picture without contrast: all pixels have one gray value")
+        raise ImageError("picture without contrast: all pixels have one gray value")
     table[padded] = 0
     return Radiograph(
         pixels=table[index],
@@ -183,7 +158,7 @@ def _render(dataset: Dataset, max_pixels: int) -> Radiograph:
 def _transfer_syntax(dataset: Dataset) -> str:
     uid = value_of(dataset.file_meta, "TransferSyntaxUID")
     if not isinstance(uid, UID) or uid.is_private or uid.name == str(uid):
-        raise DicomError("transfer syntax is missing or not a public one")
+        raise ImageError("transfer syntax is missing or not a public one")
     return uid.name
 
 
@@ -194,26 +169,26 @@ def _decode(dataset: Dataset, shape: tuple[int, int], syntax: str) -> np.ndarray
         if uid.startswith(_ENDS_WITH_MARKER):
             frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
             if b"\xff\xd9" not in frame[-32:]:
-                raise DicomError(f"pixel data are truncated ({syntax})")
+                raise ImageError(f"pixel data are truncated ({syntax})")
             # A damaged size makes a decoder fill gigabytes for minutes: look before it does.
             if _coded_size(frame) != shape:
-                raise DicomError("pixel data are not of the size that the header states")
+                raise ImageError("pixel data are not of the size that the header states")
         elif not uid.is_encapsulated:
             expected = shape[0] * shape[1] * dataset.BitsAllocated // 8
             if len(dataset.PixelData) < expected:
-                raise DicomError(
+                raise ImageError(
                     f"pixel data are truncated: {len(dataset.PixelData)} of {expected} bytes"
                 )
         pixels = pixel_array(dataset)
-    except DicomError:
+    except ImageError:
         raise
     except PARSE_FAULTS as error:
-        raise DicomError(
+        raise ImageError(
             f"pixel data cannot be decoded: damaged or unsupported ({syntax}, "
             f"{type(error).__name__})"
         ) from None
     if pixels.shape != shape:
-        raise DicomError("pixel data are not of the size that the header states")
+        raise ImageError("pixel data are not of the size that the header states")
     return pixels
 
 

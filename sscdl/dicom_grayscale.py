@@ -11,7 +11,8 @@ import math
 import numpy as np
 from pydicom import Dataset
 
-from sscdl.dicom_header import PARSE_FAULTS, DicomError, integer_of, number_of, text_of, value_of
+from sscdl.dicom_header import PARSE_FAULTS, integer_of, number_of, text_of, value_of
+from sscdl.radiograph import ImageError
 
 PERCENTILES = (0.5, 99.5)
 
@@ -36,7 +37,7 @@ def modality_values(dataset: Dataset, values: np.ndarray) -> np.ndarray:
         return entries[_entry(values, first, len(entries))]
     slope = number_of(dataset, "RescaleSlope", 1.0)
     if slope == 0:
-        raise DicomError("rescale slope is 0")
+        raise ImageError("rescale slope is 0")
     return values * slope + number_of(dataset, "RescaleIntercept", 0.0)
 
 
@@ -59,13 +60,13 @@ def values_of_interest(dataset: Dataset, values: np.ndarray, visible: np.ndarray
 def apply_window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
     """Map ``values`` to [0, 1] by a window (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
-    ``function`` is LINEAR, LINEAR_EXACT or SIGMOID. Raises DicomError for another one and for a
+    ``function`` is LINEAR, LINEAR_EXACT or SIGMOID. Raises ImageError for another one and for a
     width that the function does not allow (below 1 for LINEAR, else not above 0).
     """
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise DicomError("unknown VOI LUT function")
+        raise ImageError("unknown VOI LUT function")
     if width < 1 if function == "LINEAR" else width <= 0:
-        raise DicomError(f"window width is too small for the function {function}")
+        raise ImageError(f"window width is too small for the function {function}")
     if function == "SIGMOID":
         # tanh is the same curve as 1 / (1 + exp(-x)) but cannot overflow.
         return 0.5 + 0.5 * np.tanh(2 * (values - center) / width)
@@ -91,7 +92,7 @@ def _lookup_table(dataset: Dataset, keyword: str, negative: bool) -> tuple[np.nd
         else:
             words = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
     except PARSE_FAULTS as error:
-        raise DicomError(f"{keyword} is malformed ({type(error).__name__})") from None
+        raise ImageError(f"{keyword} is malformed ({type(error).__name__})") from None
     count = count & 0xFFFF or 2**16
     if negative and first >= 2**15:
         first -= 2**16
@@ -99,7 +100,7 @@ def _lookup_table(dataset: Dataset, keyword: str, negative: bool) -> tuple[np.nd
         # Entries of 8 bits may be packed two to a word, the first one in the low byte.
         words = words.astype("<u2").view(np.uint8)
     if not 8 <= bits <= 16 or len(words) < count:
-        raise DicomError(f"{keyword} has a descriptor that does not fit its data")
+        raise ImageError(f"{keyword} has a descriptor that does not fit its data")
     entries = words[:count].astype(np.float64)
     return entries, first, max(2.0**bits - 1, entries.max())
 

@@ -1,6 +1,6 @@
 """Access to the header fields of a DICOM data set that may be missing, empty or malformed.
 
-What is raised from here on is a DicomError whose text is safe to log: it names fields and quotes
+What is raised from here on is a ImageError whose text is safe to log: it names fields and quotes
 numbers that describe pixels, never other values, because any text of a header may hold a name.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from sscdl.errors import InputError
+from sscdl.radiograph import ImageError
 
 # What pydicom and its decoders raise for damaged files.
 PARSE_FAULTS = (
@@ -36,16 +36,12 @@ PARSE_FAULTS = (
 _AGE_UNITS = {"Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
 
 
-class DicomError(InputError):
-    """A file that cannot be used; the message is a short reason without values from its header."""
-
-
 def value_of(dataset: Dataset, keyword: str) -> Any:
     """Return the value of a header field, None if it is missing or empty."""
     try:
         value = dataset.get(keyword)
     except PARSE_FAULTS:
-        raise DicomError(f"header field {keyword} is malformed") from None
+        raise ImageError(f"header field {keyword} is malformed") from None
     return None if value is None or value == "" else value
 
 
@@ -57,14 +53,14 @@ def number_of(dataset: Dataset, keyword: str, default: float | None = None) -> f
         value = value[0] if isinstance(value, Sequence) and len(value) else None
     if value is None:
         if default is None:
-            raise DicomError(f"header field {keyword} is missing")
+            raise ImageError(f"header field {keyword} is missing")
         return default
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise DicomError(f"header field {keyword} is no number") from None
+        raise ImageError(f"header field {keyword} is no number") from None
     if not math.isfinite(number):
-        raise DicomError(f"header field {keyword} is not finite")
+        raise ImageError(f"header field {keyword} is not finite")
     return number
 
 

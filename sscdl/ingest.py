@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sscdl.dicom import DicomError, read_radiograph
+from sscdl.dicom import read_radiograph
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json, write_json
+from sscdl.radiograph import ImageError
 from sscdl.siim import Index, read_index
 
 _PROGRESS_EVERY = 100
@@ -90,7 +91,7 @@ def ingest_shard(
         shown = _shown(cohort, row["path"], main)
         try:
             radiograph = read_radiograph(roots[cohort] / row["path"])
-        except DicomError as error:
+        except ImageError as error:
             rejected.append({"file": shown, "reason": str(error)})
             logger.warning("rejected %s: %s", shown, error)
         else:

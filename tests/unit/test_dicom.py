@@ -15,7 +15,8 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from sscdl.dicom import DicomError, read_radiograph
+from sscdl.dicom import read_radiograph
+from sscdl.radiograph import ImageError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
 
@@ -92,7 +93,7 @@ def test_first_of_several_windows_is_used(show):
     ],
 )
 def test_impossible_window_is_rejected(show, fields, reason):
-    with pytest.raises(DicomError, match=reason):
+    with pytest.raises(ImageError, match=reason):
         show(RAMP, bits=12, WindowCenter=100, **fields)
 
 
@@ -126,7 +127,7 @@ def test_voi_lut_after_a_negative_intercept(show, first, signed):
 def test_lut_that_is_shorter_than_it_says_is_rejected(show):
     sequence = lookup([1, 2, 3], first=0, bits=8)
     sequence[0].LUTDescriptor = [256, 0, 8]
-    with pytest.raises(DicomError, match="VOILUTSequence has a descriptor"):
+    with pytest.raises(ImageError, match="VOILUTSequence has a descriptor"):
         show(RAMP, bits=12, VOILUTSequence=sequence)
 
 
@@ -278,7 +279,7 @@ def test_missing_and_odd_header_facts(tmp_path):
 )
 def test_unusable_image_is_rejected_without_patient_data(tmp_path, fields, reason):
     path = write_dicom(tmp_path / "x.dcm", RAMP, bits=12, **fields)
-    with pytest.raises(DicomError, match=reason) as caught:
+    with pytest.raises(ImageError, match=reason) as caught:
         read_radiograph(path)
     assert "Planted" not in str(caught.value)
     assert "0815" not in str(caught.value)
@@ -286,7 +287,7 @@ def test_unusable_image_is_rejected_without_patient_data(tmp_path, fields, reaso
 
 def test_name_in_a_coded_field_is_not_quoted(tmp_path):
     path = write_dicom(tmp_path / "x.dcm", RAMP, PhotometricInterpretation="JANE DOE")
-    with pytest.raises(DicomError, match="missing or unknown") as caught:
+    with pytest.raises(ImageError, match="missing or unknown") as caught:
         read_radiograph(path)
     assert "JANE" not in str(caught.value)
 
@@ -295,19 +296,19 @@ def test_what_is_no_dicom_file_is_rejected(tmp_path):
     path = tmp_path / "x.dcm"
     for content in (b"", b"\x89PNG" + bytes(500)):
         path.write_bytes(content)
-        with pytest.raises(DicomError, match="not a DICOM file"):
+        with pytest.raises(ImageError, match="not a DICOM file"):
             read_radiograph(path)
-    with pytest.raises(DicomError, match="cannot be read: No such file"):
+    with pytest.raises(ImageError, match="cannot be read: No such file"):
         read_radiograph(tmp_path / "missing.dcm")
 
 
 def test_absurd_size_is_refused_before_decoding(tmp_path, monkeypatch):
     path = write_dicom(tmp_path / "x.dcm", RAMP, Rows=65535, Columns=65535)
     monkeypatch.setattr("sscdl.dicom.pixel_array", lambda dataset: pytest.fail("was decoded"))
-    with pytest.raises(DicomError, match="more than the limit of 100000000"):
+    with pytest.raises(ImageError, match="more than the limit of 100000000"):
         read_radiograph(path)
     small = write_dicom(tmp_path / "y.dcm", RAMP)
-    with pytest.raises(DicomError, match="16 x 16 pixels are more than the limit of 255"):
+    with pytest.raises(ImageError, match="16 x 16 pixels are more than the limit of 255"):
         read_radiograph(small, max_pixels=255)
 
 
@@ -324,19 +325,19 @@ def test_compressed_pixels_and_their_damage(tmp_path, syntax):
 
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DicomError, match="cut off"):
+    with pytest.raises(ImageError, match="cut off"):
         read_radiograph(path)
 
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     dataset.PixelData = encapsulate([frame[: len(frame) // 2]])
     dataset.save_as(path)
-    with pytest.raises(DicomError, match="truncated"):
+    with pytest.raises(ImageError, match="truncated"):
         read_radiograph(path)
 
     dataset.PixelData = encapsulate([frame])
     dataset.Rows = 63
     dataset.save_as(path)
-    with pytest.raises(DicomError, match="not of the size"):
+    with pytest.raises(ImageError, match="not of the size"):
         read_radiograph(path)
 
 
