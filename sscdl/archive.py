@@ -1,4 +1,4 @@
-"""Listing the files of an archive in the layout of the SIIM-FISABIO-RSNA COVID-19 challenge.
+"""Listing the files of an archive: in the layout of the SIIM-FISABIO-RSNA challenge, or any folder.
 
 This module needs only the standard library: the list also tells whether an archive has changed, and
 that question is asked before anything heavy is imported.
@@ -7,6 +7,7 @@ that question is asked before anything heavy is imported.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from sscdl.errors import InputError
 STUDY_CSV = "train_study_level.csv"
 IMAGE_CSV = "train_image_level.csv"
 LAYOUT = "train/<study>/<series>/<image>.dcm"
+DICOM_SUFFIXES = (".dcm", ".dicom")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class Listing:
     """What lies in an archive: paths are relative to its root, with forward slashes, sorted.
 
-    ``files`` holds (path, size in bytes) of the DICOM files; ``problems`` holds (path, reason) of
+    ``files`` holds (path, size in bytes) of the image files; ``problems`` holds (path, reason) of
     everything that was set aside.
     """
 
@@ -65,56 +68,99 @@ def scan(root: str | Path) -> Listing:
                 f"{root / name}: there is no such file; it belongs to the challenge's data, "
                 "put it beside train/"
             )
-    real_root = os.path.realpath(root)
-    if not _inside(os.path.realpath(top), real_root):
+    if not _inside(os.path.realpath(top), os.path.realpath(root)):
         raise InputError(
             f"{top}: is a link that leads out of the root; set the root to the folder that really "
             "holds the files, with the two CSV files beside train/"
         )
-    files: list[tuple[str, int]] = []
-    problems: list[tuple[str, str]] = []
-    _walk(str(top), "train", real_root, files, problems)
+    found = _walk(root, "train", lambda name: name.lower().endswith(".dcm"))
+    depth = LAYOUT.count("/")
+    files = [file for file in found.files if file[0].count("/") == depth]
+    misplaced = [(path, f"not at {LAYOUT}") for path, _ in found.files if path.count("/") != depth]
+    problems = sorted(found.problems + misplaced)
     if not files:
-        hint = (
-            f"; first of {len(problems)} set aside: {': '.join(min(problems))}" if problems else ""
-        )
+        hint = f"; first of {len(problems)} set aside: {': '.join(problems[0])}" if problems else ""
         raise InputError(f"{top}: no DICOM file found as {LAYOUT}{hint}")
-    return Listing(sorted(files), sorted(problems))
+    return Listing(files, problems)
+
+
+def scan_pictures(root: str | Path) -> Listing:
+    """Walk ``root`` once and return all files that by their names may be images.
+
+    These have a suffix of DICOM, PNG, JPEG or TIFF, or none (then they may be DICOM). Hidden files
+    and folders are passed over. Set aside are links that lead out of the root or to a folder,
+    unprintable names and unreadable folders.
+    Raises InputError if the root is missing or there is not one such file.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: there is no such folder; set the data set's root to the folder that the "
+            "image files lie in, at any depth"
+        )
+    found = _walk(root, "", _may_be_image, hidden=False)
+    if not found.files:
+        hint = f" ({len(found.problems)} names were set aside)" if found.problems else ""
+        raise InputError(
+            f"{root}: no image file ({', '.join(DICOM_SUFFIXES + PICTURE_SUFFIXES)}, or DICOM "
+            f"without a suffix) at any depth{hint}; check the root of the data set"
+        )
+    return found
+
+
+def stem(name: str) -> str:
+    """Return a file's name without a suffix that images have.
+
+    Names of DICOM files are often UIDs, whose last number is no suffix.
+    """
+    front, suffix = os.path.splitext(name)
+    return front if suffix.lower() in DICOM_SUFFIXES + PICTURE_SUFFIXES else name
+
+
+def _may_be_image(name: str) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in DICOM_SUFFIXES + PICTURE_SUFFIXES or not suffix or suffix[1:].isdecimal()
 
 
 def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _walk(
-    folder: str,
-    relative: str,
-    real_root: str,
-    files: list[tuple[str, int]],
-    problems: list[tuple[str, str]],
-) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            found = list(entries)
-    except OSError as error:
-        problems.append((relative, f"folder cannot be read: {error.strerror}"))
-        return
-    for entry in found:
-        if not entry.name.isprintable():
-            # ascii() keeps such names writable; they would break every table that holds them.
-            problems.append((f"{relative}/{ascii(entry.name)[1:-1]}", "name cannot be printed"))
+def _walk(root: Path, below: str, wanted: Callable[[str], bool], *, hidden: bool = True) -> Listing:
+    """List the files below ``root``/``below`` whose names are ``wanted``, and what is set aside."""
+    top, real_root = str(root), os.path.realpath(root)
+    files: list[tuple[str, int]] = []
+    problems: list[tuple[str, str]] = []
+    folders = [below]
+    while folders:
+        relative = folders.pop()
+        try:
+            with os.scandir(os.path.join(top, relative)) as entries:
+                found = list(entries)
+        except OSError as error:
+            problems.append((relative or ".", f"folder cannot be read: {error.strerror}"))
             continue
-        path = f"{relative}/{entry.name}"
-        if entry.is_symlink() and not _inside(os.path.realpath(entry.path), real_root):
-            problems.append((path, "link leads out of the root, not followed"))
-        elif entry.is_symlink() and entry.is_dir():
-            problems.append((path, "link to a folder, not followed"))
-        elif entry.is_dir():
-            _walk(entry.path, path, real_root, files, problems)
-        elif entry.name.lower().endswith(".dcm"):
-            if path.count("/") != LAYOUT.count("/"):
-                problems.append((path, f"not at {LAYOUT}"))
-            elif entry.is_file():
-                files.append((path, entry.stat().st_size))
-            else:
-                problems.append((path, "not a regular file, or a broken link"))
+        start = f"{relative}/" if relative else ""
+        for entry in found:
+            if entry.name.startswith(".") and not hidden:
+                continue
+            if not entry.name.isprintable():
+                # ascii() keeps such names writable; they would break every table that holds them.
+                problems.append((start + ascii(entry.name)[1:-1], "name cannot be printed"))
+                continue
+            path = start + entry.name
+            try:
+                if entry.is_symlink() and not _inside(os.path.realpath(entry.path), real_root):
+                    problems.append((path, "link leads out of the root, not followed"))
+                elif entry.is_symlink() and entry.is_dir():
+                    problems.append((path, "link to a folder, not followed"))
+                elif entry.is_dir():
+                    folders.append(path)
+                elif wanted(entry.name):
+                    if entry.is_file():
+                        files.append((path, entry.stat().st_size))
+                    else:
+                        problems.append((path, "not a regular file, or a broken link"))
+            except OSError as error:
+                problems.append((path, f"cannot be looked at: {error.strerror}"))
+    return Listing(sorted(files), sorted(problems))

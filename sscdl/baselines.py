@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
+from sscdl.cohorts import NOT_REPORTED
 from sscdl.errors import InputError
 
 CATEGORICAL = ("view", "sex")
@@ -78,7 +79,7 @@ def metadata_predictions(
     """Return predictions of a logistic regression on metadata, as a prediction table.
 
     It is fitted on the rows of split ``train`` with a label among ``classes``, classes weighted to
-    count the same, and predicts every row of every other split. View and sex are one-hot (missing
+    count the same, and predicts every row of the reported splits. View and sex are one-hot (missing
     is a category; one unseen in training is all zeros), age is standardised beside a missing
     indicator.
 
@@ -107,7 +108,7 @@ def metadata_predictions(
         raise InputError(f"images: columns {sorted(absent)} are missing for the metadata baseline")
     is_train = images["split"] == "train"
     train = images[is_train & images["label"].isin(list(classes))]
-    others = images[~is_train]
+    others = images[~images["split"].isin(NOT_REPORTED)]
     if train["label"].nunique() < 2:
         raise InputError(
             "images: the training split has labels of fewer than two of the classes "

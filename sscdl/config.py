@@ -14,6 +14,12 @@ import yaml
 from sscdl.errors import InputError
 from sscdl.tasks.options import DEFAULTS
 
+SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
+_FOLDERS = {
+    "siim": "the folder with train/ and the two CSV files",
+    "table": "the folder that the image files lie in",
+}
+
 
 def load_schema(path: str | Path) -> dict[str, Any]:
     """Return the JSON schema in the YAML file ``path``, with the tasks' own defaults filled in."""
@@ -32,7 +38,7 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     chosen one must be complete, but a misspelt key is refused everywhere.
     """
     filled = _with_defaults(copy.deepcopy(config), schema, schema)
-    # Snakemake hands over its own dictionary types, and --config gives numbers as text for some.
+    # Snakemake hands over its own dictionary types.
     filled = json.loads(json.dumps(filled))
     validator = jsonschema.Draft202012Validator(schema)
     faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
@@ -59,7 +65,7 @@ def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) ->
     if isinstance(value, list) and "items" in schema:
         return [_with_defaults(item, schema["items"], whole) for item in value]
     if not isinstance(value, dict):
-        return value
+        return _number(value, schema)
     for name, child in schema.get("properties", {}).items():
         resolved = _resolve(child, whole)
         if name not in value:
@@ -69,6 +75,14 @@ def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) ->
                 value[name] = {}
         if name in value:
             value[name] = _with_defaults(value[name], child, whole)
+    return value
+
+
+def _number(value: Any, schema: dict[str, Any]) -> Any:
+    """Return the number that a text stands for where one is wanted: --config gives such text."""
+    if isinstance(value, str) and schema.get("type") in ("integer", "number"):
+        read = yaml.safe_load(value)
+        return read if isinstance(read, (int, float)) else value
     return value
 
 
@@ -108,8 +122,24 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     """Return what is wrong between keys that are each right by themselves."""
     found = []
     layout, source = config["dataset"]["layout"], config["lungs"]["source"]
-    if layout == "siim" and not config["dataset"]["siim"].get("root"):
-        found.append("dataset.siim.root: missing; the folder with train/ and the two CSV files")
+    for block in ("dataset", "pretraining_dataset"):
+        chosen = config[block]["layout"]
+        given = config[block].get(chosen, {})
+        if chosen in _FOLDERS and not given.get("root"):
+            found.append(f"{block}.{chosen}.root: missing; {_FOLDERS[chosen]}")
+        if chosen == "table" and not given.get("table"):
+            found.append(f"{block}.table.table: missing; the CSV file that describes the images")
+        if chosen == "table" and not given["columns"]["file"]:
+            found.append(f"{block}.table.columns.file: missing; the column that names the files")
+    labels = config["dataset"]["table"]["labels"]
+    known = [name for name in labels if labels[name]] if layout == "table" else SIIM_LABELS
+    for name in config["classes"]:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+            found.append(f"classes: {name!r} is no label of the data set; {hint}")
+    if layout == "phantom" and config["pretraining_dataset"]["layout"] != "none":
+        found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")
     if source == "masks" and not config["lungs"]["masks"].get("folder"):
         found.append("lungs.masks.folder: missing; a folder with <image_id>.png for every image")
     folder = config["lungs"]["train"].get("folder")

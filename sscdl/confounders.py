@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from sscdl import metrics
+from sscdl.cohorts import MARKED
 from sscdl.tables import METADATA, NAN, mean_percent, models_in, score_model
 
-MARK_SPLITS = ("mark_trained", "mark_removed", "mark_reversed")
 VIEWS = ("AP", "PA")
 SHORTCUT_COLUMNS = (
     *("variant", "curriculum", "split", "n_images", "n_patients", "balanced_accuracy"),
@@ -56,13 +56,13 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
         beside ``mark_share``, each the attention in a region beside that region's area share, over
         the images where both are defined. No rows if none of the splits is present.
     """
-    marked = predictions[predictions["split"].isin(MARK_SPLITS)]
+    marked = predictions[predictions["split"].isin(MARKED)]
     table = []
     for (variant, curriculum), group in models_in(metrics.labelled(marked)):
         if variant == METADATA:
             continue
         trained = group[group["split"] == "mark_trained"]
-        for split in MARK_SPLITS:
+        for split in MARKED:
             rows = group[group["split"] == split]
             if rows.empty:
                 continue

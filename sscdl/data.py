@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
 
@@ -39,9 +40,12 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     ``described`` is the description of the packed array. In ``data``, "train", "validate" and
     "normalise" name a split, "all" (every image of the main archive) or None; with "classes",
     only images labelled with one of these train and validate; with "masked", only images whose
-    lungs were found count.
+    lungs were found count. "also" names a further archive whose images train, but for those of
+    patients whom the main archive holds back for validation or testing.
     """
     lines = {line["image_id"]: line for line in read_images(path)}
+    also = data.get("also")
+    held_back = {line["patient_id"] for line in lines.values() if line["split"] in ("val", "test")}
     classes = data.get("classes")
     chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
     labels, patients, numbers = [], [], {}
@@ -51,7 +55,11 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
         labels.append(classes.index(label) if classes and label in classes else -1)
         patient = line["patient_id"] if line else image_id
         patients.append(numbers.setdefault(patient, len(numbers)))
-        if line is None or line["cohort"] != "main" or (data["masked"] and not line["mask"]):
+        if line is None or line["split"] == DUPLICATE or (data["masked"] and not line["mask"]):
+            continue
+        if line["cohort"] == also and patient not in held_back:
+            chosen["train"].append(row)
+        if line["cohort"] != MAIN:
             continue
         for use, rows in chosen.items():
             wanted = data[use]

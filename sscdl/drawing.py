@@ -9,8 +9,22 @@ import numpy as np
 import pandas as pd
 
 from sscdl import figures, panels
+from sscdl.dataset_figure import draw_dataset
 from sscdl.results import read_predictions, read_runs
 from sscdl.variants import read_pack
+
+
+def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
+    """Draw the data set: counts from the lists, gray values from the packed full images."""
+    table = pd.read_csv(images, dtype=str, keep_default_na=False)
+    array, described = read_pack(full)
+    split_of = dict(zip(table["image_id"], table["split"], strict=True))
+    splits = np.array([split_of.get(image_id, "") for image_id in described["ids"]])
+    histograms = {
+        name: np.bincount(array[splits == name].ravel(), minlength=256)
+        for name in sorted(set(splits) - {""})
+    }
+    draw_dataset(table, pd.read_csv(rejected, keep_default_na=False), histograms, out)
 
 
 def draw_ail(table: Path, out: Path) -> None:

@@ -15,6 +15,7 @@ from sscdl import variants
 from sscdl.attention import attention_share, class_activation_map, region_share, resize_map
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
+from sscdl.cohorts import NOT_REPORTED
 from sscdl.data import select_rows
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json
@@ -96,7 +97,7 @@ def predict(
         )
     kept = {"patient_id": str, "image_id": str}
     frame = pd.read_csv(images_csv, dtype=kept, keep_default_na=False)
-    held_out = (frame["split"] != "train") & (frame["mask"] != "")
+    held_out = ~frame["split"].isin(NOT_REPORTED) & (frame["mask"] != "")
     frame = frame[held_out & frame["label"].isin(model.classes)].reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{images_csv}: no labelled image outside the training split to test on")

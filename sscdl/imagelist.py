@@ -9,14 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl.cohorts import DUPLICATE
 from sscdl.files import atomic_path, read_json
 from sscdl.ingest import collect, collect_problems
+from sscdl.screen import find_duplicates
 from sscdl.split import assign_split
 
 LOGGER = logging.getLogger("sscdl.images")
 COLUMNS = [
     "image_id", "study_id", "patient_id", "label", "split", "png", "mask", "cohort", "view", "sex",
-    "age", "rows", "columns", "transfer_syntax", "boxes", "mark", "mask_area",
+    "age", "rows", "columns", "transfer_syntax", "boxes", "mark", "mask_area", "mask_faults",
+    "modality", "body_part", "photometric", "bits_stored", "remark",
 ]  # fmt: skip
 
 
@@ -33,46 +36,62 @@ def list_images(
     images_csv: Path,
     rejected_csv: Path,
     *,
+    implausible: str,
     split: dict[str, Any],
     split_seed: int,
 ) -> None:
-    """Write ``images.csv`` (usable images) and ``rejected.csv`` (problems and their reasons).
+    """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
 
     ``truths`` are the truth tables of synthetic archives, with the place of the planted mark. An
-    image without lungs in its mask keeps its line, with an empty ``mask``, and is reported.
+    image without lungs has an empty ``mask``, and so has one with an ``implausible`` mask unless
+    that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
+    split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
     """
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
     images["png"] = [str(folder / name) for name in images["png"]]
-    masks = pd.DataFrame([row for path in mask_manifests for row in read_json(path)["masks"]])
-    mask_folder = Path(mask_manifests[0]).parent / "png"
-    masks["mask"] = ["" if e else str(mask_folder / n) for e, n in zip(
-        masks["empty"], masks["png"], strict=True
-    )]  # fmt: skip
-    masks = masks.rename(columns={"area": "mask_area"})
-    images = images.merge(masks[["image_id", "mask", "mask_area"]], on="image_id", how="left")
-    images["mask"] = images["mask"].fillna("")
-    images["split"] = assign_split(
-        images,
+    images = images.merge(_masks(mask_manifests, implausible), on="image_id", how="left")
+    twice = find_duplicates(images).set_index("image_id")["reason"]
+    single = ~images["image_id"].isin(twice.index)
+    images["split"] = DUPLICATE
+    images.loc[single, "split"] = assign_split(
+        images[single],
         by=split["by"],
         stratified=split["stratified"],
         val=split["val"],
         test=split["test"],
         seed=split_seed,
     )
+    remarks = zip(
+        images["image_id"].map(twice).fillna(""),
+        images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
+        images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
+        strict=True,
+    )
+    images["remark"] = ["; ".join(filter(None, found)) for found in remarks]
     images["mark"] = images["image_id"].map(_marks(truths)).fillna("")
     images["boxes"] = images["boxes"].map(json.dumps)
-    without = images.loc[images["mask"] == "", "image_id"]
-    lost = pd.DataFrame(
-        {"file": without, "reason": "no lungs found: used in variant full only, not in the tables"}
-    )
-    rejected = pd.concat([rejected, collect_problems(image_manifests), lost], ignore_index=True)
+    rejected = pd.concat([rejected, collect_problems(image_manifests)], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
     write_csv(rejected[["file", "reason"]], rejected_csv)
     counts = images.groupby(["split", "label"], dropna=False).size()
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)
+
+
+def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
+    """Return image_id, mask (path, or empty for a mask not to be used), its area and faults."""
+    folder = Path(manifests[0]).parent / "png"
+    masks = pd.DataFrame([row for path in manifests for row in read_json(path)["masks"]])
+    masks["mask_faults"] = masks["faults"].map(", ".join)
+    useless = masks["empty"] | ((masks["mask_faults"] != "") & (implausible == "drop"))
+    masks["mask"] = [
+        "" if none else str(folder / name) for name, none in zip(masks["png"], useless, strict=True)
+    ]
+    return masks.rename(columns={"area": "mask_area"})[
+        ["image_id", "mask", "mask_area", "mask_faults"]
+    ]
 
 
 def _marks(truths: list[Path]) -> dict[str, str]:

@@ -21,12 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sscdl.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.phantom import DEFAULT_CONTRAST, MIN_SIZE, Phantom, add_mark, render
 from sscdl.phantom_dicom import write_dicom
 from sscdl.phantom_findings import LABELS
-
-COHORTS = ("mark_trained", "mark_removed", "mark_reversed")
 
 _COLUMNS = (
     "Negative for Pneumonia",
@@ -213,7 +212,7 @@ def _build(
     archive.close()
     if not marked_test:
         return
-    cohorts = [_Archive(root / "cohorts" / name, seed, name) for name in COHORTS]
+    cohorts = [_Archive(root / "cohorts" / name, seed, name) for name in MARKED]
     shots = _plan(seed, "test", _shares(classes, marked_test))
     for shot, mark in zip(shots, _marked(seed, "test", shots, shortcut), strict=True):
         plain = _render(seed, shot, size, contrast)

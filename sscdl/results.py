@@ -14,6 +14,7 @@ import pandas as pd
 
 from sscdl import confounders, tables
 from sscdl.baselines import metadata_predictions
+from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.files import read_json
 from sscdl.imagelist import write_csv
 from sscdl.rate_table import learning_rates
@@ -158,7 +159,7 @@ def write_normalisation(
 ) -> None:
     """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
     images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
-    chosen = images[images["cohort"] == "main"]
+    chosen = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     if protocol == "strict":
         chosen = chosen[chosen["split"] == "train"]
     rows = []

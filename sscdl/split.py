@@ -15,10 +15,10 @@ from itertools import accumulate
 
 import pandas as pd
 
+from sscdl.cohorts import MAIN
 from sscdl.errors import InputError
 
 SPLITS = ("train", "val", "test")
-MAIN_COHORT = "main"
 
 
 def assign_split(
@@ -51,14 +51,14 @@ def assign_split(
 
     shares = {"train": 1 - val - test, "val": val, "test": test}
     shares = {name: share for name, share in shares.items() if share > 0}
-    main = images[images["cohort"] == MAIN_COHORT]
+    main = images[images["cohort"] == MAIN]
     units = main["patient_id" if by == "patient" else "image_id"]
     classes = main["label"] if stratified else [""] * len(main)
     chosen = _place(list(zip(units, classes, strict=True)), shares, seed)
     placed = [chosen[unit] for unit in units]
     _check_classes(list(zip(main["label"], placed, strict=True)), shares)
     split = images["cohort"].to_numpy(dtype=object, copy=True)
-    split[(images["cohort"] == MAIN_COHORT).to_numpy()] = placed
+    split[(images["cohort"] == MAIN).to_numpy()] = placed
     return pd.Series(split, index=images.index, name="split", dtype="str")
 
 

@@ -10,21 +10,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sscdl.archive import file_list
+from sscdl.cohorts import MAIN, MARKED, PRETRAINING
 from sscdl.errors import InputError
+from sscdl.layouts import content
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
 from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node, Trie, preset_curricula
 
-MARKED_COHORTS = ("mark_trained", "mark_removed", "mark_reversed")
-
 
 class Study:
     """Fingerprints, paths and nodes of one configuration."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], contents: dict[str, str] | None = None) -> None:
+        """Take a checked configuration.
+
+        ``contents`` is what another study's attribute of that name said of the same archives: the
+        processes of a run's jobs need not walk them again, nor see what has changed since.
+        """
         self.config = config
+        self._contents = contents
         self.store = Path(config["store"])
         self.results = Path("results") / config["study"]
         self.layout = config["dataset"]["layout"]
@@ -41,34 +46,42 @@ class Study:
 
     @cached_property
     def archive(self) -> Path:
-        """Return the root of the archive that holds the DICOM files."""
-        if self.layout == "phantom":
-            return self.store / "phantom" / self.phantom / "archive"
-        return Path(self.config["dataset"]["siim"]["root"])
+        """Return the root of the synthetic archive."""
+        return self.store / "phantom" / self.phantom / "archive"
 
-    @property
-    def roots(self) -> dict[str, str]:
-        """Return the folder of each cohort; the first, ``main``, is the one that is split."""
-        found = {"main": str(self.archive)}
-        if self.layout == "phantom" and self.config["dataset"]["phantom"]["marked_test"]:
-            found |= {name: str(self.archive / "cohorts" / name) for name in MARKED_COHORTS}
+    @cached_property
+    def cohorts(self) -> dict[str, dict[str, Any]]:
+        """Return the description of each archive; the first, ``main``, is the one that is split."""
+        if self.layout == "phantom":
+            folders = {MAIN: self.archive}
+            if self.config["dataset"]["phantom"]["marked_test"]:
+                folders |= {name: self.archive / "cohorts" / name for name in MARKED}
+            return {
+                name: {"layout": "siim", "root": str(folder), "id_key": "phantom"}
+                for name, folder in folders.items()
+            }
+        found = {MAIN: _description(self.config["dataset"])}
+        if self.config["pretraining_dataset"]["layout"] != "none":
+            found[PRETRAINING] = _description(self.config["pretraining_dataset"])
         return found
 
-    @property
-    def id_key(self) -> str:
-        """Return the key of the hash that replaces patient ids."""
-        return self.config["dataset"][self.layout].get("id_key", "phantom")
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Return a fingerprint of what lies in each archive, by cohort."""
+        if self.layout == "phantom":
+            # The archive may not be there yet, and its settings say all about it.
+            return dict.fromkeys(self.cohorts, self.phantom)
+        if self._contents is not None and self._contents.keys() == self.cohorts.keys():
+            return self._contents
+        return {name: fingerprint(content(cohort)) for name, cohort in self.cohorts.items()}
 
     @cached_property
     def images(self) -> str:
         """Return the fingerprint of the ingested images."""
-        if self.layout == "phantom":
-            content: Any = self.phantom
-        else:
-            files = file_list(self.archive)
-            tables = [file_hash(self.archive / name) for name, _ in files if name.endswith(".csv")]
-            content = [files, tables]
-        return fingerprint([content, self.id_key, source_hash("sscdl.ingest")])
+        settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
+        archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
+        source = source_hash("sscdl.ingest", "sscdl.render_worker")
+        return fingerprint([archives, self.contents, settings, source])
 
     @cached_property
     def segmenter(self) -> str:
@@ -107,7 +120,8 @@ class Study:
         """Return the fingerprint of the lung masks."""
         given = self.config["lungs"]["source"] == "masks"
         source = source_hash(f"sscdl.segment.{'given' if given else 'predict'}")
-        return fingerprint([self.images, self.segmenter, source])
+        hull = self.config["lungs"]["implausible"] == "hull"
+        return fingerprint([self.images, self.segmenter, source, hull])
 
     @property
     def mask_convention(self) -> str:
@@ -149,6 +163,8 @@ class Study:
         chosen = {"pack": pack, "masked": masked, "split": split}
         chosen |= {"train": "train", "normalise": "train"}
         pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
+        if PRETRAINING in self.cohorts:
+            pretext["also"] = PRETRAINING
         classify = {
             **chosen,
             "normalise": pretext["normalise"],
@@ -222,3 +238,13 @@ class Study:
             if root != "imagenet" and not settings.get("file"):
                 raise InputError(f"roots.{root}.file: missing; the checkpoint to start from")
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders
+
+
+def _description(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return what the readers of archives are told about a block such as ``dataset``."""
+    return {"layout": dataset["layout"], **dataset[dataset["layout"]]}
+
+
+def _meaning(description: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of an archive but for where it lies: moving it changes nothing."""
+    return {key: value for key, value in description.items() if key not in ("root", "table")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,7 +172,11 @@ def write_table(
     numeric = {
         str(name)
         for name in df.columns
-        if pd.api.types.is_numeric_dtype(df[name]) and not pd.api.types.is_bool_dtype(df[name])
+        if df[name].notna().any()
+        and all(
+            isinstance(value, Number) and not isinstance(value, bool | np.bool_)
+            for value in df[name].dropna()
+        )
     }
     stem = Path(stem)
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("csv", "md", "tex")]

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from sscdl.cohorts import MAIN
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json, write_json
 
@@ -108,7 +109,7 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
 def _main_cohort(manifests: list[Path]) -> set[str]:
     """Return the ids of the images of the main archive, test sets of other archives left out."""
     rows = [row for manifest in manifests for row in read_json(manifest)["images"]]
-    return {row["image_id"] for row in rows if row["cohort"] == "main"}
+    return {row["image_id"] for row in rows if row["cohort"] == MAIN}
 
 
 def _by_id(manifests: list[Path], key: str) -> dict[str, Path]:

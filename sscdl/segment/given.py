@@ -10,16 +10,17 @@ from PIL import Image
 
 from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
-from sscdl.segment.maskfiles import read_gray, read_mask, record_mask, warn_of_empty
+from sscdl.segment.maskfiles import read_gray, read_mask, record_mask, warn_of_faults
+from sscdl.segment.quality import measure
 
 
 def copy_given_masks(
-    manifest: Path, png_dir: Path, mask_folder: Path, mask_dir: Path, out: Path
+    manifest: Path, png_dir: Path, mask_folder: Path, mask_dir: Path, out: Path, *, hull: bool
 ) -> None:
     """Take over masks that exist, as :func:`sscdl.segment.predict.segment_shard` records them.
 
     Args:
-        manifest, png_dir, mask_dir, out: as there.
+        manifest, png_dir, mask_dir, out, hull: as there.
         mask_folder: has ``<image_id>.png``, any size; values above 127 are lung (above 0 in a file
             coded 0/1); resized to the image by the nearest pixel.
 
@@ -40,9 +41,7 @@ def copy_given_masks(
                     "png": None,
                     "raw_png": None,
                     "sha256": None,
-                    "area": 0.0,
-                    "components": 0,
-                    "empty": True,
+                    **measure(np.zeros((1, 1), bool)).record(),
                     "missing": True,
                 }
             )
@@ -52,12 +51,13 @@ def copy_given_masks(
         if mask.shape != size[::-1]:
             mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
         masks.append(
-            record_mask(image_id, mask, Path(mask_dir), f"{image_id}.png") | {"missing": False}
+            record_mask(image_id, mask, Path(mask_dir), f"{image_id}.png", hull=hull)
+            | {"missing": False}
         )
     if masks and all(mask["missing"] for mask in masks):
         raise InputError(
             f"masks {mask_folder}: none of {len(masks)} images has a file <image_id>.png there "
             f"(the first would be {masks[0]['image_id']}.png); name the masks by image id"
         )
-    warn_of_empty(masks)
+    warn_of_faults(masks)
     write_json(out, {"masks": masks})

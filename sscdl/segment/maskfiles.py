@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.segment.postprocess import count_components
+from sscdl.segment.quality import hulls, measure
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +48,16 @@ def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
 
 
 def record_mask(
-    image_id: str, mask: NDArray[np.bool_], mask_dir: Path, raw_png: str
+    image_id: str, mask: NDArray[np.bool_], mask_dir: Path, raw_png: str, *, hull: bool
 ) -> dict[str, Any]:
-    """Write ``mask`` (H, W) to ``<mask_dir>/<image_id>.png`` and return its JSON record."""
+    """Write ``mask`` (H, W) to ``<mask_dir>/<image_id>.png`` and return its JSON record.
+
+    The record has the measures and faults of :mod:`sscdl.segment.quality`. With ``hull`` an
+    implausible mask is replaced by its convex hulls; the measures stay those of the mask as found.
+    """
+    quality = measure(mask)
+    if hull and quality.components and quality.faults():
+        mask = hulls(mask)
     path = mask_dir / f"{image_id}.png"
     write_mask(path, mask)
     return {
@@ -58,16 +65,13 @@ def record_mask(
         "png": path.name,
         "raw_png": raw_png,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "area": float(mask.mean()),
-        "components": count_components(mask),
-        "empty": not bool(mask.any()),
+        **quality.record(),
     }
 
 
-def warn_of_empty(masks: list[dict[str, Any]]) -> None:
-    """Log which of the records say that no lung was found."""
-    empty = [mask["image_id"] for mask in masks if mask["empty"]]
-    if empty:
-        logger.warning(
-            "%d of %d images have no lung mask, first: %s", len(empty), len(masks), empty[:5]
-        )
+def warn_of_faults(masks: list[dict[str, Any]]) -> None:
+    """Log how many of the records say that a mask is empty or implausible, and the first."""
+    faulty = [mask for mask in masks if mask["faults"]]
+    if faulty:
+        first = "; ".join(f"{mask['image_id']}: {', '.join(mask['faults'])}" for mask in faulty[:5])
+        logger.warning("%d of %d lung masks are implausible: %s", len(faulty), len(masks), first)

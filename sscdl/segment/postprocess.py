@@ -14,7 +14,7 @@ from sscdl.segment.preprocess import Placement, restore
 
 THRESHOLD = 0.5
 LUNGS = 2
-_EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
+EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
 
 def closing_radius(field_height: int) -> int:
@@ -24,12 +24,12 @@ def closing_radius(field_height: int) -> int:
 
 def count_components(mask: NDArray[np.bool_]) -> int:
     """Return the number of 8-connected components of ``mask`` (H, W)."""
-    return int(ndimage.label(mask, structure=_EIGHT_CONNECTED)[1])
+    return int(ndimage.label(mask, structure=EIGHT_CONNECTED)[1])
 
 
 def largest_components(mask: NDArray[np.bool_], count: int = LUNGS) -> NDArray[np.bool_]:
     """Keep the ``count`` largest 8-connected components; of equal ones, the first met by rows."""
-    labels, found = ndimage.label(mask, structure=_EIGHT_CONNECTED)
+    labels, found = ndimage.label(mask, structure=EIGHT_CONNECTED)
     if found <= count:
         return mask.copy()
     sizes = np.bincount(labels.ravel(), minlength=found + 1)[1:]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sscdl.files import read_json, write_json
 from sscdl.segment.checkpoint import PUBLISHED_FIELD, Architecture, load_checkpoint
-from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_empty, write_mask
+from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
 from sscdl.segment.network import UVAE
 from sscdl.segment.postprocess import masks_of
 from sscdl.segment.preprocess import is_blank, preprocess
@@ -95,6 +95,7 @@ def segment_shard(
     mask_dir: Path,
     out: Path,
     *,
+    hull: bool,
     batch_size: int = 1,
     device: str = "cpu",
     threads: int = 1,
@@ -108,9 +109,10 @@ def segment_shard(
         mask_dir: gets ``<image_id>.raw.png`` and ``<image_id>.png`` (post-processed), 0 or 255, of
             the size of the image.
         out: JSON written last, with ``masks`` in the order of the manifest: ``image_id``, ``png``
-            and ``raw_png`` (relative to ``mask_dir``), ``sha256`` of the file ``png``, ``area``
-            (lung fraction of the image), ``components`` (8-connected) and ``empty``; and with
+            and ``raw_png`` (relative to ``mask_dir``), ``sha256`` of the file ``png``, measures and
+            faults of :class:`sscdl.segment.quality.Quality` and ``empty``; and with
             ``mask_convention``.
+        hull: replace an implausible mask by the convex hulls of its two largest components.
         batch_size, device, threads: how it computes, not what.
 
     Raises InputError for a bad segmenter or an image that cannot be read.
@@ -126,7 +128,7 @@ def segment_shard(
         for entry, (raw, post) in zip(batch, predicted, strict=True):
             raw_png = f"{entry['image_id']}.raw.png"
             write_mask(Path(mask_dir) / raw_png, raw)
-            masks.append(record_mask(entry["image_id"], post, Path(mask_dir), raw_png))
+            masks.append(record_mask(entry["image_id"], post, Path(mask_dir), raw_png, hull=hull))
         now = time.monotonic()
         if now - reported > SECONDS_BETWEEN_REPORTS or len(masks) == len(entries):
             rate = len(masks) / max(now - started, 1e-9)
@@ -138,7 +140,7 @@ def segment_shard(
                 (len(entries) - len(masks)) / rate,
             )
             reported = now
-    warn_of_empty(masks)
+    warn_of_faults(masks)
     write_json(out, {"mask_convention": segmenter.mask_convention, "masks": masks})
 
 

@@ -2,17 +2,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import struct
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from dicom_files import IMAGE_HEADER, PATIENT_NAME, write_archive, write_dicom, write_table
 from PIL import Image
 
-from sscdl.dicom import read_radiograph
+from sscdl import ingest as module
+from sscdl import renderer
 from sscdl.errors import InputError
 from sscdl.files import read_json
+from sscdl.index import make_index
 from sscdl.ingest import collect, collect_problems, ingest_shard, pseudonym
+from sscdl.picture import read_image
+from sscdl.radiograph import Rendering
+from sscdl.render_worker import pixel_hash
 
 IMAGES = [("s1", "a", "negative"), ("s2", "b", "typical"), ("s2", "c", "typical")]
 
@@ -22,9 +30,19 @@ def root(tmp_path):
     return write_archive(tmp_path / "data", IMAGES)
 
 
-def ingest(roots, out, shard=0, shards=1, id_key="key"):
+def ingest(roots, out, shard=0, shards=1, id_key="key", **settings):
     manifest = out / f"manifest-{shard}.json"
-    ingest_shard(roots, shard, shards, out / "png", manifest, id_key=id_key)
+    cohorts = {
+        name: {"layout": "siim", "root": str(root), "id_key": id_key}
+        for name, root in roots.items()
+    }
+    accept = {
+        "modality": None, "body_part": None, "view": None, "image_type_without": None,
+        "colour": True, "uniform": 1.0,
+    }  # fmt: skip
+    settings = {"rendering": Rendering(), "accept": accept, "find_text": False} | settings
+    settings.setdefault("time_limit", 30)
+    ingest_shard(cohorts, shard, shards, out / "png", manifest, **settings)
     return manifest
 
 
@@ -41,7 +59,7 @@ def chunks(png):
 def test_manifest_and_pictures(root, tmp_path):
     manifest = ingest({"main": root}, tmp_path / "out")
     content = read_json(manifest)
-    assert content["rejected"] == content["problems"] == []
+    assert content["rejected"] == content["failed"] == content["problems"] == []
     assert [row["image_id"] for row in content["images"]] == ["a", "b", "c"]
     for row in content["images"]:
         path = tmp_path / "out" / "png" / row["png"]
@@ -51,9 +69,11 @@ def test_manifest_and_pictures(root, tmp_path):
             assert picture.mode == "L"
             shown = np.asarray(picture)
         source = root / "train" / row["study_id"] / "series" / f"{row['image_id']}.dcm"
-        assert np.array_equal(shown, read_radiograph(source).pixels)
+        assert np.array_equal(shown, read_image(source, Rendering()).pixels)
+        assert row["pixel_hash"] == pixel_hash(shown)
     first = content["images"][0]
     assert first.pop("sha256")
+    assert first.pop("pixel_hash")
     assert first == {
         "cohort": "main",
         "image_id": "a",
@@ -69,7 +89,10 @@ def test_manifest_and_pictures(root, tmp_path):
         "transfer_syntax": "Explicit VR Little Endian",
         "photometric": "MONOCHROME2",
         "bits_stored": 8,
+        "modality": "CR",
+        "body_part": "",
         "png": "a.png",
+        "text": None,
     }
 
 
@@ -131,6 +154,96 @@ def test_bad_file_is_rejected_and_the_others_are_kept(root, tmp_path):
     assert not (tmp_path / "out/png/b.png").exists()
 
 
+def test_file_that_breaks_the_decoder_has_failed(root, tmp_path, monkeypatch):
+    breaking = (
+        "import os; import sscdl.render_worker as w; real = w.read_image\n"
+        "w.read_image = lambda file, how: os.abort() if 'b.dcm' in str(file) else real(file, how)\n"
+        "w.main()"
+    )
+    monkeypatch.setattr(renderer, "_COMMAND", [sys.executable, "-P", "-c", breaking])
+    (root / "train/s2/series/c.dcm").write_bytes(b"nothing")
+    manifest = ingest({"main": root}, tmp_path / "out")
+    content = read_json(manifest)
+    reason = "decoder crashed (signal 6)"
+    assert content["failed"] == [{"file": "train/s2/series/b.dcm", "reason": reason}]
+    assert [len(content[key]) for key in ("images", "rejected", "failed")] == [1, 1, 1]
+    images, rejected = collect([manifest])
+    assert list(images["image_id"]) == ["a"]
+    assert list(rejected["reason"]) == [reason, "not a DICOM file"]
+
+
+def test_image_that_is_not_accepted_is_rejected(root, tmp_path):
+    accept = {
+        "modality": ["DX"], "body_part": None, "view": None, "image_type_without": None,
+        "colour": True, "uniform": 1.0,
+    }  # fmt: skip
+    content = read_json(ingest({"main": root}, tmp_path / "out", accept=accept))
+    assert content["images"] == []
+    assert len(content["rejected"]) == 3
+    assert "ingest.accept.modality" in content["rejected"][0]["reason"]
+    assert list((tmp_path / "out/png").iterdir()) == []
+
+
+def test_what_the_tables_say_goes_before_the_header(root, tmp_path, monkeypatch):
+    def read_index(description):
+        common = {"study_id": "s", "label": "", "boxes": []}
+        rows = [
+            {"image_id": "a", "path": "train/s1/series/a.dcm", "shown": "line 2", **common},
+            {
+                "image_id": "b", "path": "train/s2/series/b.dcm", "shown": "line 3",
+                "patient_id": "TABLE-9", "sex": "M", "age": 70.0, "view": "AP", **common,
+            },
+            {"image_id": "c", "path": "train/none.dcm", "shown": "line 4", **common},
+        ]  # fmt: skip
+        return make_index(rows, [])
+
+    monkeypatch.setattr(module, "read_index", read_index)
+    content = read_json(ingest({"main": root}, tmp_path / "out"))
+    one, two = content["images"]
+    assert [one[key] for key in ("sex", "age", "view")] == ["F", 45.0, ""]
+    assert one["patient_id"] == pseudonym("ID-s1", "key")
+    assert [two[key] for key in ("sex", "age", "view")] == ["M", 70.0, "AP"]
+    assert two["patient_id"] == pseudonym("TABLE-9", "key")
+    assert content["rejected"][0]["file"] == "line 4"
+
+
+def test_view_of_the_table_is_what_is_accepted_or_not(root, tmp_path, monkeypatch):
+    def read_index(description):
+        rows = [
+            {
+                "image_id": image, "path": f"train/{study}/series/{image}.dcm", "shown": image,
+                "study_id": study, "label": "", "boxes": [], "view": view,
+            }
+            for study, image, view in (("s1", "a", "PA"), ("s2", "b", "LL"))
+        ]  # fmt: skip
+        return make_index(rows, [])
+
+    monkeypatch.setattr(module, "read_index", read_index)
+    accept = {
+        "modality": None, "body_part": None, "view": ["PA"], "image_type_without": None,
+        "colour": True, "uniform": 1.0,
+    }  # fmt: skip
+    content = read_json(ingest({"main": root}, tmp_path / "out", accept=accept))
+    assert [row["image_id"] for row in content["images"]] == ["a"]
+    reason = "view LL is not accepted (ingest.accept.view)"
+    assert content["rejected"] == [{"file": "b", "reason": reason}]
+
+
+def test_sixteen_bits_and_search_for_text(root, tmp_path):
+    manifest = ingest(
+        {"main": root}, tmp_path / "out", rendering=Rendering(bits=16), find_text=True
+    )
+    with Image.open(tmp_path / "out/png/a.png") as picture:
+        assert picture.mode == "I;16"
+    images, _ = collect([manifest])
+    assert list(images["text"]) == [[], [], []]
+
+
+def test_text_that_was_not_looked_for_is_none(root, tmp_path):
+    images, _ = collect([ingest({"main": root}, tmp_path / "out")])
+    assert all(found is None for found in images["text"])
+
+
 def test_shards_together_are_the_whole(root, tmp_path):
     extra = write_archive(tmp_path / "extra", [("t1", "d", "negative"), ("t2", "e", "atypical")])
     (root / "train/s2/series/bad id.dcm").touch()
@@ -143,7 +256,7 @@ def test_shards_together_are_the_whole(root, tmp_path):
     assert list(images["cohort"]) == ["main", "main", "main", "other"]
     assert list(rejected["file"]) == ["other/train/t2/series/e.dcm"]
     whole = ingest(roots, tmp_path / "whole")
-    assert images.equals(collect([whole])[0])
+    pd.testing.assert_frame_equal(images, collect([whole])[0])
     assert collect_problems(parts).equals(collect_problems([whole]))
     assert list(collect_problems(parts)["file"]) == ["train/s2/series/bad id.dcm"]
 
@@ -151,6 +264,12 @@ def test_shards_together_are_the_whole(root, tmp_path):
 def test_image_id_in_two_cohorts(root, tmp_path):
     extra = write_archive(tmp_path / "extra", [("t1", "b", "negative")])
     with pytest.raises(InputError, match="image id b: is both in the cohort main and in other"):
+        ingest({"main": root, "other": extra}, tmp_path / "out")
+
+
+def test_image_id_in_two_cohorts_that_differs_in_case_alone(root, tmp_path):
+    extra = write_archive(tmp_path / "extra", [("t1", "B", "negative")])
+    with pytest.raises(InputError, match="image id B: is both in the cohort main and in other"):
         ingest({"main": root, "other": extra}, tmp_path / "out")
 
 
@@ -167,8 +286,11 @@ def test_second_run_changes_nothing_and_repairs_what_is_damaged(root, tmp_path):
 
 def test_progress_is_logged(root, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="sscdl.ingest")
+    (root / "train/s2/series/b.dcm").write_bytes(b"nothing")
     ingest({"main": root}, tmp_path / "out")
-    assert "shard 0 of 1: 3 of 3 images" in caplog.text
+    assert "rejected train/s2/series/b.dcm: not a DICOM file" in caplog.text
+    line = r"shard 0 of 1: 3 of 3 images \(1 rejected, 0 failed\), \d+\.\d images/s, 0 s left"
+    assert re.search(line, caplog.text)
 
 
 def test_no_usable_image_quotes_the_commonest_reason(root, tmp_path):

@@ -14,9 +14,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from sscdl.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.phantom import DEFAULT_CONTRAST, render
-from sscdl.phantom_archive import COHORTS, write_archive
+from sscdl.phantom_archive import write_archive
 from sscdl.phantom_findings import LABELS, _box
 
 SIZE = 96
@@ -94,7 +95,7 @@ def archive(folder: Path) -> Root:
 
 @pytest.fixture(scope="module")
 def cohorts(folder: Path) -> list[Root]:
-    return [Root(folder / "cohorts" / name) for name in COHORTS]
+    return [Root(folder / "cohorts" / name) for name in MARKED]
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -247,7 +247,9 @@ def test_shard_records_masks_and_repeats_bit_for_bit(tmp_path: Path) -> None:
     results = []
     for run in ("a", "b"):
         out = tmp_path / run / "masks.json"
-        segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out, batch_size=2)
+        segment_shard(
+            manifest, tmp_path / "png", segmenter, out.parent, out, hull=False, batch_size=2
+        )
         results.append(json.loads(out.read_text()))
     assert results[0] == results[1]
     assert results[0]["mask_convention"] == "whole lungs"
@@ -270,7 +272,7 @@ def test_shard_flags_empty_predictions(
     manifest = write_images(tmp_path, [(60, 50)])
     segmenter = write_segmenter(tmp_path / "s.safetensors", bias)
     out = tmp_path / "m" / "masks.json"
-    segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out)
+    segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out, hull=False)
     (record,) = json.loads(out.read_text())["masks"]
     assert record["empty"] is empty
     assert record["area"] == area
@@ -284,7 +286,7 @@ def test_shard_names_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     segmenter = write_segmenter(tmp_path / "s.safetensors")
     out = tmp_path / "m" / "masks.json"
     with pytest.raises(InputError, match=r"i1\.png"):
-        segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out)
+        segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out, hull=False)
     assert not out.exists()
 
 
@@ -347,7 +349,7 @@ def test_given_masks_are_resized_thresholded_and_missing_ones_recorded(tmp_path:
     Image.fromarray((gray > 127).astype(np.uint8)).save(given / "i1.png")
     Image.fromarray(np.zeros((60, 50), dtype=np.uint8)).save(given / "i3.png")
     out = tmp_path / "m" / "masks.json"
-    copy_given_masks(manifest, tmp_path / "png", given, out.parent, out)
+    copy_given_masks(manifest, tmp_path / "png", given, out.parent, out, hull=False)
     records = json.loads(out.read_text())["masks"]
     assert [r["missing"] for r in records] == [False, False, True, False]
     assert [r["empty"] for r in records] == [False, False, True, True]
@@ -364,5 +366,10 @@ def test_given_masks_that_match_no_image_are_an_input_error(tmp_path: Path) -> N
     (tmp_path / "given").mkdir()
     with pytest.raises(InputError, match=r"i0\.png"):
         copy_given_masks(
-            manifest, tmp_path / "png", tmp_path / "given", tmp_path, tmp_path / "m.json"
+            manifest,
+            tmp_path / "png",
+            tmp_path / "given",
+            tmp_path,
+            tmp_path / "m.json",
+            hull=False,
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from dicom_files import IMAGE_HEADER, STUDY_HEADER, write_archive, write_table
 
 from sscdl.archive import file_list
 from sscdl.errors import InputError
+from sscdl.index import read_index as read_any
+from sscdl.layouts import content
 from sscdl.siim import read_index
 
 IMAGES = [("s2", "b", "typical"), ("s1", "a", "negative"), ("s2", "c", "typical")]
@@ -31,13 +34,35 @@ def problems(index):
 def test_images_in_order(root):
     index = read_index(root)
     assert index.problems.empty
+    paths = [f"train/{s}/series/{i}.dcm" for s, i in (("s1", "a"), ("s2", "b"), ("s2", "c"))]
+    # The files' headers are to say the age, which makes it NaN here.
+    assert index.images.pop("age").isna().all()
     assert index.images.to_dict("list") == {
         "image_id": ["a", "b", "c"],
         "study_id": ["s1", "s2", "s2"],
-        "path": [f"train/{s}/series/{i}.dcm" for s, i in (("s1", "a"), ("s2", "b"), ("s2", "c"))],
+        "path": paths,
         "label": ["negative", "typical", "typical"],
         "boxes": [[], [], []],
+        "patient_id": ["", "", ""],
+        "sex": ["", "", ""],
+        "view": ["", "", ""],
+        "shown": paths,
     }
+
+
+def test_index_and_content_of_the_layout(root):
+    dataset = {"layout": "siim", "root": str(root), "id_key": "k"}
+    assert read_any(dataset).images.equals(read_index(root).images)
+    files, tables = content(dataset)
+    assert files == [list(file) for file in file_list(root)]
+    assert tables == [
+        hashlib.sha256((root / name).read_bytes()).hexdigest()
+        for name in ("train_image_level.csv", "train_study_level.csv")
+    ]
+    with pytest.raises(ValueError, match="layout 'other' is unknown"):
+        read_any({"layout": "other"})
+    with pytest.raises(ValueError, match="layout 'other' is unknown"):
+        content({"layout": "other"})
 
 
 def test_every_label_has_its_column(tmp_path):
@@ -51,6 +76,8 @@ def test_boxes(root):
     sound = "[{'x': 1.5, 'y': 2, 'width': 3, 'height': 4.25}, {'x':0,'y':0,'width':1,'height':1}]"
     broken = ["[{'x': 1.5", "__import__('os')", "[{'x': 1}]", "7"]
     broken.append("[{'x': 1, 'y': 2, 'width': -3, 'height': 4}]")
+    broken.append(f"[{{'x': {10**400}, 'y': 2, 'width': 3, 'height': 4}}]")
+    broken.append("[" * 5000)
     broken.append("[{'x': 1e999, 'y': 2, 'width': 3, 'height': 4}]")
     for text in broken:
         write_table(
@@ -121,7 +148,7 @@ def test_repeated_rows(root):
         ("train_study_level.csv", "line 4: study s1 again; first row kept"),
     ]
     add_row(root / "train_study_level.csv", "s2_study", "1", "0", "0", "0")
-    with pytest.raises(InputError, match="s2_study: labelled negative here but typical in an earl"):
+    with pytest.raises(InputError, match="s2_study: labelled negative here but typical in line 2"):
         read_index(root)
 
 
@@ -160,7 +187,16 @@ def test_study_of_the_table_and_of_the_folder_differ(root):
     )
 
 
-@pytest.mark.parametrize("name", ["sp ace", ".hidden", "x" * 65, "a;b", "é"])
+def test_image_ids_that_differ_in_case_alone(root):
+    (root / "train/s2/series/A.dcm").touch()
+    index = read_index(root)
+    assert list(index.images["image_id"]) == ["a", "b", "c"]
+    assert problems(index) == [
+        ("train/s2/series/A.dcm", "image id also at train/s1/series/a.dcm; left out")
+    ]
+
+
+@pytest.mark.parametrize("name", ["sp ace", ".hidden", "x" * 65, "a;b", "é", "nul", "a\u2215b"])
 def test_id_that_cannot_be_a_file_name_is_left_out(root, name):
     (root / f"train/s1/series/{name}.dcm").touch()
     add_row(root / "train_image_level.csv", f"{name}_image", "", "", "s1")
@@ -228,7 +264,7 @@ def test_file_list(root):
 
 def test_listing_files_loads_nothing_heavy():
     code = (
-        "import sys, sscdl.archive; "
+        "import sys, sscdl.layouts; "
         "print(sorted({'numpy', 'pandas', 'pydicom', 'torch', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

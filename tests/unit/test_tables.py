@@ -10,6 +10,7 @@ import pytest
 from sklearn import metrics as reference
 
 from sscdl import confounders, tables
+from sscdl.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.rate_table import learning_rates
 from sscdl.table_files import write_table
@@ -210,11 +211,11 @@ def test_shortcut_measures_the_fall_and_the_attention_on_the_mark():
         made_up("full", "moco", split=split, right=right).assign(
             mark_attention=[0.3, np.nan] * 40, mark_share=[0.01, np.nan] * 40
         )
-        for split, right in zip(confounders.MARK_SPLITS, (0.95, 0.6, 0.1), strict=True)
+        for split, right in zip(MARKED, (0.95, 0.6, 0.1), strict=True)
     ]
     table = confounders.shortcut(pd.concat(parts), draws=100)
     assert table.columns.tolist() == list(confounders.SHORTCUT_COLUMNS)
-    assert table["split"].tolist() == list(confounders.MARK_SPLITS)
+    assert table["split"].tolist() == list(MARKED)
     accuracy = table["balanced_accuracy"]
     assert np.isnan(table["drop"][0])
     assert table["drop"][2] == pytest.approx(accuracy[0] - accuracy[2])

@@ -1,5 +1,7 @@
 # Reads and checks the configuration, and answers what the rules ask of it. No rules here.
 
+import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from sscdl.study import Study
 from sscdl.launch import clear_stale_locks, share_package
 
 ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
+CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
 
@@ -25,8 +28,16 @@ def read_study():
     """Return the checked study; a fault in the configuration ends the run with its message."""
     try:
         schema = load_schema(HERE / "workflow/schemas/config.schema.yaml")
-        study = Study(check_config(config, schema))
+        # The processes of this run's jobs take over what was found in the archives at its start.
+        found = (
+            {}
+            if workflow.is_main_process
+            else json.loads(os.environ.get(CONTENTS, "{}"))
+        )
+        study = Study(check_config(config, schema), found or None)
         study.check()
+        if workflow.is_main_process:
+            os.environ[CONTENTS] = json.dumps(study.contents)
         return study
     except InputError as error:
         raise WorkflowError(str(error)) from None
@@ -110,7 +121,7 @@ def prediction_tables():
 
 def written_tables():
     """Return the table files of this study."""
-    names = ["4.1_normalisation", *PREDICTION_TABLES, "learning_rates"]
+    names = ["dataset", "4.1_normalisation", *PREDICTION_TABLES, "learning_rates"]
     return [f"{RESULTS}/tables/{name}.csv" for name in names]
 
 
@@ -127,6 +138,11 @@ def figure_inputs():
         "subgroups": table("subgroups"),
     }
     found = {
+        "dataset": {
+            "images": IMAGES,
+            "rejected": REJECTED,
+            "full": str(STUDY.pack("full")),
+        },
         "4.2_validation_curves": {
             "pointers": [str(STUDY.pointer(f)) for f in CLASSIFIERS]
         },

@@ -48,9 +48,8 @@ if unfinished(STUDY.image_manifests()):
         conda:
             ENVIRONMENT
         params:
-            roots=STUDY.roots,
-            shards=STUDY.shards,
-            id_key=STUDY.id_key,
+            cohorts=STUDY.cohorts,
+            settings=STUDY.config["ingest"],
         script:
             "../scripts/ingest.py"
 
@@ -105,6 +104,7 @@ if unfinished(STUDY.mask_manifests()):
             ENVIRONMENT
         params:
             given=STUDY.config["lungs"]["masks"]["folder"],
+            hull=STUDY.config["lungs"]["implausible"] == "hull",
         script:
             "../scripts/segment.py"
 
@@ -123,10 +123,11 @@ rule list_images:
         ENVIRONMENT
     params:
         truths=(
-            [f"{root}/truth/truth.csv" for root in STUDY.roots.values()]
+            [f"{cohort['root']}/truth/truth.csv" for cohort in STUDY.cohorts.values()]
             if PHANTOM
             else []
         ),
+        implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.config["split"],
         split_seed=STUDY.config["split_seed"],
     script:

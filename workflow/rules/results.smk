@@ -56,6 +56,39 @@ for TABLE in PREDICTION_TABLES:
             "../scripts/prediction_table.py"
 
 
+rule table_dataset:
+    input:
+        images=IMAGES,
+        rejected=REJECTED,
+    output:
+        report(
+            f"{RESULTS}/tables/dataset.csv",
+            caption="../report/dataset.rst",
+            category="Data",
+            labels={"table": "dataset"},
+        ),
+        multiext(f"{RESULTS}/tables/dataset", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/dataset.log",
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/dataset.py"
+
+
+rule contact_sheet:
+    input:
+        IMAGES,
+    output:
+        directory(f"{RESULTS}/contact_sheet"),
+    log:
+        f"{RESULTS}/logs/contact_sheet.log",
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/contact_sheet.py"
+
+
 rule table_normalisation:
     input:
         unpack(variant_packs),

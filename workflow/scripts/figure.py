@@ -10,11 +10,13 @@ if __name__ == "__main__":
         key: Path(value) if isinstance(value, str) else [Path(path) for path in value]
         for key, value in snakemake.input.items()
     }
-    shared = ("images", "lungs", "predictions", "maps")
+    shared = ("images", "lungs", "predictions", "maps", "rejected")
     packs = {key: value for key, value in given.items() if key not in shared}
     out, params = Path(snakemake.output[0]), snakemake.params
     with job_log(snakemake.log[0], params.name):
         match params.name:
+            case "dataset":
+                drawing.draw_data(given["images"], given["rejected"], given["full"], out)
             case "4.1_variants":
                 drawing.draw_variants(given["images"], packs, given["lungs"], out)
             case "4.2_validation_curves":

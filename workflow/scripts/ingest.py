@@ -1,18 +1,24 @@
-"""Convert one shard of the DICOM files to PNG."""
+"""Convert one shard of the image files to PNG."""
 
 from pathlib import Path
 
 from sscdl.ingest import ingest_shard
 from sscdl.progress import job_log
+from sscdl.radiograph import Rendering
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], f"ingest {snakemake.wildcards.shard}"):
         manifest = Path(snakemake.output[0])
+        settings = snakemake.params.settings
+        rendering = settings["rendering"]
         ingest_shard(
-            {name: Path(root) for name, root in snakemake.params.roots.items()},
+            snakemake.params.cohorts,
             shard=int(snakemake.wildcards.shard),
-            shards=snakemake.params.shards,
+            shards=settings["shards"],
             png_dir=manifest.parent / "png",
             manifest=manifest,
-            id_key=snakemake.params.id_key,
+            rendering=Rendering(**rendering | {"percentiles": tuple(rendering["percentiles"])}),
+            accept=settings["accept"],
+            find_text=settings["find_text"],
+            time_limit=settings["time_limit"],
         )

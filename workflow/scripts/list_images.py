@@ -13,6 +13,7 @@ if __name__ == "__main__":
             [Path(path) for path in snakemake.params.truths],
             Path(snakemake.output.images),
             Path(snakemake.output.rejected),
+            implausible=snakemake.params.implausible,
             split=snakemake.params.split,
             split_seed=snakemake.params.split_seed,
         )

@@ -11,6 +11,7 @@ if __name__ == "__main__":
             "manifest": images,
             "png_dir": images.parent / "png",
             "mask_dir": out.parent / "png",
+            "hull": snakemake.params.hull,
         }
         if snakemake.params.given:
             from sscdl.segment.given import copy_given_masks

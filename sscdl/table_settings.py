@@ -1,0 +1,157 @@
+"""What the columns of a table of images mean: the settings of layout ``table``, checked.
+
+Needs only the standard library: the settings are checked each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sscdl.csv_rows import check_columns
+from sscdl.errors import InputError
+
+FIELDS = ("file", "patient", "study", "sex", "age", "view")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table, and the part of its text that counts."""
+
+    name: str
+    pattern: re.Pattern[str] | None = None
+
+    def value(self, row: Mapping[str, str]) -> str:
+        """Return the text of a row: the pattern's first group, or its match; '' without one."""
+        text = row[self.name]
+        if self.pattern is None:
+            return text
+        match = self.pattern.search(text)
+        if match is None:
+            return ""
+        return (match[1] if self.pattern.groups else match[0]) or ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which rows are meant: those with one of ``values`` in a column.
+
+    With a ``separator``, one of the several texts in a cell must be one of the values.
+    """
+
+    column: str
+    values: frozenset[str]
+    separator: str = ""
+    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def fits(self, row: Mapping[str, str]) -> bool:
+        """Return whether a row is meant."""
+        cell = row[self.column]
+        if cell not in self._known:
+            parts = cell.split(self.separator) if self.separator else [cell]
+            self._known[cell] = any(_canonical(part) in self.values for part in parts)
+        return self._known[cell]
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """The settings of layout ``table``: ``columns`` has those of ``FIELDS`` that are given."""
+
+    root: Path
+    table: Path
+    id_key: str
+    ids: str
+    columns: dict[str, Column]
+    keep: Rule | None
+    labels: dict[str, Rule]
+
+    @property
+    def used(self) -> list[str]:
+        """Return the names of all columns that are needed."""
+        rules = [*self.labels.values(), *([self.keep] if self.keep else [])]
+        names = [column.name for column in self.columns.values()]
+        return list(dict.fromkeys(names + [rule.column for rule in rules]))
+
+
+def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
+    """Return the settings in ``dataset``, after a look at the table's header.
+
+    ``dataset`` has root, table (a CSV file, relative to the root or absolute), id_key, ids (hash or
+    file), columns (of file, patient, study, sex, age and view: a name, a mapping of column and
+    pattern, or None), keep (None, or a mapping of column, values and separator) and labels (such a
+    mapping, or None, for each class). All but root, table, id_key and the column of the file may be
+    missing.
+
+    Raises InputError if a setting is missing or wrong, or the root, the table or a column is not
+    there.
+    """
+    for key in ("root", "table"):
+        if not dataset.get(key):
+            raise InputError(f"table.{key}: missing; layout table needs a folder and a CSV file")
+    root = Path(dataset["root"])
+    table = root / dataset["table"]
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: there is no such folder; set table.root to the folder that the image files "
+            "lie in, at any depth"
+        )
+    if not table.is_file():
+        near = difflib.get_close_matches(table.name, [p.name for p in root.glob("*.csv")], 1, 0.0)
+        hint = f"; {near[0]!r} is there" if near else ""
+        raise InputError(
+            f"{table}: there is no such file{hint}; set table.table to the CSV file, relative to "
+            "the root or absolute"
+        )
+    given = dataset.get("columns") or {}
+    columns = {
+        name: _column(given[name], f"table.columns.{name}") for name in FIELDS if given.get(name)
+    }
+    if "file" not in columns:
+        raise InputError("table.columns.file: missing; the column that names the image files")
+    keep = _rule(dataset["keep"], "table.keep") if dataset.get("keep") else None
+    labels = {
+        name: _rule(rule, f"table.labels.{name}")
+        for name, rule in (dataset.get("labels") or {}).items()
+        if rule
+    }
+    settings = TableSettings(
+        root, table, dataset["id_key"], dataset.get("ids", "hash"), columns, keep, labels
+    )
+    check_columns(table, settings.used)
+    return settings
+
+
+def _column(given: Any, key: str) -> Column:
+    if isinstance(given, str):
+        return Column(given.strip())
+    name, pattern = given.get("column"), given.get("pattern")
+    if not name:
+        raise InputError(f"{key}.column: missing; the name of a column of the table")
+    try:
+        return Column(name.strip(), re.compile(pattern) if pattern else None)
+    except re.error as error:
+        raise InputError(
+            f"{key}.pattern: {pattern!r} is no regular expression ({error}); correct it"
+        ) from None
+
+
+def _rule(given: Mapping[str, Any], key: str) -> Rule:
+    for part in ("column", "values"):
+        if not given.get(part):
+            raise InputError(f"{key}.{part}: missing; it says which rows are meant")
+    for value in given["values"]:
+        if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+            raise InputError(f"{key}.values: {value!r} is no text and no number; put it in quotes")
+    values = frozenset(_canonical(str(value)) for value in given["values"])
+    return Rule(given["column"].strip(), values, given.get("separator") or "")
+
+
+def _canonical(text: str) -> str:
+    """Return one text for all ways to write a number: 1, 1.0 and 01 are alike."""
+    text = text.strip()
+    return repr(float(text)) if _NUMBER.fullmatch(text) else text

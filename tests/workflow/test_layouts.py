@@ -1,0 +1,141 @@
+"""A folder of pictures with a table, and a second archive that is pretrained on alone."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from sscdl.dicom import read_radiograph
+from sscdl.phantom_archive import write_archive
+from tests.workflow.conftest import TINY, Runner
+
+CLASSES = {"negative": 0.5, "typical": 0.5}
+COLUMNS = ["Image Index", "Finding Labels", "Patient ID", "Patient Age", "Sex", "View Position"]
+
+
+def as_table(archive, root):
+    """Rewrite an archive of DICOM files as pictures of several kinds and a table."""
+    studies = pd.read_csv(archive / "train_study_level.csv")
+    findings = studies["Typical Appearance"].map({0: "No Finding", 1: "Pneumonia|Edema"})
+    labels = dict(zip(studies["id"].str.removesuffix("_study"), findings, strict=True))
+    rows = []
+    for number, path in enumerate(sorted((archive / "train").rglob("*.dcm"))):
+        seen = read_radiograph(path)
+        kind = (".png", ".jpg", ".tif")[number % 3]
+        folder = root / f"images_{number % 2}" / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = seen.pixels.astype(np.uint16) * 257 if kind == ".tif" else seen.pixels
+        cv2.imwrite(str(folder / f"{path.stem}{kind}"), pixels)
+        study = path.parent.parent.name
+        rows.append([f"{path.stem}{kind}", labels[study], study, "61", seen.sex, seen.view])
+    rows[0][5] = "LATERAL"
+    with open(root / "entries.csv", "w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def as_pairs(archive, root):
+    """Write pairs of image and lung mask to learn segmentation from."""
+    (root / "masks").mkdir(parents=True)
+    (root / "images").mkdir()
+    lines = ["id,split"]
+    for number, path in enumerate(sorted((archive / "train").rglob("*.dcm"))[:10]):
+        cv2.imwrite(str(root / f"images/{path.stem}.png"), read_radiograph(path).pixels)
+        shutil.copy(archive / f"truth/masks/{path.stem}.png", root / "masks")
+        lines.append(f"{path.stem},{'val' if number < 2 else 'train'}")
+    (root / "index.csv").write_text("\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def tabled(tmp_path_factory) -> Runner:
+    """Return a study of a folder of pictures that pretrains on a second archive as well."""
+    place = tmp_path_factory.mktemp("layouts")
+    write_archive(place / "siim", patients=24, size=96, seed=3, classes=CLASSES)
+    as_table(place / "siim", place / "pictures")
+    write_archive(place / "more", patients=10, size=96, seed=4, classes=CLASSES)
+    as_pairs(place / "more", place / "pairs")
+    # A picture of the first archive that has found its way into the second.
+    stray = sorted((place / "siim/train").rglob("*.dcm"))[3]  # a PNG file in the first
+    target = place / "more/train" / "00000000aaaa" / "00000000bbbb" / "00000000cccc.dcm"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(stray.read_bytes())
+    config = copy.deepcopy(TINY)
+    config["lungs"]["train"]["folder"] = str(place / "pairs")
+    config["dataset"] = {
+        "layout": "table",
+        "table": {
+            "root": str(place / "pictures"),
+            "table": "entries.csv",
+            "columns": {
+                "file": "Image Index",
+                "patient": "Patient ID",
+                "age": "Patient Age",
+                "sex": "Sex",
+                "view": "View Position",
+            },
+            "labels": {
+                "healthy": {"column": "Finding Labels", "values": ["No Finding"]},
+                "pneumonia": {
+                    "column": "Finding Labels", "values": ["Pneumonia"], "separator": "|",
+                },
+            },
+        },
+    }  # fmt: skip
+    config["pretraining_dataset"] = {"layout": "siim", "siim": {"root": str(place / "more")}}
+    config |= {"classes": ["healthy", "pneumonia"], "store": str(place / "store")}
+    config |= {"variants": ["full"], "curricula": ["rotation"], "study": "tabled"}
+    runner = Runner(place / "run", config)
+    runner()
+    return runner
+
+
+def test_pictures_of_all_kinds_are_in_the_study(tabled):
+    images = pd.read_csv(tabled.results / "images.csv", keep_default_na=False)
+    main = images[images["cohort"] == "main"]
+    assert set(main["transfer_syntax"]) == {"PNG", "JPEG", "TIFF"}
+    assert set(main["label"]) == {"healthy", "pneumonia"}
+    assert main["age"].eq(61).all()
+    assert set(main["view"]) <= {"AP", "PA"}
+    assert main["image_id"].str.fullmatch("[0-9a-f]{16}").all(), "file names may name patients"
+    assert main.groupby("patient_id")["split"].nunique().max() == 1
+
+
+def test_the_second_archive_trains_the_pretext_stage_alone(tabled):
+    images = pd.read_csv(tabled.results / "images.csv", keep_default_na=False)
+    splits = images["split"].value_counts()
+    assert splits["pretraining"] > 0
+    sizes = {}
+    for pointer in (tabled.folder.parent / "store/recipes").glob("*.json"):
+        node = json.loads(pointer.read_text())
+        folder = tabled.folder.parent / "store/objects" / node["object"]
+        lineage = json.loads((folder / "lineage.json").read_text())
+        sizes[lineage["node"]] = lineage["data"]["images"]
+    assert sizes["rotation"] == splits["train"] + splits["pretraining"]
+    assert sizes["rotation+classify"] == splits["train"]
+    assert set(pd.read_csv(next((tabled.results / "predictions").glob("full*")))["split"]) <= {
+        "val", "test",
+    }  # fmt: skip
+
+
+def test_a_lateral_view_by_the_table_is_set_aside(tabled):
+    rejected = pd.read_csv(tabled.results / "rejected.csv")
+    reason = rejected.loc[rejected["file"] == "entries.csv, line 2", "reason"]
+    assert "ingest.accept.view" in reason.item()
+
+
+def test_a_picture_that_is_in_both_archives_is_not_pretrained_on(tabled):
+    images = pd.read_csv(tabled.results / "images.csv", dtype=str).set_index("image_id")
+    assert images.loc["00000000cccc", "split"] == "duplicate"
+    assert "the same picture as" in images.loc["00000000cccc", "remark"]
+
+
+def test_the_data_report_counts_both(tabled):
+    table = pd.read_csv(tabled.results / "tables/dataset.csv", dtype=str)
+    assert {"group", "value", "train", "val", "test", "pretraining", "total"} <= set(table)
+    assert (tabled.results / "figures/dataset.png").exists()

@@ -1,0 +1,25 @@
+"""Write the table that describes the data set."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sscdl.dataset_report import dataset_table
+from sscdl.progress import job_log
+from sscdl.table_files import write_table
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "dataset"):
+        images = pd.read_csv(snakemake.input.images, dtype=str, keep_default_na=False)
+        rejected = pd.read_csv(snakemake.input.rejected, keep_default_na=False)
+        table = dataset_table(images, rejected)
+        write_table(
+            table,
+            Path(snakemake.output[0]).with_suffix(""),
+            caption="The images of the study, their properties by split, and what was set aside.",
+            notes=[
+                "reported: lines of rejected.csv; remarks on images in use stand in images.csv.",
+                "A patient of several splits counts once in the total.",
+            ],
+            digits=1,
+        )
