@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import re
 import shutil
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 
 from sscdl.dicom import read_radiograph
 from sscdl.phantom_archive import write_archive
+from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 
 CLASSES = {"negative": 0.5, "typical": 0.5}
@@ -139,3 +141,48 @@ def test_the_data_report_counts_both(tabled):
     table = pd.read_csv(tabled.results / "tables/dataset.csv", dtype=str)
     assert {"group", "value", "train", "val", "test", "pretraining", "total"} <= set(table)
     assert (tabled.results / "figures/dataset.png").exists()
+
+
+def test_all_images_are_drawn_in_small_on_request(tabled):
+    tabled("contact_sheet")
+    sheet = cv2.imread(str(next((tabled.results / "contact_sheet").glob("*.png"))))
+    assert sheet.shape[1] >= 12 * 160
+    assert sheet.std() > 20
+
+
+NIH = {
+    "table": "Data_Entry_2017_v2020.csv",
+    "header": "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,"
+    "View Position",
+    "rows": [
+        "00000001_000.png,No Finding,0,1,58,M,PA",
+        "00000002_000.png,Pneumonia|Edema,0,2,44,F,AP",
+    ],
+    "files": ["images_001/images/00000001_000.png", "images_002/images/00000002_000.png"],
+}
+CHEXPERT = {
+    "table": "train.csv",
+    "header": "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Pneumonia",
+    "rows": [
+        "CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg,Female,68,Frontal,AP,1.0,",
+        "CheXpert-v1.0/train/patient00002/study1/view1_frontal.jpg,Male,50,Frontal,PA,,1.0",
+    ],
+    "files": [
+        "train/patient00001/study1/view1_frontal.jpg",
+        "train/patient00002/study1/view1_frontal.jpg",
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "made"), [("nih-chestxray14", NIH), ("chexpert", CHEXPERT)])
+def test_the_shipped_studies_of_known_data_sets_are_planned(tmp_path, name, made):
+    root = tmp_path / "archive"
+    for file in made["files"]:
+        (root / file).parent.mkdir(parents=True)
+        cv2.imwrite(str(root / file), np.eye(64, dtype=np.uint8) * 200)
+    (root / made["table"]).write_text("\n".join([made["header"], *made["rows"]]) + "\n")
+    changes = {"dataset": {"table": {"root": str(root)}}}
+    runner = Runner(tmp_path / "run", changes, (str(ROOT / f"config/{name}.yaml"),))
+    output = runner("--dry-run", "--quiet", "rules")
+    assert re.search(r"pretext_stage\s+6\n", output)
+    assert re.search(r"finetune\s+10\n", output)
