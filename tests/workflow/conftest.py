@@ -20,8 +20,7 @@ TINY = {
         "layout": "phantom",
         "phantom": {"patients": 24, "size": 96, "shortcut": 0.95, "marked_test": 6},
     },
-    # Three epochs make no lungs to speak of, and the tests are not about them.
-    "lungs": {"train": {"epochs": 3, "images": 24, "channels": 4}, "implausible": "keep"},
+    "lungs": {"train": {"epochs": 3, "images": 24, "channels": 4}},
     "image": {"size": 32, "packed": 36},
     "backbone": {"name": "resnet18", "last_stage": 2},
     "curricula": ["scratch", "rotation"],
