@@ -37,9 +37,9 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     The blocks under ``dataset`` and ``lungs`` are keyed by what may be chosen there; only the
     chosen one must be complete, but a misspelt key is refused everywhere.
     """
-    filled = _with_defaults(copy.deepcopy(config), schema, schema)
-    # Snakemake hands over its own dictionary types.
-    filled = json.loads(json.dumps(filled))
+    # By way of JSON: Snakemake hands over its own dictionary types, and blocks that a YAML anchor
+    # repeats are one object, which must not be filled in twice.
+    filled = _with_defaults(json.loads(json.dumps(config)), schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
     messages = [line for fault in faults for line in _messages(fault)]

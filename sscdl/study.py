@@ -154,17 +154,21 @@ class Study:
     def data(self, variant: str) -> dict[str, Any]:
         """Return the data recipes of pretext stages and of the classifier for a variant."""
         split = {**self.config["split"], "seed": self.config["split_seed"]}
-        split["source"] = source_hash("sscdl.split")
         strict = self.config["protocol"] == "strict"
         pack = self.pack_fingerprint(variant)
         # An image whose lungs were not found has no segmented variant.
         masked = variant != "full"
-        everything = {"pack": pack, "masked": masked, "train": "all", "normalise": "all"}
-        chosen = {"pack": pack, "masked": masked, "split": split}
-        chosen |= {"train": "train", "normalise": "train"}
+        common = {
+            "pack": pack,
+            "masked": self.config["lungs"]["implausible"] if masked else False,
+            "source": source_hash("sscdl.split", "sscdl.screen"),
+        }
+        everything = {**common, "train": "all", "normalise": "all"}
+        chosen = {**common, "split": split, "train": "train", "normalise": "train"}
         pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
         if PRETRAINING in self.cohorts:
-            pretext["also"] = PRETRAINING
+            # The split says which patients of that archive are held back.
+            pretext |= {"also": PRETRAINING, "split": split}
         classify = {
             **chosen,
             "normalise": pretext["normalise"],

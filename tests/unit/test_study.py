@@ -1,0 +1,91 @@
+"""What a study's configuration implies: which keys change which data a node is trained on."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from sscdl.config import check_config, load_schema
+from sscdl.study import Study
+from tests.conftest import ROOT
+
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
+BASE = {"study": "x", "dataset": {"layout": "phantom"}, "curricula": ["moco"]}
+
+
+def study(change: dict | None = None) -> Study:
+    """Return a study of the phantom, with some blocks of its configuration changed."""
+    return Study(check_config(copy.deepcopy(BASE) | (change or {}), SCHEMA))
+
+
+def changed(change: dict) -> set[tuple[str, str]]:
+    """Return the (variant, kind of node) whose data recipe a change of the configuration alters."""
+    before, after = study(), study(change)
+    return {
+        (variant, kind)
+        for variant in ("full", "segmented_black")
+        for kind in ("pretext", "classify")
+        if before.data(variant)[kind] != after.data(variant)[kind]
+    }
+
+
+ALL = {(v, k) for v in ("full", "segmented_black") for k in ("pretext", "classify")}
+MASKED = {("segmented_black", "pretext"), ("segmented_black", "classify")}
+CLASSIFIERS = {("full", "classify"), ("segmented_black", "classify")}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"lungs": {"implausible": "drop"}}, MASKED),
+        ({"lungs": {"implausible": "hull"}}, MASKED),
+        ({"lungs": {"train": {"seed": 1}}}, MASKED),
+        ({"split_seed": 1}, ALL),
+        ({"split": {"val": 0.1}}, ALL),
+        ({"image": {"size": 32, "packed": 40}}, ALL),
+        ({"dataset": {"layout": "phantom", "phantom": {"seed": 1}}}, ALL),
+        ({"ingest": {"rendering": {"window": "widest"}}}, ALL),
+        ({"ingest": {"accept": {"uniform": 0.5}}}, ALL),
+        ({"classes": ["negative", "atypical"]}, CLASSIFIERS),
+        ({"ingest": {"shards": 5}}, set()),
+        ({"results": {"bootstrap": 200}}, set()),
+        ({"training": {"threads": 3}}, set()),
+        ({"seeds": [4]}, set()),
+        ({"study": "y"}, set()),
+    ],
+    ids=str,
+)
+def test_a_key_changes_the_data_of_just_the_nodes_that_it_concerns(change, expected):
+    assert changed(change) == expected
+
+
+def test_where_an_archive_lies_does_not_matter_but_its_content_does(tmp_path):
+    for name in ("a", "b"):
+        folder = tmp_path / name / "train" / "0" / "1"
+        folder.mkdir(parents=True)
+        (folder / "2.dcm").write_bytes(b"123")
+        for table in ("train_study_level.csv", "train_image_level.csv"):
+            (tmp_path / name / table).write_text("id\n")
+
+    def images(name: str) -> str:
+        root = {"layout": "siim", "siim": {"root": str(tmp_path / name)}}
+        return study({"dataset": root, "lungs": {"source": "checkpoint"}}).images
+
+    assert images("a") == images("b")
+    (tmp_path / "b/train/0/1/2.dcm").write_bytes(b"1234")
+    assert images("a") != images("b")
+
+
+def test_a_second_archive_concerns_the_pretext_stages_alone(tmp_path):
+    folder = tmp_path / "train" / "0" / "1"
+    folder.mkdir(parents=True)
+    (folder / "2.dcm").write_bytes(b"123")
+    for table in ("train_study_level.csv", "train_image_level.csv"):
+        (tmp_path / table).write_text("id\n")
+    archive = {"layout": "siim", "siim": {"root": str(tmp_path)}}
+    one = {"dataset": archive, "lungs": {"source": "checkpoint"}}
+    data = study(one | {"pretraining_dataset": archive}).data("full")
+    assert data["pretext"]["also"] == "pretraining"
+    assert "also" not in data["classify"]
+    assert "also" not in study(one).data("full")["pretext"]
