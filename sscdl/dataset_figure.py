@@ -75,9 +75,7 @@ def draw_dataset(
         bars.plain(panels[5], sizes, "Size: rows x columns (images)", room=len(by_view))
         bars.stacked(panels[6], by_syntax, "Transfer syntax and encoding (images)", longest=_SYNTAX)
         _grays(panels[7], histograms)
-        bars.plain(
-            panels[8], reasons, "Set aside (lines of rejected.csv)", longest=_REASON
-        )
+        bars.plain(panels[8], reasons, "Set aside (lines of rejected.csv)", longest=_REASON)
     figures.write_figure(figure, out)
 
 

@@ -27,7 +27,7 @@ _CODES = {
     "photometric interpretation": "photometric",
     "bits stored": "bits_stored",
 }
-_TEXTS = ["image_id", "study_id", "patient_id", "label", "split", "mask", "mask_faults"]
+_TEXTS = ["image_id", "study_id", "patient_id", "label", "split", "mask", "mask_faults", "remark"]
 # Sizes are listed one by one up to this many, then rounded.
 _SIZES = 8
 _STEPS = (100, 200, 500, 1000, 2000, 5000, 10000, 100000)
@@ -121,9 +121,9 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     Returns:
         ``group, value``, a column for each split (train, val, test, then other cohorts by name)
         and ``total``. The cells are numbers of images, but of patients and studies in the groups
-        of these names and of lines of ``rejected.csv`` in the group ``reported`` (in the splits'
-        columns, those about images that are used; None if there is none of them), and years in
-        ``age``'s rows mean and standard deviation (None where undefined). A patient of several
+        of these names and of lines of ``rejected.csv`` in the group ``set aside`` (None in the
+        splits' columns), and years in ``age``'s rows mean and standard deviation (None where
+        undefined). A patient of several
         splits counts once in the total.
     """
     tidy = tidy_images(images)
@@ -142,9 +142,13 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("boxes", with_boxes, parts, ["images with boxes"])
     masks = (tidy["mask"] == "").map({True: "none used", False: ""})
     rows += _counted("lung mask", masks, parts, ["none used"])
-    faults = tidy["mask_faults"].str.split(", ").explode()
+    faults = tidy["mask_faults"].str.replace(_NUMBER, "…", regex=True).str.split(", ").explode()
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
-    rows += _reported(rejected, parts)
+    text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
+    rows += _counted("text", text, parts, sorted(set(text) - {""}))
+    rows += [
+        _row("set aside", reason, {"total": n}) for reason, n in reason_counts(rejected).items()
+    ]
     # As objects, whole numbers stay whole beside the mean age and beside cells that are empty.
     return pd.DataFrame(rows, columns=["group", "value", *parts], dtype=object)
 
@@ -206,17 +210,3 @@ def _sizes(rows: pd.Series, columns: pd.Series) -> pd.Series:
         rounded = [[max(1, round(n / step)) * step for n in side] for side in (rows, columns)]
         sizes = [f"about {r} x {c}" for r, c in zip(*rounded, strict=True)]
     return pd.Series(sizes, index=rows.index, dtype="str")
-
-
-def _reported(rejected: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Return a row for each reason; lines about an image in use also count in its split."""
-    reasons, files = group_reasons(rejected), rejected["file"].astype(str)
-    rows = []
-    for reason, total in reason_counts(rejected).items():
-        about = set(files[reasons == reason])
-        used = {name: len(about & set(part["image_id"])) for name, part in parts.items()}
-        known = used.pop("total") > 0
-        rows.append(
-            _row("reported", reason, {**(used if known else dict.fromkeys(used)), "total": total})
-        )
-    return rows

@@ -58,8 +58,15 @@ IMAGES = listed(
     image("a", patient_id="p"),
     image("b", patient_id="p", study_id="study-a", split="test", view="", boxes="[[0, 0, 1, 1]]"),
     image("c", label="", split="mark_removed", age="", sex="", bits_stored="", mask=""),
-    image("d", label="negative", split="val", age=9.5, rows=300, mask_faults="ragged, one lung"),
-    image("e", age=100, mask_faults="one lung"),
+    image(
+        "d",
+        label="negative",
+        split="val",
+        age=9.5,
+        rows=300,
+        mask_faults="ragged, one lung 0.18 of the other",
+    ),
+    image("e", age=100, mask_faults="one lung 0.02 of the other"),
 )
 
 
@@ -82,11 +89,11 @@ def test_table_counts_by_split():
     assert cells(table, "boxes") == {"images with boxes": [0, 0, 1, 0, 1]}
     assert cells(table, "lung mask") == {
         "none used": [0, 0, 0, 1, 1],
-        "one lung": [1, 1, 0, 0, 2],
+        "one lung … of the other": [1, 1, 0, 0, 2],
         "ragged": [0, 1, 0, 0, 1],
     }
     assert list(cells(table, "size (rows x columns)")) == ["200 x 100", "300 x 100"]
-    assert cells(table, "reported") == {}
+    assert cells(table, "set aside") == {}
 
 
 def test_ages():
@@ -152,11 +159,19 @@ def test_reasons_without_ids():
     assert reason_counts(NOTHING) == {}
 
 
-def test_reasons_about_images_in_use_count_in_their_split():
+def test_reasons_are_counted_once():
     table = dataset_table(IMAGES, REJECTED)
-    reported = cells(table, "reported")
-    assert reported["lung mask: one lung; kept"] == [1, 1, 0, 0, 2]
-    assert reported["image … has no usable file"] == [None, None, None, None, 1]
+    found = cells(table, "set aside")
+    assert len(found) == len(reason_counts(REJECTED))
+    assert all(pd.isna(value) for value in found["image … has no usable file"][:-1])
+    assert found["file of an earlier row; left out"][-1] == 13
+
+
+def test_remarks_count_in_their_split():
+    images = IMAGES.assign(remark=["", "", "", "perhaps text near the border", ""])
+    found = cells(dataset_table(images, NOTHING), "text")
+    assert list(found) == ["perhaps burned in"]
+    assert found["perhaps burned in"][-1] == 1
 
 
 def test_table_can_be_written(tmp_path):

@@ -18,7 +18,7 @@ if __name__ == "__main__":
             Path(snakemake.output[0]).with_suffix(""),
             caption="The images of the study, their properties by split, and what was set aside.",
             notes=[
-                "reported: lines of rejected.csv; remarks on images in use stand in images.csv.",
+                "set aside: lines of rejected.csv; remarks on images in use stand in images.csv.",
                 "A patient of several splits counts once in the total.",
             ],
             digits=1,
