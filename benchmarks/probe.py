@@ -4,7 +4,7 @@ Renders synthetic radiographs, pretrains a ResNet-18 (two stages) with each task
 and compares a linear probe (logistic regression on frozen features) with the same probe on the
 network at random initialisation, over several seeds.
 
-    python benchmarks/probe.py --seeds 3 --epochs 12
+    python benchmarks/probe.py --seeds 3
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from sscdl.tasks import build_task
 from sscdl.train import Images, Schedule, mixed_seed, train
 
 SIZE, PACKED = 64, 72
-TASKS = {  # optimiser, learning rate, batch size
-    "moco": ("sgd", 0.03, 32),
-    "swav": ("lars", 0.6, 16),
-    "relloc": ("sgd", 0.03, 32),
-    "rotation": ("sgd", 0.03, 16),
+TASKS = {  # optimiser, learning rate, batch size, epochs, options for a few hundred images
+    "moco": ("sgd", 0.1, 32, 60, {"momentum": 0.95}),
+    "swav": ("lars", 0.6, 16, 40, {"prototypes": 30, "local_crops": 0, "crop": [0.3, 1.0]}),
+    "relloc": ("sgd", 0.03, 32, 20, {}),
+    "rotation": ("sgd", 0.03, 16, 20, {}),
 }
 
 
@@ -50,9 +50,8 @@ def main() -> None:
     """Print one row per task: loss beside chance, probe beside that of the random network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--train", type=int, default=300)
-    parser.add_argument("--test", type=int, default=300)
+    parser.add_argument("--train", type=int, default=400)
+    parser.add_argument("--test", type=int, default=800)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     arguments = parser.parse_args()
@@ -66,33 +65,34 @@ def main() -> None:
         features = extract_features(backbone, array, mean, std, SIZE, 64)
         return linear_probe(features[first], labels[first], features[second], labels[second], seed)
 
-    print("| task | loss | chance | probe | probe, random network | better in |")
-    print("|---|---|---|---|---|---|")
+    print("| task | loss | chance | probe | probe, random network | difference | better in |")
+    print("|---|---|---|---|---|---|---|")
     for name in arguments.tasks:
-        optimizer, rate, batch = TASKS[name]
+        optimizer, rate, batch, epochs, options = TASKS[name]
         losses, after, before = [], [], []
         for seed in range(arguments.seeds):
             torch.manual_seed(mixed_seed(seed, "weights"))
             backbone = build_backbone("resnet18", 2)
             before.append(probe(backbone, seed))
             task = build_task(
-                name, backbone, options={}, image_size=SIZE, images=len(first), mean=mean, std=std,
-                batch_size=batch, patients=torch.arange(len(array)),
+                name, backbone, options=options, image_size=SIZE, images=len(first), mean=mean,
+                std=std, batch_size=batch, patients=torch.arange(len(array)),
             )  # fmt: skip
-            schedule = Schedule(optimizer, rate, 0.9, 1e-4, batch, arguments.epochs, "cosine")
+            schedule = Schedule(optimizer, rate, 0.9, 1e-4, batch, epochs, "cosine")
             with tempfile.TemporaryDirectory() as folder:
                 history = train(
-                    task, Images(array, first, None), schedule, start=0, stop=arguments.epochs,
+                    task, Images(array, first, None), schedule, start=0, stop=epochs,
                     seed=seed, state=Path(folder) / "state.pt", fingerprint="probe",
                 )  # fmt: skip
             losses.append(history[-1]["loss"])
             after.append(probe(backbone, seed))
-        better = sum(a > b for a, b in zip(after, before, strict=True))
+        gains = np.subtract(after, before)
         print(
             f"| {name} | {np.mean(losses):.3f} | {history[-1]['chance']:.3f} "
             f"| {np.mean(after):.3f} ± {np.std(after, ddof=1):.3f} "
             f"| {np.mean(before):.3f} ± {np.std(before, ddof=1):.3f} "
-            f"| {better} of {arguments.seeds} seeds |",
+            f"| {gains.mean():+.3f} ± {gains.std(ddof=1):.3f} "
+            f"| {(gains > 0).sum()} of {arguments.seeds} seeds |",
             flush=True,
         )
 

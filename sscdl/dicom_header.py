@@ -10,7 +10,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -132,7 +132,8 @@ def item_of(dataset: Dataset, keyword: str) -> Dataset | None:
     value = value_of(dataset, keyword)
     if not value:
         return None
-    if not isinstance(value[0], Dataset):
+    # A wrong value representation can make a number of a sequence.
+    if not isinstance(value, Sequence) or not isinstance(value[0], Dataset):
         raise ImageError(f"header field {keyword} is malformed")
     return value[0]
 

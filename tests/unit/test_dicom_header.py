@@ -10,7 +10,9 @@ from dicom_files import RAMP, write_dicom
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from sscdl import dicom_header
 from sscdl.dicom import read_radiograph
+from sscdl.radiograph import ImageError
 
 NAMES = ("JANE DOE", "DOE^JANE", "JANE", "DOEJ", "CHESTER", "PAUL")
 
@@ -165,3 +167,11 @@ def test_texts_that_are_declared_to_be_something_else(tmp_path, vr):
     # A long string is as good as a coded one.
     expected = ("ORIGINAL", "PRIMARY") if vr == "LO" else ()
     assert read_radiograph(path).image_type == expected
+
+
+@pytest.mark.parametrize("value", [7.5, 3, "text"])
+def test_a_sequence_that_is_none_is_malformed(monkeypatch, value):
+    # Damaged files have led pydicom to give such values for a sequence.
+    monkeypatch.setattr(dicom_header, "value_of", lambda dataset, keyword: value)
+    with pytest.raises(ImageError, match="VOILUTSequence is malformed"):
+        dicom_header.item_of(Dataset(), "VOILUTSequence")
