@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl.cohorts import DUPLICATE
 from sscdl.split import SPLITS
 
 UNKNOWN = "(unknown)"
@@ -123,8 +124,7 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
         and ``total``. The cells are numbers of images, but of patients and studies in the groups
         of these names and of lines of ``rejected.csv`` in the group ``set aside`` (None in the
         splits' columns), and years in ``age``'s rows mean and standard deviation (None where
-        undefined). A patient of several
-        splits counts once in the total.
+        undefined). A patient of several splits counts once in the total.
     """
     tidy = tidy_images(images)
     splits = split_names(tidy["split"])
@@ -178,7 +178,8 @@ def natural_order(text: str) -> tuple[bool, list[tuple[int, int, str]]]:
 
 
 def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    homes = tidy.groupby("patient_id")["split"].nunique()
+    # Nothing is done with duplicates, so that they tie no patient to a second split.
+    homes = tidy[tidy["split"] != DUPLICATE].groupby("patient_id")["split"].nunique()
     straddling = set(homes.index[homes > 1])
     several = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
     patients = {name: part["patient_id"].nunique() for name, part in parts.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sscdl import figures, panels
+from sscdl.cohorts import DUPLICATE
 from sscdl.dataset_figure import draw_dataset
 from sscdl.results import read_predictions, read_runs
 from sscdl.variants import read_pack
@@ -22,7 +23,7 @@ def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
     splits = np.array([split_of.get(image_id, "") for image_id in described["ids"]])
     histograms = {
         name: np.bincount(array[splits == name].ravel(), minlength=256)
-        for name in sorted(set(splits) - {""})
+        for name in sorted(set(splits) - {"", DUPLICATE})
     }
     draw_dataset(table, pd.read_csv(rejected, keep_default_na=False), histograms, out)
 

@@ -259,3 +259,8 @@ def test_contact_sheet_names_what_is_no_picture(tmp_path):
         contact_sheet([broken], ["broken"], tmp_path / "sheet.png", columns=1, tile=32)
     with pytest.raises(InputError, match="no images"):
         contact_sheet([], [], tmp_path / "sheet.png", columns=1, tile=32)
+
+
+def test_a_duplicate_makes_no_patient_straddle():
+    images = listed(image("a", patient_id="p"), image("b", patient_id="p", split="duplicate"))
+    assert cells(dataset_table(images, NOTHING), "patients")["in several splits"] == [0, 0, 0]
