@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from dicom_files import IMAGE_HEADER, PATIENT_NAME, write_archive, write_dicom, write_table
 from PIL import Image
+from render_helpers import ACCEPT_ALL
 
 from sscdl import ingest as module
 from sscdl import renderer
@@ -36,11 +37,7 @@ def ingest(roots, out, shard=0, shards=1, id_key="key", **settings):
         name: {"layout": "siim", "root": str(root), "id_key": id_key}
         for name, root in roots.items()
     }
-    accept = {
-        "modality": None, "body_part": None, "view": None, "image_type_without": None,
-        "colour": True, "uniform": 1.0,
-    }  # fmt: skip
-    settings = {"rendering": Rendering(), "accept": accept, "find_text": False} | settings
+    settings = {"rendering": Rendering(), "accept": ACCEPT_ALL, "find_text": False} | settings
     settings.setdefault("time_limit", 30)
     ingest_shard(cohorts, shard, shards, out / "png", manifest, **settings)
     return manifest
@@ -173,10 +170,7 @@ def test_file_that_breaks_the_decoder_has_failed(root, tmp_path, monkeypatch):
 
 
 def test_image_that_is_not_accepted_is_rejected(root, tmp_path):
-    accept = {
-        "modality": ["DX"], "body_part": None, "view": None, "image_type_without": None,
-        "colour": True, "uniform": 1.0,
-    }  # fmt: skip
+    accept = {**ACCEPT_ALL, "modality": ["DX"]}
     content = read_json(ingest({"main": root}, tmp_path / "out", accept=accept))
     assert content["images"] == []
     assert len(content["rejected"]) == 3
@@ -219,10 +213,7 @@ def test_view_of_the_table_is_what_is_accepted_or_not(root, tmp_path, monkeypatc
         return make_index(rows, [])
 
     monkeypatch.setattr(module, "read_index", read_index)
-    accept = {
-        "modality": None, "body_part": None, "view": ["PA"], "image_type_without": None,
-        "colour": True, "uniform": 1.0,
-    }  # fmt: skip
+    accept = {**ACCEPT_ALL, "view": ["PA"]}
     content = read_json(ingest({"main": root}, tmp_path / "out", accept=accept))
     assert [row["image_id"] for row in content["images"]] == ["a"]
     reason = "view LL is not accepted (ingest.accept.view)"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
-from sscdl.dataset_figure import contact_sheet
 
+from sscdl.dataset_figure import contact_sheet
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
