@@ -18,6 +18,10 @@ LINES = [
     ("e", "p4", "", "train", "m", "main"),
     ("f", "p5", "atypical", "train", "", "main"),
     ("g", "p6", "negative", "mark_removed", "m", "mark_removed"),
+    ("h", "p1", "negative", "duplicate", "m", "main"),
+    ("i", "p7", "", "pretraining", "m", "pretraining"),
+    ("j", "p3", "", "pretraining", "m", "pretraining"),  # of a patient in the test set
+    ("k", "p8", "", "duplicate", "m", "pretraining"),
 ]
 DESCRIBED = {"ids": [line[0] for line in LINES], "sha256": "x"}
 
@@ -49,13 +53,20 @@ def test_the_thesis_pretrains_on_all_but_never_on_other_cohorts(images):
     assert rows.validate == []
 
 
+def test_a_second_archive_joins_but_for_held_back_patients_and_duplicates(images):
+    rows = select_rows(images, DESCRIBED, recipe(also="pretraining"))
+    assert rows.train == [0, 1, 4, 5, 8]
+    assert rows.validate == [2]
+    assert rows.normalise == [0, 1, 4, 5], "normalisation is the main archive's"
+
+
 def test_classification_takes_labelled_images_of_its_classes(images):
     rows = select_rows(
         images, DESCRIBED, recipe(classes=["negative", "typical"], normalise="all", validate="test")
     )
     assert rows.train == [0, 1]
     assert rows.validate == [3]
-    assert rows.labels == [0, 1, 1, 0, -1, -1, 0]
+    assert rows.labels == [0, 1, 1, 0, -1, -1, 0, 0, -1, -1, -1]
     assert rows.normalise == [0, 1, 2, 3, 4, 5]
 
 
@@ -64,7 +75,7 @@ def test_images_without_lungs_have_no_segmented_variant(images):
 
 
 def test_patients_are_numbered(images):
-    assert select_rows(images, DESCRIBED, recipe()).patients == [0, 0, 1, 2, 3, 4, 5]
+    assert select_rows(images, DESCRIBED, recipe()).patients == [0, 0, 1, 2, 3, 4, 5, 0, 6, 2, 7]
 
 
 def test_the_digest_follows_labels_rows_and_pixels(images):
