@@ -179,6 +179,8 @@ def _decoded(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.
         data,
         index=0,
         raw=True,
+        # CharLS is four times as fast as libjpeg, which pydicom prefers, and gives the same values.
+        decoding_plugin="pyjpegls" if syntax in uid.JPEGLSTransferSyntaxes else "",
         # Only the words are wanted here, whatever lies in unused bits.
         **({} if syntax.is_encapsulated else {"view_only": True, "pixel_keyword": "PixelData"}),
         correct_unused_bits=False,

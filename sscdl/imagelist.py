@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from sscdl.cohorts import DUPLICATE
+from sscdl.duplicates import find_duplicates
 from sscdl.files import atomic_path, read_json
 from sscdl.ingest import collect, collect_problems
-from sscdl.screen import find_duplicates
 from sscdl.split import assign_split
 
 LOGGER = logging.getLogger("sscdl.images")

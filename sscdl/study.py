@@ -161,7 +161,7 @@ class Study:
         common = {
             "pack": pack,
             "masked": self.config["lungs"]["implausible"] if masked else False,
-            "source": source_hash("sscdl.split", "sscdl.screen"),
+            "source": source_hash("sscdl.split", "sscdl.duplicates"),
         }
         everything = {**common, "train": "all", "normalise": "all"}
         chosen = {**common, "split": split, "train": "train", "normalise": "train"}
