@@ -31,15 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "unit"
 import cv2
 from fuzz_seeds import PLANTED
 from mutations import MUTATIONS, mutant
+from render_helpers import ACCEPT_ALL
 
 from sscdl.radiograph import Rendering
 from sscdl.render_worker import pixel_hash
 from sscdl.renderer import Renderer
 
-ACCEPT_ALL = {
-    "modality": None, "body_part": None, "view": None, "image_type_without": None, "colour": True,
-    "uniform": 1.0,
-}  # fmt: skip
 _WORDS = {word.casefold() for text in PLANTED.values() for word in text.replace("^", " ").split()}
 _BATCH = 500
 

@@ -47,6 +47,7 @@ import pydicom
 from dicom_files import write_dicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from render_helpers import ACCEPT_ALL
 
 from sscdl.index import read_index
 from sscdl.ingest import ingest_shard
@@ -55,11 +56,6 @@ from sscdl.picture import read_image
 from sscdl.radiograph import Rendering
 from sscdl.render_worker import encode_png
 from sscdl.siim import LABEL_COLUMNS
-
-ACCEPT_ALL = {
-    "modality": None, "body_part": None, "view": None, "image_type_without": None, "colour": True,
-    "uniform": 1.0,
-}  # fmt: skip
 
 
 def floor(root: Path, out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) ->
     if isinstance(value, list) and "items" in schema:
         return [_with_defaults(item, schema["items"], whole) for item in value]
     if not isinstance(value, dict):
-        return _number(value, schema)
+        return _scalar(value, schema)
     for name, child in schema.get("properties", {}).items():
         resolved = _resolve(child, whole)
         if name not in value:
@@ -78,11 +79,33 @@ def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) ->
     return value
 
 
-def _number(value: Any, schema: dict[str, Any]) -> Any:
-    """Return the number that a text stands for where one is wanted: --config gives such text."""
-    if isinstance(value, str) and schema.get("type") in ("integer", "number"):
-        read = yaml.safe_load(value)
-        return read if isinstance(read, (int, float)) else value
+def _scalar(value: Any, schema: dict[str, Any]) -> Any:
+    """Return what a text stands for where a number, a truth value or null is wanted.
+
+    Values of keys inside a block that --config gives arrive as text, and YAML itself takes 1e-3
+    for text.
+    """
+    if not isinstance(value, str):
+        return value
+    choices = schema.get("anyOf", [schema])
+    if value in [choice.get("const") for choice in choices]:
+        return value
+    types: set[str] = set()
+    for choice in choices:
+        given = choice.get("type", [])
+        types.update([given] if isinstance(given, str) else given)
+    words = {"boolean": {"true": True, "false": False}, "null": {"null": None}}
+    for kind, meanings in words.items():
+        if kind in types and value.lower() in meanings:
+            return meanings[value.lower()]
+    for kind, read in (("integer", int), ("number", float)):
+        if kind in types and "string" not in types:
+            try:
+                found = read(value)
+            except ValueError:
+                continue  # no such number: the schema says what is wanted
+            if math.isfinite(found):
+                return found
     return value
 
 

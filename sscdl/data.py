@@ -39,9 +39,10 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
 
     ``described`` is the description of the packed array. In ``data``, "train", "validate" and
     "normalise" name a split, "all" (every image of the main archive) or None; with "classes",
-    only images labelled with one of these train and validate; with "masked", only images whose
-    lungs were found count. "also" names a further archive whose images train, but for those of
-    patients whom the main archive holds back for validation or testing.
+    only images labelled with one of these train and validate. "masked" is False or, for variants
+    made with lung masks, the policy ``lungs.implausible``; with any policy only images that have a
+    mask to use count. "also" names a further archive whose images train, but for those of patients
+    whom the main archive holds back for validation or testing.
     """
     lines = {line["image_id"]: line for line in read_images(path)}
     also = data.get("also")

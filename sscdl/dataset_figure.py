@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ _ROWS, _REASONS = 24, 14
 _REASON, _SYNTAX, _SPLIT = 60, 50, 20
 _BINS = 64
 _PAGE = 200  # tiles on a sheet
-_GAP, _CAPTION = 4, 15  # pixels between tiles and of a caption
+_GAP, _LINE, _FONT = 4, 15, 12  # pixels between tiles, of a caption's line and of its letters
 
 
 def draw_dataset(
@@ -185,7 +185,7 @@ def contact_sheet(
 
     Args:
         pngs: gray pictures of 8 or 16 bits.
-        captions: one line for each, cut off where the tile ends.
+        captions: one for each, of one or more lines; what is wider than the tile is wrapped.
         out: the PNG file; with more than about 200 pictures ``<name>-1.png`` and so on.
         columns: tiles in a row, 1 or more.
         tile: width and height of a tile in pixels, 16 or more; pictures keep their proportions.
@@ -208,15 +208,17 @@ def contact_sheet(
 
 def _sheet(pairs: Sequence[tuple[Path, str]], columns: int, tile: int) -> Image.Image:
     columns = min(columns, len(pairs))
-    wide, high = tile + _GAP, tile + _CAPTION + _GAP
+    font = ImageFont.load_default(_FONT)
+    captions = [wrapped(caption, tile - 2, font.getlength) for _, caption in pairs]
+    # As high as the longest needs, so that the pictures stand in rows.
+    top = _LINE * max(map(len, captions))
+    wide, high = tile + _GAP, tile + top + _GAP
     sheet = Image.new("L", (columns * wide + _GAP, math.ceil(len(pairs) / columns) * high + _GAP))
-    font = ImageFont.load_default(11)
-    for place, (png, caption) in enumerate(pairs):
+    draw = ImageDraw.Draw(sheet)
+    for place, ((png, _), lines) in enumerate(zip(pairs, captions, strict=True)):
         x, y = _GAP + place % columns * wide, _GAP + place // columns * high
-        # On a picture of its own, a caption ends where the tile does.
-        line = Image.new("L", (tile, _CAPTION))
-        ImageDraw.Draw(line).text((1, 0), caption, fill=255, font=font)
-        sheet.paste(line, (x, y))
+        for number, line in enumerate(lines):
+            draw.text((x + 1, y + number * _LINE), line, fill=255, font=font)
         try:
             with Image.open(png) as picture:
                 pixels = np.asarray(picture)
@@ -224,6 +226,31 @@ def _sheet(pairs: Sequence[tuple[Path, str]], columns: int, tile: int) -> Image.
             raise InputError(f"{png}: is missing or no picture; ingest the images again") from None
         small = Image.fromarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype("u1"))
         small.thumbnail((tile, tile), Image.Resampling.BOX)
-        corner = (x + (tile - small.width) // 2, y + _CAPTION + (tile - small.height) // 2)
+        corner = (x + (tile - small.width) // 2, y + top + (tile - small.height) // 2)
         sheet.paste(small, corner)
     return sheet
+
+
+def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
+    """Return ``text`` in lines that ``measure`` finds no wider than ``width``, nothing left out.
+
+    Lines break at line breaks, then at spaces, and inside of words that are too wide by themselves.
+    """
+    lines = []
+    for given in text.split("\n"):
+        line = ""
+        for word in given.split():
+            longer = f"{line} {word}" if line else word
+            if measure(longer) <= width:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            line = ""
+            for letter in word:
+                if line and measure(line + letter) > width:
+                    lines.append(line)
+                    line = ""
+                line += letter
+        lines.append(line)
+    return lines

@@ -38,7 +38,6 @@ _NAMES = (
     (re.compile(r" \(line \d+\)$"), ""),
     (re.compile(r"'[^']*'"), "…"),
     (re.compile(r"(?<=also at ).+(?=; left out)"), "…"),
-    (re.compile(r"(?<=the same picture as )[^\s,:]+"), "…"),
     (re.compile(r"\b(image|study) \S+(?= (?:again|has)\b)"), r"\1 …"),
 )
 _MORE = re.compile(r"^(\d+) more: ")

@@ -51,8 +51,9 @@ def list_images(
     folder = Path(image_manifests[0]).parent / "png"
     images["png"] = [str(folder / name) for name in images["png"]]
     images = images.merge(_masks(mask_manifests, implausible), on="image_id", how="left")
-    twice = find_duplicates(images).set_index("image_id")["reason"]
-    single = ~images["image_id"].isin(twice.index)
+    doubles = find_duplicates(images)
+    twice = dict(zip(doubles["image_id"], doubles["reason"], strict=True))
+    single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
     images.loc[single, "split"] = assign_split(
         images[single],
@@ -63,13 +64,14 @@ def list_images(
         seed=split_seed,
     )
     remarks = zip(
-        images["image_id"].map(twice).fillna(""),
+        [twice.get(image_id, "") for image_id in images["image_id"]],
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]
-    images["mark"] = images["image_id"].map(_marks(truths)).fillna("")
+    marks = _marks(truths)
+    images["mark"] = [marks.get(image_id, "") for image_id in images["image_id"]]
     images["boxes"] = images["boxes"].map(json.dumps)
     rejected = pd.concat([rejected, collect_problems(image_manifests)], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)

@@ -68,6 +68,87 @@ def test_faults_are_named(change, message):
     assert message in str(caught.value)
 
 
+def test_numbers_given_as_text_become_numbers():
+    # Inside of --config blocks and lists, Snakemake hands over everything as text.
+    texts = yaml.load(
+        "{seeds: [0,1,2], split: {val: 0.2}, split_seed: '7', study: '12', "
+        "stages: {moco: {learning_rates: [0.1, 1], final_epochs: 3}}}",
+        Loader=yaml.BaseLoader,
+    )
+    assert texts["seeds"] == ["0", "1", "2"]
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["seeds"] == [0, 1, 2]
+    assert {type(seed) for seed in filled["seeds"]} == {int}
+    assert (filled["split"]["val"], filled["split_seed"]) == (0.2, 7)
+    assert filled["stages"]["moco"]["learning_rates"] == [0.1, 1]
+    assert filled["stages"]["moco"]["final_epochs"] == 3
+    assert filled["study"] == "12", "where a text is wanted, it stays one"
+
+
+def test_other_values_given_as_text_are_read_as_the_schema_wants_them():
+    texts = {
+        "split": {"stratified": "false"},
+        "dataset": {"phantom": {"shortcut": "null"}},
+        "stages": {"moco": {"learning_rates": ["1e-3"], "options": {"queue": "auto"}}},
+    }
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["split"]["stratified"] is False
+    assert filled["dataset"]["phantom"]["shortcut"] is None
+    assert filled["stages"]["moco"]["learning_rates"] == [0.001]
+    assert filled["stages"]["moco"]["options"]["queue"] == "auto"
+    texts["stages"]["moco"]["options"]["queue"] = "64"
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["stages"]["moco"]["options"]["queue"] == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"split": {"val": "nan"}}, "split.val: 'nan' is not of type 'number'"),
+        ({"split_seed": "[1"}, "split_seed: '[1' is not of type 'integer'"),
+        ({"seeds": ["0", "one"]}, "seeds.1: 'one' is not of type 'integer'"),
+        ({"seeds": ["0", "1.5"]}, "seeds.1: '1.5' is not of type 'integer'"),
+        ({"seeds": ["true"]}, "is not of type 'integer'"),
+        ({"seeds": ["1", "-1"]}, "seeds.1: -1 is less than the minimum of 0"),
+        ({"seeds": ["1", "1"]}, "non-unique"),
+        ({"split_seed": ""}, "split_seed: '' is not of type 'integer'"),
+    ],
+)
+def test_text_that_is_no_such_number_is_named(change, message):
+    with pytest.raises(InputError) as caught:
+        check_config(merged(SMALL, change), SCHEMA)
+    assert message in str(caught.value)
+
+
+def test_a_block_that_an_anchor_repeats_is_filled_in_for_each_place():
+    config = yaml.safe_load(
+        "{study: x, dataset: {layout: phantom}, curricula: [moco], "
+        "stages: {moco: &same {batch_size: 16}, swav: *same, relloc: *same}}"
+    )
+    stages = config["stages"]
+    assert stages["moco"] is stages["swav"] is stages["relloc"]
+    filled = check_config(config, SCHEMA)["stages"]
+    assert stages["moco"] == {"batch_size": 16}, "the caller's configuration stays as it was"
+    for task in ("moco", "swav", "relloc"):
+        assert set(filled[task]["options"]) == set(DEFAULTS[task])
+        assert filled[task]["batch_size"] == 16
+    assert filled["moco"]["optimizer"] != filled["swav"]["optimizer"] == "lars"
+    filled["moco"]["batch_size"] = 8
+    filled["moco"]["learning_rates"].append(7)
+    assert filled["swav"]["batch_size"] == filled["relloc"]["batch_size"] == 16
+    assert 7 not in filled["swav"]["learning_rates"]
+    assert 7 not in filled["relloc"]["learning_rates"]
+
+
+def test_defaults_are_not_shared_between_configurations():
+    first = check_config(SMALL, SCHEMA)
+    first["seeds"].append(5)
+    first["roots"]["mine"] = {"file": "a.pt"}
+    second = check_config(SMALL, SCHEMA)
+    assert second["seeds"] == [0]
+    assert set(second["roots"]) == {"imagenet"}
+
+
 def test_missing_keys_are_named():
     with pytest.raises(InputError, match="curricula: missing"):
         check_config({"study": "x", "dataset": {"layout": "phantom"}}, SCHEMA)

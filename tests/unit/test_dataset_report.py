@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sscdl.bars import shown
-from sscdl.dataset_figure import contact_sheet, draw_dataset
+from sscdl.dataset_figure import contact_sheet, draw_dataset, wrapped
 from sscdl.dataset_report import dataset_table, group_reasons, reason_counts, split_names
 from sscdl.errors import InputError
 from sscdl.imagelist import COLUMNS
@@ -129,8 +129,6 @@ REJECTED = pd.DataFrame(
         ("train/s/t/x.dcm", "pixel data are truncated: 12 of 400 bytes"),
         ("train/s/t/y.dcm", "pixel data are truncated: 13 of 400 bytes"),
         ("train/s/t/z.dcm", "3 bits stored in 8 are not supported"),
-        ("x1", "the same picture as a of another patient, which is kept"),
-        ("x2", "the same picture as b-2 of another patient, which is kept"),
         ("studies.csv", "line 7: study 12ab again; first row kept"),
         ("studies.csv", "line 9: study 34cd again; first row kept"),
         ("table.csv", "line 7: file of an earlier row; left out (line 3)"),
@@ -150,7 +148,6 @@ def test_reasons_without_ids():
         "lung mask: one lung; kept": 2,
         "pixel data are truncated: … of … bytes": 2,
         "study … again; first row kept": 2,
-        "the same picture as … of another patient, which is kept": 2,
         "3 bits stored in 8 are not supported": 1,
         "image id also at …; left out": 1,
         "image … has no usable file": 1,
@@ -250,6 +247,45 @@ def test_contact_sheet_pages(tmp_path):
     (page,) = contact_sheet(paths[:3], names[:3], tmp_path / "few.png", columns=10, tile=32)
     assert page == tmp_path / "few.png"
     assert np.asarray(Image.open(page)).shape[1] == 3 * 36 + 4
+
+
+def test_captions_of_a_contact_sheet_are_complete(tmp_path):
+    png = tmp_path / "a.png"
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(png)
+
+    def sheet(*captions):
+        (page,) = contact_sheet(
+            [png] * len(captions), captions, tmp_path / "sheet.png", columns=2, tile=64
+        )
+        return np.asarray(Image.open(page))
+
+    pictures = [sheet("0123\nduplicate negative", "b"),
+                sheet("0123\nduplicate\nnegative", "b")]  # fmt: skip
+    assert np.array_equal(*pictures), "what is too wide is wrapped"
+    drawn = pictures[0]
+    assert drawn.shape == (4 + 3 * 15 + 64 + 4, 2 * 68 + 4)
+    assert (drawn[49:113, 4:68] == 90).all(), "below the caption lies the picture"
+    assert (drawn[49:113, 72:136] == 90).all(), "its neighbour in the row stands as high"
+    for top in (4, 19, 34):
+        assert drawn[top : top + 15, 4:68].max() > 200
+    assert not drawn[4:49, 68:72].any(), "no letter leaves its tile"
+    assert not drawn[19:49, 72:].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a\nb c", ["a", "b c"]),
+        ("duplicate negative", ["duplicate", "negative"]),
+        ("0123456789abc x", ["0123456789", "abc x"]),
+        ("val 0123456789abc", ["val", "0123456789", "abc"]),
+        ("train ", ["train"]),
+        ("", [""]),
+    ],
+)
+def test_nothing_is_lost_when_a_text_is_wrapped(text, lines):
+    assert wrapped(text, 10, len) == lines
+    assert "".join(wrapped(text, 0, len)) == "".join(text.split())
 
 
 def test_contact_sheet_names_what_is_no_picture(tmp_path):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
+import pytest
 from fuzz_seeds import seeds
 from mutations import MUTATIONS, mutant
 
+import benchmarks.fuzz
 from benchmarks.fuzz import fuzz
 from sscdl.picture import read_image
 from sscdl.radiograph import ImageError, Rendering
+from tests.conftest import ROOT
 
 
 def test_mutants_are_converted_or_rejected(tmp_path):
@@ -42,3 +49,44 @@ def test_files_are_fine_before_they_are_damaged(tmp_path):
     }  # fmt: skip
     assert len(seeds()) > 60
     assert set(rejected) <= others
+
+
+def test_the_command_of_make_fuzz(tmp_path):
+    (line,) = re.findall(
+        r"^\t\$\(BIN\)/python (benchmarks/fuzz.*)", (ROOT / "Makefile").read_text(), re.M
+    )
+    script, *options = line.split()
+    options[options.index("--files") + 1] = str(len(MUTATIONS))
+    command = [sys.executable, str(ROOT / script), *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^\| (.*) \| (\d+) \| (\d+) \|$", done.stdout, re.M)
+    assert [name for name, _, _ in rows] == list(MUTATIONS)
+    assert all(int(converted) + int(rejected) == 1 for _, converted, rejected in rows)
+    assert f"\n{len(MUTATIONS)} files = " in done.stdout
+    assert " + 0 failed; " in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_offenders_are_named_and_kept(tmp_path, monkeypatch, capsys):
+    def faults(png, row):
+        return ["drawn upside down"] if png.stem == "2" else []
+
+    # Three whole files, of which the check of pictures is made to dislike the last one.
+    whole = [seed for seed in seeds() if not seed.name.endswith(".dcm")][0]
+    monkeypatch.setattr(
+        benchmarks.fuzz, "mutant", lambda seed, n: ("nothing", "a", whole.packed(whole.data))
+    )
+    monkeypatch.setattr(benchmarks.fuzz, "_faults_of_picture", faults)
+    keep = tmp_path / "kept"
+    monkeypatch.setattr(
+        sys, "argv", ["fuzz.py", "--seed", "4", "--only", "0", "2", "1", "--keep", str(keep)]
+    )
+    with pytest.raises(SystemExit) as ended:
+        benchmarks.fuzz.main()
+    assert ended.value.code == 1
+    shown = capsys.readouterr().out
+    assert "\n3 files = 3 converted + 0 rejected + 0 failed; " in shown
+    assert shown.endswith("\nFAILED 4-2 (nothing of a): drawn upside down\n")
+    assert [path.name for path in keep.iterdir()] == ["4-2.dcm"]
+    assert (keep / "4-2.dcm").read_bytes() == whole.packed(whole.data)

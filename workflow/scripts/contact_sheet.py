@@ -11,7 +11,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0], "contact sheet"):
         images = pd.read_csv(snakemake.input[0], dtype=str, keep_default_na=False)
         images = images.sort_values(["split", "label", "image_id"])
-        captions = images["image_id"] + " " + images["split"] + " " + images["label"]
+        captions = images["image_id"] + "\n" + images["split"] + " " + images["label"]
         contact_sheet(
             [Path(path) for path in images["png"]],
             list(captions),
