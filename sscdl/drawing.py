@@ -12,7 +12,7 @@ from sscdl import figures, panels
 from sscdl.cohorts import DUPLICATE
 from sscdl.dataset_figure import draw_dataset
 from sscdl.results import read_predictions, read_runs
-from sscdl.variants import read_pack
+from sscdl.variants import read_pack, read_with_masks
 
 
 def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
@@ -88,8 +88,7 @@ def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:
 
 def draw_attention(
     models: list[tuple[str, str, Path, Path]],
-    packs: dict[str, Path],
-    lung_pack: Path,
+    packs: dict[str, tuple[Path, Path]],
     out: Path,
     *,
     split: str,
@@ -97,26 +96,27 @@ def draw_attention(
 ) -> None:
     """Draw figure 4.4: attention maps of ``number`` images, one row per model.
 
-    ``models`` has (variant, curriculum, predictions file, maps file).
+    ``models`` has (variant, curriculum, predictions file, maps file), ``packs`` the packed
+    pictures of each variant and the lung masks that belong to them.
     """
-    arrays = {variant: read_pack(path) for variant, path in packs.items()}
-    lungs, _ = read_pack(lung_pack)
     chosen = _choose(read_predictions([models[0][2]]), split, number)
+    pictures = {}
+    for variant, paths in packs.items():
+        array, lungs, described = read_with_masks(*paths)
+        rows = [described["ids"].index(image_id) for image_id in chosen]
+        pictures[variant] = list(zip(chosen, array[rows], lungs[rows] > 127, strict=True))
     items = []
     for variant, curriculum, predictions, maps_file in models:
-        rows = read_predictions([predictions]).set_index("image_id")
-        array, described = arrays[variant]
+        lines = read_predictions([predictions]).set_index("image_id")
         with np.load(maps_file) as stored:
             maps = dict(zip(stored["ids"].tolist(), stored["maps"], strict=True))
-        for image_id in chosen:
-            row = described["ids"].index(image_id)
-            size = array.shape[1:]
-            line = rows.loc[image_id]
+        for image_id, image, mask in pictures[variant]:
+            line = lines.loc[image_id]
             items.append(
                 panels.AttentionItem(
-                    image=array[row],
-                    cam=cv2.resize(maps[image_id], size[::-1], interpolation=cv2.INTER_LINEAR),
-                    mask=lungs[row] > 127,
+                    image=image,
+                    cam=cv2.resize(maps[image_id], image.shape[::-1]),
+                    mask=mask,
                     ail=float(line["ail"]),
                     predicted=line["predicted"],
                     label=line["label"],
@@ -126,17 +126,19 @@ def draw_attention(
     figures.write_figure(panels.attention_panel(items, columns=len(chosen)), out)
 
 
-def draw_variants(images_csv: Path, packs: dict[str, Path], lung_pack: Path, out: Path) -> None:
-    """Draw figure 4.1: the variants of the first image that has lungs."""
+def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Path) -> None:
+    """Draw figure 4.1: the variants of the first image that has lungs.
+
+    ``packs`` are as for :func:`draw_attention`.
+    """
     images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
     first = images[images["mask"] != ""]["image_id"].min()
-    shown = {}
-    for variant, path in packs.items():
-        array, described = read_pack(path)
-        shown[variant] = array[described["ids"].index(first)]
-    lungs, described = read_pack(lung_pack)
-    mask = lungs[described["ids"].index(first)] > 127
-    figures.write_figure(panels.variants_panel(shown, mask), out)
+    shown, masks = {}, {}
+    for variant, paths in packs.items():
+        array, lungs, described = read_with_masks(*paths)
+        row = described["ids"].index(first)
+        shown[variant], masks[variant] = array[row], lungs[row] > 127
+    figures.write_figure(panels.variants_panel(shown, masks), out)
 
 
 def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) -> None:
@@ -146,8 +148,7 @@ def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) ->
     images = images.assign(area=images["mask_area"].astype(float)).sort_values("area")
     places = np.unique(np.linspace(0, len(images) - 1, 18).round().astype(int))
     chosen = images.iloc[places]
-    array, described = read_pack(full_pack)
-    lungs, _ = read_pack(lung_pack)
+    array, lungs, described = read_with_masks(full_pack, lung_pack)
     rows = [described["ids"].index(image_id) for image_id in chosen["image_id"]]
     figures.write_figure(
         panels.contact_sheet(

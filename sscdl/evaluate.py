@@ -17,10 +17,10 @@ from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
 from sscdl.cohorts import NOT_REPORTED
 from sscdl.data import select_rows
+from sscdl.device import choose_device
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json
 from sscdl.imagelist import write_csv
-from sscdl.session import choose_device
 from sscdl.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.evaluate")
@@ -88,7 +88,7 @@ def predict(
     """
     torch.set_num_threads(threads)
     model = Classifier(pointer, choose_device(device))
-    array, described = variants.read_pack(pack)
+    array, lungs, described = variants.read_with_masks(pack, lung_pack)
     trained_on = select_rows(images_csv, described, model.lineage["recipe"]["data"]).digest
     if trained_on != model.lineage["data"]["rows"]:
         raise InputError(
@@ -101,11 +101,9 @@ def predict(
     frame = frame[held_out & frame["label"].isin(model.classes)].reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
-    lungs, lung_described = variants.read_pack(lung_pack)
-    if described["ids"] != lung_described["ids"]:
-        raise InputError(f"{lung_pack}: lists other images than {pack}; delete both, run again")
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
     rows = [row_of[image_id] for image_id in frame["image_id"]]
+    crops = described["crops"] or [variants.WHOLE] * len(array)
     probabilities, maps, scores = [], [], []
     for begin in range(0, len(rows), BATCH):
         part = rows[begin : begin + BATCH]
@@ -113,7 +111,8 @@ def predict(
         probabilities.append(chance.cpu().numpy())
         maps.append(attention.cpu().numpy())
         lines = frame.iloc[begin : begin + BATCH]
-        scores.append(_attention(attention.cpu(), torch.from_numpy(lungs[part] > 127), lines))
+        regions, shown = torch.from_numpy(lungs[part] > 127), [crops[row] for row in part]
+        scores.append(_attention(attention.cpu(), regions, lines, shown))
     chances = np.concatenate(probabilities)
     result = pd.DataFrame(
         {
@@ -139,8 +138,15 @@ def predict(
         LOGGER.info("%s %s: %.1f %% of %s right", variant, curriculum, 100 * share, name)
 
 
-def _attention(maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of attention, and of the image, inside lungs, planted mark and boxes."""
+def _attention(
+    maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame, crops: list[variants.Box]
+) -> pd.DataFrame:
+    """Return the share of attention, and of the picture, inside lungs, planted mark and boxes.
+
+    ``maps`` (B, h, w) and ``lungs`` (B, S, S) belong to pictures that show the parts ``crops`` of
+    the images; mark and boxes in ``lines`` are fractions of the whole images. Those that a picture
+    does not show have no share.
+    """
     size = lungs.shape[-1]
     large = resize_map(maps, size)
     found: dict[str, Any] = {
@@ -148,7 +154,12 @@ def _attention(maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame) -> 
         "lung_share": region_share(lungs),
     }
     for name, column in (("mark", "mark"), ("box", "boxes")):
-        region = torch.stack([_boxes(text, size, column == "mark") for text in lines[column]])
+        region = torch.stack(
+            [
+                _boxes(text, size, column == "mark", crop)
+                for text, crop in zip(lines[column], crops, strict=True)
+            ]
+        )
         known = region.flatten(1).any(dim=1)
         for key, share in (
             (f"{name}_attention", attention_share(large, region)),
@@ -158,12 +169,27 @@ def _attention(maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame) -> 
     return pd.DataFrame({key: value.numpy() for key, value in found.items()})
 
 
-def _boxes(text: str, size: int, single: bool) -> torch.Tensor:
-    """Return the pixels (size, size) inside boxes given as JSON lists of fractions."""
+def _boxes(text: str, size: int, single: bool, crop: variants.Box) -> torch.Tensor:
+    """Return the pixels (size, size) inside boxes, for a picture of the part ``crop`` of an image.
+
+    The boxes are JSON lists of fractions of the image; ``single`` says that there is but one.
+    """
     region = torch.zeros(size, size, dtype=torch.bool)
     boxes = json.loads(text) if text else []
+    left, top, right, bottom = crop
     for x0, y0, x1, y1 in [boxes] if single and boxes else boxes:
-        # At least one pixel, however small the box.
-        left, top = int(x0 * size), int(y0 * size)
-        region[top : max(round(y1 * size), top + 1), left : max(round(x1 * size), left + 1)] = True
+        rows = _pixels((y0 - top) / (bottom - top), (y1 - top) / (bottom - top), size)
+        columns = _pixels((x0 - left) / (right - left), (x1 - left) / (right - left), size)
+        region[rows, columns] = True
     return region
+
+
+def _pixels(start: float, stop: float, size: int) -> slice:
+    """Return the pixels between two fractions of a picture's side; none if they lie beside it.
+
+    At least one pixel, however close they are.
+    """
+    if start >= 1 or (start < 0 and stop <= 0):
+        return slice(0, 0)
+    first = int(max(start, 0.0) * size)
+    return slice(first, max(round(min(stop, 1.0) * size), first + 1))

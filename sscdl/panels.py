@@ -99,14 +99,17 @@ def attention_panel(items: Sequence[AttentionItem], *, columns: int = 4) -> Figu
 
 
 def variants_panel(
-    images: Mapping[str, NDArray[np.uint8]], mask: NDArray[np.bool_] | None
+    images: Mapping[str, NDArray[np.uint8]], masks: Mapping[str, NDArray[np.bool_]]
 ) -> Figure:
-    """Draw one radiograph in each of its variants, uint8 (H, W) by name, lungs outlined."""
+    """Draw one radiograph in each of its variants, uint8 (H, W) by name, lungs outlined.
+
+    ``masks`` are bool (H, W), by variant too: a variant may show a part of the radiograph.
+    """
     with figure_style():
         figure, grid = _grid(len(images), max(1, len(images)), title_lines=1)
         for axes, (name, image) in zip(grid, images.items(), strict=True):
             _radiograph(axes, image)
-            _outline(axes, mask)
+            _outline(axes, masks[name])
             axes.set_title(name)
     return figure
 

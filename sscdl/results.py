@@ -33,6 +33,13 @@ SWAPPED = (
 )
 
 
+# What attention inside the lungs means on variants that do not show the whole radiograph.
+AIL_NOTES = {
+    "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
+    "lung_box": "lung_box: lungs, floor and findings are those of the part that is shown.",
+}
+
+
 class PredictionTable(NamedTuple):
     """A table made from predictions alone: its function, how it is captioned and rounded."""
 
@@ -140,6 +147,7 @@ def write_prediction_table(
     notes = list(table.notes)
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
+    notes += [note for variant, note in AIL_NOTES.items() if f"{variant}_floor" in frame]
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
     digits = {"auc": 3, "f1": 3, "p": 4}

@@ -202,7 +202,8 @@ def test_attention_panel_tells_ail_and_marks_errors():
 
 def test_variants_panel_and_contact_sheet_show_each_image():
     image, mask = picture()
-    figure = panels.variants_panel({"full": image, "segmented_black": image * mask}, mask)
+    variants = {"full": image, "segmented_black": image * mask}
+    figure = panels.variants_panel(variants, dict.fromkeys(variants, mask))
     assert [axes.get_title() for axes in figure.axes] == ["full", "segmented_black"]
     assert inside(figure)
     sheet = panels.contact_sheet([image] * 7, [mask] * 7, titles=[f"image{i}" for i in range(7)])

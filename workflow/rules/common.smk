@@ -18,6 +18,7 @@ from sscdl.errors import InputError
 from sscdl.store import Store
 from sscdl.study import Study
 from sscdl.launch import clear_stale_locks, share_package
+from sscdl.variant_kinds import masks_of
 
 ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
 CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
@@ -102,7 +103,7 @@ def model_input(wildcards):
     return {
         "pointer": str(STUDY.pointer(node.fingerprint)),
         "pack": str(STUDY.pack(node.variant)),
-        "lungs": str(STUDY.pack("lungs")),
+        "lungs": str(STUDY.pack(masks_of(node.variant))),
         "images": IMAGES,
     }
 
@@ -121,13 +122,24 @@ def prediction_tables():
 
 def written_tables():
     """Return the table files of this study."""
-    names = ["dataset", "4.1_normalisation", *PREDICTION_TABLES, "learning_rates"]
+    names = [
+        "dataset",
+        "implausible_masks",
+        "4.1_normalisation",
+        *PREDICTION_TABLES,
+        "learning_rates",
+    ]
     return [f"{RESULTS}/tables/{name}.csv" for name in names]
 
 
 def variant_packs(wildcards=None):
     """Return the packed array of each of the study's variants, by its name."""
     return {variant: str(STUDY.pack(variant)) for variant in STUDY.variants}
+
+
+def mask_packs():
+    """Return the packed lung masks that belong to each of the study's variants."""
+    return {f"lungs_of_{v}": str(STUDY.pack(masks_of(v))) for v in STUDY.variants}
 
 
 def figure_inputs():
@@ -152,19 +164,18 @@ def figure_inputs():
     if MARKED:
         found["shortcut"] = {"table": table("shortcut")}
     if SHOW_IMAGES:
-        lungs = str(STUDY.pack("lungs"))
         maps = [f"{RESULTS}/attention/{name}.npz" for name in model_names()]
-        found["4.1_variants"] = {"images": IMAGES, "lungs": lungs, **variant_packs()}
+        pictures = {**variant_packs(), **mask_packs()}
+        found["4.1_variants"] = {"images": IMAGES, **pictures}
         found["4.4_attention"] = {
             "predictions": PREDICTIONS,
             "maps": maps,
-            "lungs": lungs,
-            **variant_packs(),
+            **pictures,
         }
         found["masks"] = {
             "images": IMAGES,
             "full": str(STUDY.pack("full")),
-            "lungs": lungs,
+            "lungs": str(STUDY.pack("lungs")),
         }
     return found
 

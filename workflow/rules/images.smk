@@ -14,6 +14,11 @@ rule masks:
         [str(path) for path in STUDY.mask_manifests()],
 
 
+rule segmenter:
+    input:
+        str(STUDY.segmenter_file) if STUDY.segmenter_file else [],
+
+
 if PHANTOM and unfinished([PHANTOM_DONE]):
 
     rule phantom:
@@ -64,9 +69,12 @@ if STUDY.config["lungs"]["source"] == "train" and unfinished([STUDY.segmenter_fi
         conda:
             ENVIRONMENT
         threads: THREADS
+        resources:
+            gpu=GPUS,
         params:
             settings=STUDY.config["lungs"]["train"],
             threads=THREADS,
+            device=STUDY.config["training"]["device"],
         script:
             "../scripts/train_segmenter.py"
 
@@ -134,7 +142,9 @@ rule list_images:
         "../scripts/list_images.py"
 
 
-for VARIANT in sorted({"full", "lungs", *STUDY.variants}):
+for VARIANT in sorted(
+    {"full", "lungs", *STUDY.variants, *map(masks_of, STUDY.variants)}
+):
     if unfinished([STUDY.pack(VARIANT)]):
 
         rule:
@@ -157,5 +167,6 @@ for VARIANT in sorted({"full", "lungs", *STUDY.variants}):
             params:
                 variant=VARIANT,
                 size=STUDY.config["image"]["packed"],
+                edge=STUDY.edge(VARIANT),
             script:
                 "../scripts/pack.py"

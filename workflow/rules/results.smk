@@ -89,6 +89,40 @@ rule contact_sheet:
         "../scripts/contact_sheet.py"
 
 
+rule mask_sheet:
+    input:
+        images=IMAGES,
+        masks=[str(path) for path in STUDY.mask_manifests()],
+    output:
+        directory(f"{RESULTS}/mask_sheet"),
+    log:
+        f"{RESULTS}/logs/mask_sheet.log",
+    conda:
+        ENVIRONMENT
+    params:
+        implausible=LUNGS["implausible"],
+        number=200,
+    script:
+        "../scripts/mask_sheet.py"
+
+
+# Not in the report: its rows name images.
+rule table_implausible_masks:
+    input:
+        images=IMAGES,
+        masks=[str(path) for path in STUDY.mask_manifests()],
+    output:
+        multiext(f"{RESULTS}/tables/implausible_masks", ".csv", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/implausible_masks.log",
+    conda:
+        ENVIRONMENT
+    params:
+        implausible=LUNGS["implausible"],
+    script:
+        "../scripts/implausible_masks.py"
+
+
 rule table_normalisation:
     input:
         unpack(variant_packs),

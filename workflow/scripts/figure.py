@@ -10,15 +10,18 @@ if __name__ == "__main__":
         key: Path(value) if isinstance(value, str) else [Path(path) for path in value]
         for key, value in snakemake.input.items()
     }
-    shared = ("images", "lungs", "predictions", "maps", "rejected")
-    packs = {key: value for key, value in given.items() if key not in shared}
+    pictures = {
+        variant: (given[variant], given[f"lungs_of_{variant}"])
+        for variant in given
+        if f"lungs_of_{variant}" in given
+    }
     out, params = Path(snakemake.output[0]), snakemake.params
     with job_log(snakemake.log[0], params.name):
         match params.name:
             case "dataset":
                 drawing.draw_data(given["images"], given["rejected"], given["full"], out)
             case "4.1_variants":
-                drawing.draw_variants(given["images"], packs, given["lungs"], out)
+                drawing.draw_variants(given["images"], pictures, out)
             case "4.2_validation_curves":
                 drawing.draw_validation_curves(given["pointers"], out, classes=params.classes)
             case "4.3_ail_by_model":
@@ -28,7 +31,7 @@ if __name__ == "__main__":
                 files = zip(params.models, given["predictions"], given["maps"], strict=True)
                 models = [(v, c, p, m) for (v, c, s), p, m in files if s == seed]
                 drawing.draw_attention(
-                    models, packs, given["lungs"], out, split=params.split, number=params.number
+                    models, pictures, out, split=params.split, number=params.number
                 )
             case "accuracy_overview":
                 drawing.draw_accuracy(given["table"], given["subgroups"], out)

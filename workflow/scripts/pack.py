@@ -14,4 +14,5 @@ if __name__ == "__main__":
             Path(snakemake.input.full) if snakemake.input.full else None,
             Path(snakemake.output[0]),
             size=snakemake.params.size,
+            edge=snakemake.params.edge,
         )

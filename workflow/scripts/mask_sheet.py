@@ -1,0 +1,16 @@
+"""Draw the lung masks of the study over its images."""
+
+from pathlib import Path
+
+from sscdl.mask_report import mask_quality
+from sscdl.progress import job_log
+from sscdl.segment.overlay import mask_sheet
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "mask sheet"):
+        quality = mask_quality(
+            Path(snakemake.input.images),
+            [Path(path) for path in snakemake.input.masks],
+            implausible=snakemake.params.implausible,
+        )
+        mask_sheet(quality, Path(snakemake.output[0]), number=snakemake.params.number, seed=0)
