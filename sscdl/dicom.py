@@ -65,12 +65,12 @@ def read_radiograph(path: str | Path, rendering: Rendering = _AS_THE_FILE_SAYS) 
         or not 0 <= low < high <= 100
     ):
         raise ValueError(f"impossible rendering: {rendering}")
-    with _quiet(), open_dicom(Path(path)) as file:
+    with kept_quiet(), open_dicom(Path(path)) as file:
         return _render(file, rendering)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def kept_quiet() -> Iterator[None]:
     """Keep pydicom from warning and logging: its texts quote header values, names included."""
     logger = logging.getLogger("pydicom")
     before = logger.disabled

@@ -4,7 +4,8 @@ A phantom is a sum of attenuations (soft tissue, bone, heart, vessels, less the 
 over the anatomy of `sscdl.phantom_body`, posed, exposed and blurred like a radiograph.
 
 Lung masks follow the convention *without the lung behind the heart*: a lung ends at the
-silhouettes of the heart, the mediastinum and the diaphragm.
+silhouettes of the heart, the mediastinum and the diaphragm. ``whole_lungs`` is there for the other
+convention, in which it goes on behind the heart to the spine.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from sscdl.phantom_findings import LABELS, draw_findings, draw_mark, render_opac
 
 DEFAULT_CONTRAST = 1.0
 MIN_SIZE = 48
-MASK_CONVENTION = "without the lung behind the heart"
 
 # Independent random streams: changing how one part draws leaves the other parts as they were.
 _ANATOMY, _FINDINGS, _ACQUISITION, _NOISE, _MARK = range(5)
@@ -31,13 +31,14 @@ class Phantom:
     """One synthetic radiograph and what is known about it.
 
     ``pixels``: float32 (H, W) in [0, 1], bright = dense. ``lungs``: bool (H, W), both lungs
-    without the part behind the heart. ``boxes``: one ``[x0, y0, x1, y1]`` per opacity, fractions of
-    width and height; the centre of each lies in a lung. ``mark``: the box of the radiographer's
-    letter in the same units, or None.
+    without the part behind the heart, ``whole_lungs`` with it. ``boxes``: one ``[x0, y0, x1, y1]``
+    per opacity, fractions of width and height; the centre of each lies in a lung. ``mark``: the box
+    of the radiographer's letter in the same units, or None.
     """
 
     pixels: np.ndarray
     lungs: np.ndarray
+    whole_lungs: np.ndarray
     boxes: list[list[float]] = field(default_factory=list)
     mark: list[float] | None = None
 
@@ -219,7 +220,7 @@ def render(
     body = Body(anatomy_rng, female=female, ap=ap)
     u, v = _pose(shot_rng, size, anatomy_rng)
 
-    lungs = np.zeros(u.shape, bool)
+    lungs, whole_lungs = np.zeros(u.shape, bool), np.zeros(u.shape, bool)
     air = np.zeros(u.shape, np.float32)
     aerated = np.zeros(u.shape, np.float32)
     cage = np.ones(u.shape, np.float32)
@@ -227,6 +228,7 @@ def render(
         depth = body.lung_depth(u, v, side)
         lungs |= depth > 0.0
         behind = np.clip(body.lung_depth(u, v, side, heart=False), 0.0, None)
+        whole_lungs |= behind > 0.0
         full = step(depth, 0.012)
         swell = 1.0 - np.exp(-behind / 0.05)
         aerated += (0.4 + 0.6 * swell) * full
@@ -240,7 +242,7 @@ def render(
     haze, boxes = render_opacities(body, shown, u, v, aerated, lungs, study_rng)
     attenuation = attenuation + contrast * haze
     pixels = _expose(attenuation, shot_rng, _rng(rng_seed, _NOISE), ap)
-    phantom = Phantom(pixels, lungs, boxes)
+    phantom = Phantom(pixels, lungs, whole_lungs, boxes)
     return add_mark(phantom, rng_seed) if mark else phantom
 
 

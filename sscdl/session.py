@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from sscdl import data, variants
 from sscdl.backbones import build_backbone, load_root
+from sscdl.device import choose_device
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, write_json
 from sscdl.store import Store
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
     from sscdl.stage import Stage
 
 LOGGER = logging.getLogger("sscdl.session")
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device that ``wanted`` ("auto", "cpu", "cuda") stands for on this machine."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "training.device: 'cuda', but torch sees no GPU here; use 'auto' or 'cpu', or ask the "
-            "cluster for one (resources: gpu=1)"
-        )
-    return torch.device(wanted)
 
 
 class Session:

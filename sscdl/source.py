@@ -21,7 +21,16 @@ HERE = Path(__file__).resolve().parent
 # does not touch the others.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
-    for name in ("errors", "files", "progress", "store", "_torchvision", "tasks", "tasks.options")
+    for name in (
+        "errors",
+        "files",
+        "progress",
+        "store",
+        "device",
+        "_torchvision",
+        "tasks",
+        "tasks.options",
+    )
 )
 
 

@@ -1,13 +1,14 @@
-"""Augmentation for training a segmenter: geometry, exposure and data imputation.
+"""Augmentation for training a segmenter: exposure, geometry, hidden lung and noise.
 
-Data imputation (Selvan et al., arXiv 2005.10052) hides lung from the image but not from the mask,
-so that the network learns to fill in what an opacity covers.
+Hiding lung from the image but not from the mask is the data imputation of Selvan et al. (arXiv
+2005.10052): the network learns to fill in what an opacity covers.
 """
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,14 +16,15 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-ROTATION_DEGREES = 15.0
-BLOCK_VALUE = 0.85
-OPACITY_GAIN, OPACITY_OFFSET = 0.6, -0.1
+GAMMA, CONTRAST, UNEVENNESS = 1.8, 0.3, 0.25
+ROTATION_DEGREES, ZOOM, STRETCH, SHEAR, SHIFT = 15.0, 1.25, 1.15, 0.08, 0.1
 MIRROR_PROBABILITY = 0.5
-ZOOM = 1.15
-GAMMA = 1.6
-UNEVENNESS = 0.2
-SHIFT = 0.08
+# Displacements of a coarse grid in units of half the field, and how often they are applied.
+BEND, BEND_KNOTS, BEND_PROBABILITY = 0.03, 7, 0.7
+BLOCK_SIDE = (0.15, 0.5)
+OPACITY_GAIN, OPACITY_OFFSET = 0.6, -0.1
+NOISE, NOISE_PROBABILITY = 0.06, 0.5
+BLUR, BLUR_PROBABILITY = (0.003, 0.012), 0.3
 
 
 def augment(
@@ -36,18 +38,18 @@ def augment(
         generators: one for each image, so that its draws do not depend on the batch.
         imputation: probability that lung of an image is hidden (the mask stays whole).
     """
-    height, width = images.shape[-2:]
-    images = torch.stack(
-        [_expose(image, rng) for image, rng in zip(images, generators, strict=True)]
-    )
-    matrices = torch.stack([_transform(generator, height, width) for generator in generators])
-    grid = F.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
+    pairs = list(zip(images, generators, strict=True))
+    images = torch.stack([_expose(image, rng) for image, rng in pairs])
+    grid = torch.stack([_grid(rng, *images.shape[-2:]) for rng in generators]).to(images)
     images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
     masks = (F.grid_sample(masks, grid, mode="bilinear", align_corners=False) > 0.5).to(masks.dtype)
-    for image, generator in zip(images, generators, strict=True):
-        if generator.random() < imputation:
-            _impute(image[0], generator)
-    return images, masks
+    changed = []
+    for image, rng in zip(images, generators, strict=True):
+        pixels = image[0].cpu().numpy()
+        if rng.random() < imputation:
+            pixels = _impute(pixels, rng)
+        changed.append(torch.from_numpy(_degrade(pixels, rng)))
+    return torch.stack(changed).unsqueeze(1).to(images), masks
 
 
 def diffuse_opacity(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -62,39 +64,53 @@ def diffuse_opacity(height: int, width: int, rng: np.random.Generator) -> NDArra
 
 
 def _expose(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return ``image`` (1, H, W) with another gamma and a smooth unevenness; zero stays zero."""
+    """Return ``image`` (1, H, W) with other gamma, contrast and shading; zero stays zero."""
     gamma = math.exp(rng.uniform(-1.0, 1.0) * math.log(GAMMA))
+    contrast = math.exp(rng.uniform(-CONTRAST, CONTRAST))
     coarse = torch.from_numpy(rng.uniform(-UNEVENNESS, UNEVENNESS, (1, 1, 4, 4))).to(image)
     shade = F.interpolate(coarse, size=image.shape[-2:], mode="bicubic", align_corners=True)[0]
-    return torch.where(image > 0, (image**gamma + shade).clamp(0.0, 1.0), 0.0)
+    changed = (image**gamma - 0.5) * contrast + 0.5 + shade
+    return torch.where(image > 0, changed.clamp(0.0, 1.0), 0.0)
 
 
-def _impute(image: Tensor, rng: np.random.Generator) -> None:
-    """Cover a half of ``image`` (H, W) by a block, or strew opacities over it, in place."""
-    height, width = image.shape
-    kind = rng.integers(8)
-    if kind >= 4:
-        opacity = torch.from_numpy(diffuse_opacity(height, width, rng)).to(image)
-        image.add_(OPACITY_GAIN * opacity + OPACITY_OFFSET)
-        return
-    halves = (
-        image[: height // 2],
-        image[height // 2 :],
-        image[:, : width // 2],
-        image[:, width // 2 :],
-    )
-    halves[kind].fill_(BLOCK_VALUE)
-
-
-def _transform(rng: np.random.Generator, height: int, width: int) -> Tensor:
-    """Draw the 2 x 3 matrix that leads from output to input places, both from -1 to 1."""
+def _grid(rng: np.random.Generator, height: int, width: int) -> Tensor:
+    """Draw where each output pixel is read: (H, W, 2), both coordinates from -1 to 1."""
     angle = math.radians(rng.uniform(-ROTATION_DEGREES, ROTATION_DEGREES))
     mirror = -1.0 if rng.random() < MIRROR_PROBABILITY else 1.0
     zoom = math.exp(rng.uniform(-1.0, 1.0) * math.log(ZOOM))
+    stretch = math.exp(rng.uniform(-1.0, 1.0) * math.log(STRETCH))
+    shear = rng.uniform(-SHEAR, SHEAR)
     right, down = rng.uniform(-SHIFT, SHIFT, size=2)
     cosine, sine = math.cos(angle) / zoom, math.sin(angle) / zoom
     # The aspect makes it a rotation in pixels, also where the field is no square.
     aspect = width / height
-    return torch.tensor(
-        [[mirror * cosine, -mirror * sine / aspect, right], [sine * aspect, cosine, down]]
-    )
+    across = [mirror * cosine * stretch, mirror * (shear - sine) / aspect, right]
+    matrix = torch.tensor([across, [sine * aspect, cosine / stretch, down]])
+    grid = F.affine_grid(matrix.unsqueeze(0), [1, 1, height, width], align_corners=False)
+    if rng.random() < BEND_PROBABILITY:
+        knots = torch.from_numpy(rng.normal(0.0, BEND, (1, 2, BEND_KNOTS, BEND_KNOTS))).float()
+        bend = F.interpolate(knots, size=(height, width), mode="bicubic", align_corners=True)
+        grid = grid + bend.permute(0, 2, 3, 1)
+    return grid[0]
+
+
+def _impute(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return ``pixels`` (H, W) with a block of one gray value, or with opacities strewn over."""
+    height, width = pixels.shape
+    if rng.random() < 0.5:
+        return pixels + OPACITY_GAIN * diffuse_opacity(height, width, rng) + OPACITY_OFFSET
+    tall, wide = rng.uniform(*BLOCK_SIDE, size=2)
+    top, left = int(rng.uniform(0, 1 - tall) * height), int(rng.uniform(0, 1 - wide) * width)
+    covered = pixels.copy()
+    covered[top : top + int(tall * height), left : left + int(wide * width)] = rng.uniform(0, 1)
+    return covered
+
+
+def _degrade(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return ``pixels`` (H, W) with noise or blur, or both, clipped to [0, 1]."""
+    if rng.random() < NOISE_PROBABILITY:
+        deviation = rng.uniform(0, NOISE)
+        pixels = pixels + deviation * rng.standard_normal(pixels.shape, dtype=np.float32)
+    if rng.random() < BLUR_PROBABILITY:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(*BLUR) * len(pixels))
+    return np.clip(pixels, 0.0, 1.0).astype(np.float32)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
+from sscdl.segment.compact import CompactUNet
 from sscdl.segment.network import UVAE
 from sscdl.segment.preprocess import default_border
 
@@ -36,6 +38,8 @@ class Architecture:
     per_image: bool
     border: int
 
+    refinement: ClassVar[int] = 1  # how much finer than the field masks are post-processed
+
     def build(self) -> UVAE:
         """Return a network with random weights from torch's global generator."""
         return UVAE(
@@ -48,11 +52,39 @@ class Architecture:
         )
 
 
+@dataclass(frozen=True)
+class CompactArchitecture:
+    """The same for :class:`sscdl.segment.compact.CompactUNet`."""
+
+    channels: int
+    height: int
+    width: int
+    border: int
+
+    # Cut out at its own size, the outline of a small field would show as steps in a large image.
+    refinement: ClassVar[int] = 4
+
+    def build(self) -> CompactUNet:
+        """Return a network with random weights from torch's global generator."""
+        return CompactUNet(self.channels, self.height, self.width)
+
+
+ARCHITECTURES = {"lungvae": Architecture, "compact": CompactArchitecture}
+
+
 def save_checkpoint(
-    path: Path, network: UVAE, architecture: Architecture, mask_convention: str
+    path: Path,
+    network: nn.Module,
+    architecture: Architecture | CompactArchitecture,
+    mask_convention: str,
 ) -> None:
     """Write the weights to ``path`` (.safetensors), atomically, with what loading them needs."""
-    about = {"architecture": asdict(architecture), "mask_convention": mask_convention}
+    names = {kind: name for name, kind in ARCHITECTURES.items()}
+    about = {
+        "network": names[type(architecture)],
+        "architecture": asdict(architecture),
+        "mask_convention": mask_convention,
+    }
     # One entry only: safetensors writes several in an order that changes from run to run.
     metadata = {FORMAT: json.dumps(about, sort_keys=True)}
     state = {
@@ -64,7 +96,7 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, field: tuple[int, int] = PUBLISHED_FIELD
-) -> tuple[UVAE, Architecture, str]:
+) -> tuple[UVAE | CompactUNet, Architecture | CompactArchitecture, str]:
     """Return the network (on the CPU, eval mode), its architecture and its mask convention.
 
     Args:
@@ -88,7 +120,7 @@ def load_checkpoint(
         network.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         raise InputError(
-            f"segmenter {path}: weights do not fit the lungVAE network ({error}); "
+            f"segmenter {path}: weights do not fit their network ({error}); "
             "give a segmenter of this project or a lungVAE checkpoint"
         ) from error
     return network.eval(), architecture, convention
@@ -128,7 +160,9 @@ def infer_architecture(
     )
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], Architecture, str]:
+def _read_safetensors(
+    path: Path,
+) -> tuple[dict[str, torch.Tensor], Architecture | CompactArchitecture, str]:
     """Read our own file."""
     try:
         with safe_open(path, framework="pt", device="cpu") as handle:
@@ -144,7 +178,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], Architecture
             "give the file that training a segmenter wrote"
         )
     about = json.loads(metadata[FORMAT])
-    return state, Architecture(**about["architecture"]), about["mask_convention"]
+    architecture = ARCHITECTURES[about["network"]](**about["architecture"])
+    return state, architecture, about["mask_convention"]
 
 
 def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:

@@ -31,7 +31,8 @@ class ImageNorm(nn.BatchNorm2d):
         """Normalise ``x`` (B, C, H, W)."""
         if not self.per_image:
             return super().forward(x)
-        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        # Groups of one channel are instance normalisation, of which torch has a faster kernel.
+        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
 
 
 class Block(nn.Module):
@@ -54,10 +55,15 @@ class Block(nn.Module):
         """Map (B, incoming, H, W) to (B, outgoing, H * up / pool, W * up / pool)."""
         if self.pool > 1:
             x = F.avg_pool2d(x, self.pool)
+        # Repeating all values leaves an image's own statistics as they are; those of a batch, kept
+        # with Bessel's correction, it does not.
+        if self.bn.per_image:
+            x = self.bn(x)
         if self.up > 1:
             x = F.interpolate(x, scale_factor=self.up, mode="nearest")
-        x = self.bn(x)
-        return F.relu(self.enc2(F.relu(self.enc1(x))))
+        if not self.bn.per_image:
+            x = self.bn(x)
+        return F.relu_(self.enc2(F.relu_(self.enc1(x))))
 
 
 class UVAE(nn.Module):
@@ -143,6 +149,25 @@ class UVAE(nn.Module):
             x = F.relu(layer(x))
         return x.unflatten(2, self._bottleneck)
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the U-Net encoder's maps of ``x`` (B, 1, H, W), from full resolution down."""
+        found = [F.relu(self.uEnc12(F.relu(self.uEnc11(x))))]
+        for block in (self.uEnc2, self.uEnc3, self.uEnc4, self.uEnc5):
+            found.append(block(found[-1]))
+        return found
+
+    def decode(self, features: list[Tensor], z: Tensor | None) -> Tensor:
+        """Return logits (B, 1, H, W) for the maps of :meth:`features` and ``z`` (B, latent).
+
+        The plain U-Net has no ``z``: None.
+        """
+        *skips, up = features
+        if z is not None:
+            up = torch.cat((self.latent_map(z), up), dim=1)
+        for block in (self.dec5, self.dec4, self.dec3, self.dec2):
+            up = torch.cat((block(up), skips.pop()), dim=1)
+        return self.dec12(F.relu(self.dec11(up)))
+
     def forward(self, x: Tensor, eps: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return logits (B, 1, H, W) and the KL divergence to N(0, 1), summed over everything.
 
@@ -151,20 +176,12 @@ class UVAE(nn.Module):
             eps: standard normal numbers (B, latent); None takes the posterior mean, which makes the
                 result a function of the images alone.
         """
-        skips = [F.relu(self.uEnc12(F.relu(self.uEnc11(x))))]
-        for block in (self.uEnc2, self.uEnc3, self.uEnc4, self.uEnc5):
-            skips.append(block(skips[-1]))
-        up = skips.pop()
+        features = self.features(x)
         if self.unet:
-            kl = x.new_zeros(())
-        else:
-            mean, sigma = self.posterior(x)
-            kl = normal_kl(mean, sigma).sum()
-            z = mean if eps is None else mean + sigma * eps
-            up = torch.cat((self.latent_map(z), up), dim=1)
-        for block in (self.dec5, self.dec4, self.dec3, self.dec2):
-            up = torch.cat((block(up), skips.pop()), dim=1)
-        return self.dec12(F.relu(self.dec11(up))), kl
+            return self.decode(features, None), x.new_zeros(())
+        mean, sigma = self.posterior(x)
+        z = mean if eps is None else mean + sigma * eps
+        return self.decode(features, z), normal_kl(mean, sigma).sum()
 
 
 def normal_kl(mean: Tensor, sigma: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ TEST_FRACTION = 0.2
 Pair = tuple[Path, Path, str]
 
 
-def pairs_from_folder(folder: Path) -> list[Pair]:
+def pairs_from_folder(folder: Path, *, validation: float = VALIDATION_FRACTION) -> list[Pair]:
     """Return the pairs of a folder with ``images/``, ``masks/`` and ``index.csv``.
 
     ``index.csv`` has the columns ``id``, ``split`` (train, val, test) and perhaps ``group`` (such
@@ -40,7 +40,7 @@ def pairs_from_folder(folder: Path) -> list[Pair]:
     if "val" not in splits:
         groups = [row.get("group") or row["id"] for row in rows]
         training = [g for g, split in zip(groups, splits, strict=True) if split == "train"]
-        chosen = _choose_groups(training, VALIDATION_FRACTION)
+        chosen = _choose_groups(training, validation)
         splits = [
             "val" if split == "train" and group in chosen else split
             for split, group in zip(splits, groups, strict=True)
@@ -74,13 +74,12 @@ def pairs_from_phantom(
 
 
 def check_splits(pairs: Sequence[Pair]) -> None:
-    """Raise InputError unless there are train and val, perhaps test, and nothing else."""
-    splits = [split for _, _, split in pairs]
-    unknown = set(splits) - set(SPLITS)
-    if unknown or "train" not in splits or "val" not in splits:
+    """Raise InputError unless there is train, perhaps val and test, and nothing else."""
+    splits = {split for _, _, split in pairs}
+    if splits - set(SPLITS) or "train" not in splits:
         raise InputError(
-            f"segmenter data: splits are {sorted(set(splits))}; "
-            "there must be train and val, there may be test, and nothing else"
+            f"segmenter data: splits are {sorted(splits)}; "
+            "there must be train, there may be val and test, and nothing else"
         )
 
 

@@ -15,10 +15,11 @@ SIZE = 256
 FIRST = 7_000_000_000  # far from the seeds that archives draw, so that no patient is met twice
 
 
-def phantom_pairs(folder: Path, number: int, seed: int) -> list[Pair]:
+def phantom_pairs(folder: Path, number: int, seed: int, *, behind_heart: bool) -> list[Pair]:
     """Render ``number`` pairs into ``folder`` and return them, each of its own patient.
 
-    A segmenter trained on these has seen no image that a study validates or tests on.
+    ``behind_heart`` says whether the masks include the lung behind the heart. A segmenter trained
+    on these has seen no image that a study validates or tests on.
     """
     images, masks = [], []
     for index in range(number):
@@ -26,7 +27,7 @@ def phantom_pairs(folder: Path, number: int, seed: int) -> list[Pair]:
         phantom = render(FIRST + seed * 100_000 + index, label, SIZE, mark=mark)
         for kind, pixels, found in (
             ("image", np.clip(phantom.pixels, 0, 1) * 255, images),
-            ("mask", phantom.lungs * 255, masks),
+            ("mask", (phantom.whole_lungs if behind_heart else phantom.lungs) * 255, masks),
         ):
             path = folder / f"{index:05d}.{kind}.png"
             cv2.imwrite(str(path), np.round(pixels).astype(np.uint8))

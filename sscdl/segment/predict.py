@@ -12,13 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
-from sscdl.segment.checkpoint import PUBLISHED_FIELD, Architecture, load_checkpoint
+from sscdl.segment.checkpoint import (
+    PUBLISHED_FIELD,
+    Architecture,
+    CompactArchitecture,
+    load_checkpoint,
+)
+from sscdl.segment.compact import CompactUNet
 from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
 from sscdl.segment.network import UVAE
-from sscdl.segment.postprocess import masks_of
-from sscdl.segment.preprocess import is_blank, preprocess
+from sscdl.segment.postprocess import inside_of, masks_of
+from sscdl.segment.preprocess import Placement, is_blank, preprocess
+from sscdl.segment.resample import resize
+from sscdl.segment.sampling import Average, SampledMasks, draws_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,46 +40,106 @@ Masks = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 class Segmenter:
     """A trained lung segmenter. ``mask_convention`` names what its masks count as lung."""
 
-    network: UVAE
-    architecture: Architecture
+    network: UVAE | CompactUNet
+    architecture: Architecture | CompactArchitecture
     mask_convention: str
 
-    def predict(self, images: Sequence[NDArray], batch_size: int = 1) -> list[Masks]:
+    def predict(
+        self, images: Sequence[NDArray], batch_size: int = 1, *, equalise: bool = True
+    ) -> list[Masks]:
         """Return the raw and the post-processed mask, bool (H, W), of every image.
 
+        The latent variables take their mean, so that masks are a function of the image alone.
+
         Args:
-            images: gray (H, W), bright = dense, of any size and aspect; normally uint8.
+            images: gray (H, W) or colour (H, W, 3), bright = dense, of any size and aspect;
+                normally uint8.
             batch_size: images in one pass; one is fastest on a CPU, more can be on a GPU.
+            equalise: equalise histograms, as what the network was trained on.
 
         Masks without a lung are all False: callers must report them. An image of one single value
         has an empty mask, whatever the network would make of it.
         """
         found: list[Masks] = []
         for start in range(0, len(images), batch_size):
-            found += self._predict_batch(images[start : start + batch_size])
+            batch = images[start : start + batch_size]
+            fields, places = self._prepare(batch, equalise)
+            with torch.no_grad():
+                logits, _ = self.network(fields)
+            for image, where, probability in zip(
+                batch, places, _probabilities(logits), strict=True
+            ):
+                if is_blank(image):
+                    found.append((np.zeros(image.shape[:2], bool), np.zeros(image.shape[:2], bool)))
+                    continue
+                finer = self.architecture.refinement
+                if finer > 1:
+                    probability = resize(probability, *(finer * side for side in probability.shape))
+                    where = where.scaled(finer)
+                found.append(masks_of(inside_of(probability, where), where))
         return found
 
-    def _predict_batch(self, images: Sequence[NDArray]) -> list[Masks]:
+    def predict_samples(
+        self,
+        images: Sequence[NDArray],
+        samples: int,
+        *,
+        seed: int = 0,
+        batch_size: int = 1,
+        equalise: bool = True,
+    ) -> list[SampledMasks]:
+        """Return for every image what ``samples`` draws of the latent variables say on average.
+
+        Args:
+            images, batch_size, equalise: as for :meth:`predict`.
+            samples: how many draws, at least 1.
+            seed: of the draws. They belong to the seed and the image's pixels: neither its name,
+                nor its place, nor the batch changes them.
+
+        Raises InputError if the segmenter is a plain U-Net or ``samples`` is below 1.
+        """
+        if not isinstance(self.network, UVAE) or self.network.unet:
+            raise InputError(
+                "samples: this segmenter is a plain U-Net, which has nothing to sample; "
+                "leave the number of samples out, or give a variational segmenter"
+            )
+        if samples < 1:
+            raise InputError(f"samples: {samples} is too few; give 1 or more")
+        found: list[SampledMasks] = []
+        for start in range(0, len(images), batch_size):
+            batch = images[start : start + batch_size]
+            fields, places = self._prepare(batch, equalise)
+            draws = np.stack(
+                [draws_of(image, samples, self.network.latent, seed) for image in batch]
+            )
+            averages = [Average(where) for where in places]
+            with torch.no_grad():
+                features = self.network.features(fields)
+                mean, sigma = self.network.posterior(fields)
+                for number in range(samples):
+                    eps = torch.from_numpy(draws[:, number]).to(mean)
+                    logits = self.network.decode(features, mean + sigma * eps)
+                    for average, probability in zip(averages, _probabilities(logits), strict=True):
+                        average.add(probability)
+            found += [
+                average.result(blank=is_blank(image))
+                for average, image in zip(averages, batch, strict=True)
+            ]
+        return found
+
+    def _prepare(self, images: Sequence[NDArray], equalise: bool) -> tuple[Tensor, list[Placement]]:
+        """Return the fields (B, 1, height, width) on the network's device, and the placements."""
         shape = self.architecture
-        prepared = [
-            preprocess(image, height=shape.height, width=shape.width, border=shape.border)
-            for image in images
-        ]
+        size = {"height": shape.height, "width": shape.width, "border": shape.border}
+        prepared = [preprocess(image, **size, equalise=equalise) for image in images]
         device = next(self.network.parameters()).device
         fields = torch.from_numpy(np.stack([field for field, _ in prepared])).unsqueeze(1)
-        with torch.no_grad():
-            logits, _ = self.network(fields.to(device))
-        probabilities = torch.sigmoid(logits).squeeze(1).cpu().numpy()
-        masks: list[Masks] = []
-        for image, (_, where), probability in zip(images, prepared, probabilities, strict=True):
-            if is_blank(image):
-                masks.append((np.zeros(image.shape, bool), np.zeros(image.shape, bool)))
-                continue
-            # Outside the image there is no lung: zero logits there, as the original has them.
-            inside = np.full(probability.shape, 0.5, dtype=probability.dtype)
-            where.crop(inside)[:] = where.crop(probability)
-            masks.append(masks_of(inside, where))
-        return masks
+        return fields.to(device), [where for _, where in prepared]
+
+
+def _probabilities(logits: Tensor) -> NDArray[np.float32]:
+    """Return sigmoid of logits (B, 1, height, width) as (B, height, width)."""
+    return torch.sigmoid(logits).squeeze(1).cpu().numpy()
 
 
 def load_segmenter(

@@ -29,7 +29,7 @@ def fetch_published(out: Path, *, url: str = URL, blob: str = GIT_BLOB) -> None:
     """
     way_out = (
         f"download {URL} elsewhere and give its path as lungs.checkpoint.file, or use "
-        "lungs.source: train"
+        "lungs.source: default"
     )
     with atomic_path(out) as temporary:
         try:

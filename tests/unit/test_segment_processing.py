@@ -1,4 +1,4 @@
-"""Preparing images for the segmenter, and making masks of what it says."""
+"""Segmenters as files, and the masks that they write."""
 
 from __future__ import annotations
 
@@ -6,167 +6,18 @@ import hashlib
 import io
 import json
 import lzma
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage.morphology import closing, disk
 
 from sscdl.errors import InputError
 from sscdl.segment.checkpoint import Architecture, save_checkpoint
 from sscdl.segment.given import copy_given_masks
-from sscdl.segment.postprocess import (
-    close_gaps,
-    closing_radius,
-    count_components,
-    largest_components,
-    lung_field,
-    masks_of,
-)
+from sscdl.segment.postprocess import count_components
 from sscdl.segment.predict import Segmenter, load_segmenter, segment_shard
-from sscdl.segment.preprocess import place_mask, placement, preprocess, restore
-
-SMALL = {"height": 128, "width": 128, "border": 6}
-GRAY = ["a_square", "b_portrait", "c_landscape", "d_noise", "g_gray16", "h_large"]
-
-
-def golden_image(golden: Path, name: str) -> np.ndarray:
-    if not name.startswith("dicom_"):
-        return np.asarray(Image.open(golden / f"images/{name}.png"))
-    import pydicom
-
-    data = pydicom.dcmread(golden / f"dicom/{name.removeprefix('dicom_')}.DCM")
-    pixels = data.pixel_array
-    return pixels.max() - pixels if data.PhotometricInterpretation == "MONOCHROME1" else pixels
-
-
-@pytest.mark.parametrize("name", [*GRAY, "dicom_m1", "dicom_m2"])
-def test_field_agrees_with_the_original(lungvae_golden: Path, name: str) -> None:
-    expected = np.load(lungvae_golden / f"preprocess/{name}.npz")
-    where = json.loads((lungvae_golden / "preprocess/geometry.json").read_text())[name]
-    field, found = preprocess(golden_image(lungvae_golden, name))
-    keys = ("h", "w", "hLoc", "wLoc", "imH", "imW")
-    assert tuple(found) == tuple(where[key] for key in keys)
-    largest = float(np.abs(field[::3, ::3] - expected["eq_s3"]).max())
-    assert largest < 1e-5
-    assert field.sum(dtype=np.float64) == pytest.approx(expected["eq_sum"][0], rel=1e-5)
-    if "eq_full" in expected:
-        largest = max(largest, float(np.abs(field - expected["eq_full"]).max()))
-        assert largest < 1e-5
-    # The original does not scale a MONOCHROME1 image again once it is inverted.
-    if name != "dicom_m1":
-        plain, _ = preprocess(golden_image(lungvae_golden, name), equalise=False)
-        assert np.abs(plain[::3, ::3] - expected["raw_s3"]).max() < 1e-5
-    print(f"\npreprocess/{name}: {largest:.1e}")
-
-
-def test_post_processing_agrees_with_the_original(lungvae_golden: Path) -> None:
-    cases = np.load(lungvae_golden / "post/cases.npz")
-    names = [key.removeprefix("in_") for key in cases.files if key.startswith("in_")]
-    differing = {
-        name: int((lung_field(cases[f"in_{name}"]) != cases[f"out_{name}"].astype(bool)).sum())
-        for name in names
-    }
-    print(f"\npost: differing pixels {differing}")
-    # The original makes an empty prediction all white; here it stays empty, to be reported.
-    assert differing.pop("empty") == cases["out_empty"].size
-    assert len(differing) == 13
-    assert not any(differing.values())
-    assert not lung_field(cases["in_empty"]).any()
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((512, 512), (6, 6, 116, 116)),
-        ((300, 200), (6, 25, 116, 77)),
-        ((100, 1000), (58, 6, 11, 116)),
-        ((3, 2000), (63, 6, 1, 116)),
-        ((2000, 3), (6, 63, 116, 1)),
-        ((1, 1), (6, 6, 116, 116)),
-    ],
-)
-def test_placement_keeps_the_aspect_inside_the_border(
-    shape: tuple[int, int], expected: tuple[int, ...]
-) -> None:
-    assert placement(*shape, **SMALL)[:4] == expected
-    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        field, where = preprocess(image, **SMALL)
-    outside = field.copy()
-    where.crop(outside)[:] = 0
-    assert field.shape == (128, 128)
-    assert not outside.any()
-    assert restore(field, where).shape == shape
-
-
-def test_a_portrait_that_rounds_to_447_wide_fits() -> None:
-    where = placement(1288, 1000, height=640, width=512, border=32)
-    assert (where.height, where.width) == (576, 447)
-    field, _ = preprocess(np.arange(1288 * 1000, dtype=np.uint32).reshape(1288, 1000))
-    assert field.max() > 0.9
-
-
-@pytest.mark.parametrize("value", [0, 7])
-def test_an_image_of_one_value_gives_a_zero_field(value: int) -> None:
-    field, _ = preprocess(np.full((40, 30), value, dtype=np.uint8), **SMALL)
-    assert not field.any()
-    assert np.isfinite(field).all()
-
-
-def test_equalisation_does_not_depend_on_the_scale_of_values() -> None:
-    image = np.random.default_rng(1).integers(0, 200, (90, 80)).astype(np.uint16)
-    np.testing.assert_allclose(
-        preprocess(image, **SMALL)[0], preprocess(image * 100, **SMALL)[0], atol=1e-6
-    )
-
-
-def test_mask_goes_into_the_field_and_back() -> None:
-    mask = np.zeros((200, 150), dtype=bool)
-    mask[50:150, 20:60] = mask[50:150, 90:130] = True
-    where = placement(*mask.shape, **SMALL)
-    back = restore(place_mask(mask, **SMALL), where) > 0.5
-    assert (back != mask).mean() < 0.02
-
-
-@pytest.mark.parametrize("radius", [1, 2, 11])
-def test_closing_equals_that_by_a_structuring_element(radius: int) -> None:
-    mask = np.random.default_rng(radius).random((90, 70)) > 0.97
-    expected = closing(np.pad(mask, 30), disk(radius))
-    inner = np.zeros((150, 130), dtype=bool)
-    inner[30:-30, 30:-30] = mask
-    np.testing.assert_array_equal(close_gaps(inner, radius), expected)
-
-
-def test_two_largest_eight_connected_components_remain() -> None:
-    mask = np.zeros((20, 20), dtype=bool)
-    mask[1, 1] = mask[2, 2] = mask[3, 3] = True
-    mask[10, 1:3] = True
-    mask[15:18, 10:13] = True
-    kept = largest_components(mask)
-    assert count_components(mask) == 3
-    assert count_components(kept) == 2
-    assert kept[2, 2]
-    assert not kept[10, 1]
-
-
-def test_radius_follows_the_field() -> None:
-    assert [closing_radius(h) for h in (640, 128, 64, 192)] == [11, 2, 1, 3]
-
-
-def test_an_empty_prediction_stays_empty() -> None:
-    where = placement(50, 60, **SMALL)
-    raw, post = masks_of(np.full((128, 128), 0.5), where)
-    assert raw.shape == post.shape == (50, 60)
-    assert not raw.any()
-    assert not post.any()
-
-
-# ---- files ---------------------------------------------------------------------------------
 
 
 def write_segmenter(path: Path, bias: float | None = None) -> Path:

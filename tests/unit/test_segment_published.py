@@ -36,5 +36,5 @@ def test_another_file_is_refused_and_not_kept(tmp_path):
 
 
 def test_without_a_connection_the_ways_out_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be downloaded.*lungs\.source: train"):
+    with pytest.raises(InputError, match=r"cannot be downloaded.*lungs\.source: default"):
         fetch_published(tmp_path / "x.pt", url=(tmp_path / "missing").as_uri())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 
 import cv2
 import numpy as np
 import pytest
 
 from sscdl.phantom import render
-from sscdl.segment.maskfiles import read_mask
+from sscdl.segment.maskfiles import read_mask, record_mask
 from sscdl.segment.quality import hulls, measure
 
 
@@ -61,6 +63,43 @@ def test_the_hull_fills_what_a_lung_lacks():
     assert (healed & mask).sum() / mask.sum() > 0.97
     assert (healed & ~mask).sum() < 0.03 * mask.sum()
     assert not hulls(np.zeros((9, 9), bool)).any()
+
+
+@pytest.fixture
+def bitten():
+    """Return an implausible mask: one lung of two is a ring with a gap."""
+    mask = two_lungs().astype(np.uint8)
+    cv2.ellipse(mask, (38, 64), (11, 22), 0, 0, 360, 0, -1)
+    mask[60:68, 22:38] = 0
+    return mask.astype(bool)
+
+
+@pytest.mark.parametrize("hull", [True, False])
+def test_an_implausible_mask_is_replaced_only_where_hulls_are_wanted(tmp_path, bitten, hull):
+    found = bitten.copy()
+    record = record_mask("a", bitten, tmp_path, "raw/a.png", hull=hull)
+    written = read_mask(tmp_path / "a.png")
+    assert np.array_equal(written, hulls(found) if hull else found)
+    assert np.array_equal(bitten, found), "the caller's mask stays as it was"
+    assert written[64, 38] == hull
+    # The record describes the mask as found, even where another one was written.
+    assert {key: record[key] for key in measure(found).record()} == measure(found).record()
+    assert any("ragged" in fault for fault in record["faults"])
+    assert record["sha256"] == hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest()
+    assert (record["image_id"], record["png"], record["raw_png"]) == ("a", "a.png", "raw/a.png")
+    assert json.loads(json.dumps(record)) == record
+    if hull:
+        assert not measure(written).faults()
+
+
+@pytest.mark.parametrize("mask", [two_lungs(40, 30), np.zeros((32, 32), bool)])
+def test_hulls_leave_good_and_empty_masks_alone(tmp_path, mask):
+    mask = mask.copy()
+    mask[62:66, 22:26] = False  # a hull would fill this
+    record = record_mask("a", mask, tmp_path, "a.png", hull=True)
+    assert np.array_equal(read_mask(tmp_path / "a.png"), mask)
+    assert record["faults"] == ([] if mask.any() else ["no lung"])
+    assert record["empty"] == (not mask.any())
 
 
 def test_masks_of_phantoms_are_plausible():

@@ -1,0 +1,82 @@
+"""Lung masks for a folder of chest radiographs.
+
+python -m sscdl.segment IMAGES OUT
+
+Writes <name>_mask.png (as predicted) and <name>_post.png (the two largest components, closed) for
+each image, and masks.csv with the measures and faults of every mask. The exit status is 1 if an
+image could not be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from sscdl.errors import InputError
+from sscdl.segment import default
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl.segment",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "images",
+        type=Path,
+        help="folder of PNG, JPEG or DICOM files, or one file; in a folder, files with mask or "
+        "label in their names are passed over",
+    )
+    parser.add_argument("out", type=Path, help="folder for masks and masks.csv")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=default.PATH,
+        help="segmenter of this project (.safetensors), or the published lungVAE.pt; without it, "
+        "the segmenter that comes with the project",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        help="average so many samples of the latent variables, and write <name>_uncertainty.png "
+        "(510 x standard deviation of the probability)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument(
+        "--no-equalise",
+        action="store_true",
+        help="leave histograms as they are, for images that are equalised already",
+    )
+    parser.add_argument("--batch-size", type=int, default=1, help="images in one pass")
+    options = parser.parse_args(arguments)
+    for name, least in (("samples", 0), ("seed", 0), ("batch_size", 1)):
+        if getattr(options, name) < least:
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Importing torch takes seconds, which the help text need not wait for.
+    from sscdl.segment.folder import segment_folder
+    from sscdl.segment.predict import load_segmenter
+
+    try:
+        failed = segment_folder(
+            options.images,
+            options.out,
+            load_segmenter(options.model),
+            samples=options.samples,
+            seed=options.seed,
+            equalise=not options.no_equalise,
+            batch_size=options.batch_size,
+        )
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

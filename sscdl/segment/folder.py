@@ -1,0 +1,175 @@
+"""Masks for a folder of images, for people who want nothing else of this project."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sscdl.archive import stem
+from sscdl.errors import InputError
+from sscdl.files import atomic_path
+from sscdl.progress import Timer
+from sscdl.radiograph import ImageError
+from sscdl.segment.maskfiles import write_mask
+from sscdl.segment.predict import Masks, Segmenter
+from sscdl.segment.quality import measure
+from sscdl.segment.reading import read_values
+from sscdl.segment.sampling import SampledMasks
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+NO_IMAGES = ("mask", "label")
+UNCERTAINTY_SCALE = 510.0  # a standard deviation of 0.5, the largest possible, is white
+TABLE = "masks.csv"
+
+
+def find_images(source: Path) -> list[Path]:
+    """Return the images of a folder, sorted by name, or the one file that ``source`` is.
+
+    Of a folder those with a suffix of PNG, JPEG or DICOM, not of its subfolders, and none with
+    "mask" or "label" in the name (in any case), as the original lungVAE code has it.
+
+    Raises InputError if there are none.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise InputError(f"images {source}: no such file or folder; give one that exists")
+    found = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and not any(word in path.name.lower() for word in NO_IMAGES)
+        and path.is_file()
+    )
+    if not found:
+        raise InputError(
+            f"images {source}: no image ({', '.join(SUFFIXES)}) lies in this folder, apart from "
+            "those with mask or label in the name; give the folder that holds the images"
+        )
+    return found
+
+
+def segment_folder(
+    source: Path,
+    out: Path,
+    segmenter: Segmenter,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+    equalise: bool = True,
+    batch_size: int = 1,
+) -> int:
+    """Segment the images of ``source`` into the folder ``out``; return how many failed.
+
+    For each image ``<name>_mask.png`` (raw) and ``<name>_post.png`` (post-processed), 0 or 255, of
+    the size of the image. ``masks.csv``, written last, has a line for each image in the order of
+    their names: its size, the measures and faults of the post-processed mask (see
+    :mod:`sscdl.segment.quality`), and the reason where there is no mask.
+
+    Args:
+        source, out: see :func:`find_images`; ``out`` is made, and must be another folder.
+        segmenter: what predicts.
+        samples: 0 for masks from the mean of the latent variables; otherwise how many samples are
+            averaged, with ``<name>_uncertainty.png``: gray is 510 times the standard deviation of
+            the pixel's probability, and the table has its mean over the image.
+        seed, equalise, batch_size: see :meth:`sscdl.segment.predict.Segmenter.predict_samples`.
+
+    Raises InputError if there is no image, or the segmenter cannot do what is asked.
+    """
+    paths = find_images(source)
+    if out.resolve() == (source if source.is_dir() else source.parent).resolve():
+        raise InputError(
+            f"output {out}: is the folder of the images, whose masks would be taken for images "
+            "next time; give another folder"
+        )
+    if out.exists() and not out.is_dir():
+        raise InputError(f"output {out}: is a file; give a folder")
+    names = Counter(stem(path.name) for path in paths)
+    rows: list[dict[str, Any]] = []
+    timer = Timer()
+    for batch in _batches(paths, batch_size):
+        images: dict[Path, NDArray] = {}
+        for path in batch:
+            try:
+                if names[stem(path.name)] > 1:
+                    raise ImageError("several files have this name with other suffixes; rename")
+                images[path] = read_values(path)
+            except ImageError as error:
+                rows.append({"file": path.name, "error": str(error)})
+        pixels = list(images.values())
+        predicted: list[Masks] | list[SampledMasks]
+        if samples:
+            predicted = segmenter.predict_samples(
+                pixels, samples, seed=seed, batch_size=batch_size, equalise=equalise
+            )
+        else:
+            predicted = segmenter.predict(pixels, batch_size, equalise=equalise)
+        for path, masks in zip(images, predicted, strict=True):
+            rows.append({"file": path.name, "error": "", **_write(out, stem(path.name), masks)})
+        logger.info(
+            "%d of %d images, %s left", len(rows), len(paths), timer.left(len(rows), len(paths))
+        )
+    rows.sort(key=lambda row: row["file"])
+    failed = [row for row in rows if row["error"]]
+    for row in failed:
+        logger.warning("%s: no mask: %s", row["file"], row["error"])
+    implausible = sum(bool(row.get("faults")) for row in rows)
+    logger.info(
+        "%d masks in %s, %d of them implausible; %d files failed",
+        len(rows) - len(failed),
+        out,
+        implausible,
+        len(failed),
+    )
+    _write_table(out / TABLE, rows, sampled=bool(samples))
+    return len(failed)
+
+
+def _write(out: Path, name: str, masks: Masks | SampledMasks) -> dict[str, Any]:
+    """Write the pictures of one image and return its part of the table."""
+    raw, post = masks[:2]
+    write_mask(out / f"{name}_mask.png", raw)
+    write_mask(out / f"{name}_post.png", post)
+    record = measure(post).record()
+    row = {"height": post.shape[0], "width": post.shape[1], **record}
+    row["faults"] = "; ".join(record["faults"])
+    if isinstance(masks, SampledMasks):
+        gray = np.rint(masks.uncertainty * UNCERTAINTY_SCALE).clip(0, 255).astype(np.uint8)
+        with atomic_path(out / f"{name}_uncertainty.png") as temporary:
+            Image.fromarray(gray).save(temporary)
+        row["uncertainty"] = float(masks.uncertainty.mean())
+    return row
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]], *, sampled: bool) -> None:
+    """Write the table; numbers with four decimals, nothing where there is no mask."""
+    measures = [name for name in measure(np.zeros((1, 1), bool)).record() if name != "faults"]
+    columns = ["file", "height", "width", *measures, "faults"]
+    columns += ["uncertainty", "error"] if sampled else ["error"]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _shown(value) for name, value in row.items()})
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+def _batches(paths: list[Path], size: int) -> Iterator[list[Path]]:
+    for start in range(0, len(paths), size):
+        yield paths[start : start + size]
