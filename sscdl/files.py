@@ -25,12 +25,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     )
     os.close(handle)
     temporary = Path(name)
-    # mkstemp makes private files; a shared store needs what the user's umask allows.
     umask = os.umask(0)
     os.umask(umask)
-    temporary.chmod(0o666 & ~umask & ~0o002)
     try:
         yield temporary
+        # mkstemp makes private files, and so do some writers that replace what is there; a shared
+        # store needs what the user's umask allows.
+        temporary.chmod(0o666 & ~umask & ~0o002)
         # On the disk before it gets its name: a power cut must not leave a name without contents.
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())

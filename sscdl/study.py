@@ -14,9 +14,11 @@ from sscdl.cohorts import MAIN, MARKED, PRETRAINING
 from sscdl.errors import InputError
 from sscdl.layouts import content
 from sscdl.recipe import file_hash, fingerprint, folder_listing
+from sscdl.segment import default
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
 from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node, Trie, preset_curricula
+from sscdl.variant_kinds import EDGED
 
 
 class Study:
@@ -91,6 +93,8 @@ class Study:
         if source == "checkpoint":
             file = lungs["checkpoint"]["file"]
             content: Any = file_hash(file) if file else PUBLISHED_BLOB
+        elif source == "default":
+            content = file_hash(default.PATH)
         elif source == "masks":
             content = folder_listing(lungs["masks"]["folder"], [".png"])
         else:
@@ -100,8 +104,7 @@ class Study:
                 listing = folder_listing(folder, [".png", ".jpg", ".jpeg"])
                 pairs = [listing, file_hash(Path(folder) / "index.csv")]
             settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            modules = ("sscdl.segment.training", "sscdl.segment.phantom_pairs")
-            content = [pairs, settings, source_hash(*modules)]
+            content = [pairs, settings, source_hash("sscdl.segment.recipes")]
         return fingerprint([source, content])
 
     @property
@@ -110,6 +113,8 @@ class Study:
         lungs = self.config["lungs"]
         if lungs["source"] == "masks":
             return None
+        if lungs["source"] == "default":
+            return default.PATH
         if lungs["source"] == "checkpoint":
             file = lungs["checkpoint"]["file"]
             return Path(file) if file else self.store / "segmenters" / "lungVAE.pt"
@@ -127,8 +132,12 @@ class Study:
     def mask_convention(self) -> str:
         """Return what the masks count as lung: attention scores of different ones never mix."""
         lungs = self.config["lungs"]
-        given = {"masks": "masks as given", "checkpoint": "lungs as lungVAE segments them"}
-        return given.get(lungs["source"], lungs["train"]["convention"])
+        given = {
+            "default": default.CONVENTION,
+            "masks": "masks as given",
+            "checkpoint": "lungs as lungVAE segments them",
+        }
+        return given.get(lungs["source"], default.convention(lungs["train"]["behind_heart"]))
 
     def image_manifests(self) -> list[Path]:
         """Return the manifests of the ingested images, one per shard."""
@@ -144,8 +153,13 @@ class Study:
     def pack_fingerprint(self, variant: str) -> str:
         """Return the fingerprint of a variant's packed array."""
         source = self.images if variant == "full" else self.masks
-        size = self.config["image"]["packed"]
-        return fingerprint([variant, source, size, source_hash("sscdl.variants")])
+        size, edge = self.config["image"]["packed"], self.edge(variant)
+        recipe = [variant, source, size, source_hash("sscdl.variants")]
+        return fingerprint([*recipe, edge] if edge else recipe)
+
+    def edge(self, variant: str) -> float:
+        """Return the width of a variant's soft edge as a share of the image, 0 for none."""
+        return self.config["variant_edge"] if variant in EDGED else 0.0
 
     def pack(self, variant: str) -> Path:
         """Return the description of a variant's packed array."""

@@ -20,7 +20,6 @@ TINY = {
         "layout": "phantom",
         "phantom": {"patients": 24, "size": 96, "shortcut": 0.95, "marked_test": 6},
     },
-    "lungs": {"train": {"epochs": 3, "images": 24, "channels": 4}},
     "image": {"size": 32, "packed": 36},
     "backbone": {"name": "resnet18", "last_stage": 2},
     "curricula": ["scratch", "rotation"],

@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 import zipfile
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from sscdl.results import PREDICTION_TABLES, read_predictions
+from sscdl.variants import read_pack
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 
@@ -160,6 +164,39 @@ def test_an_existing_checkpoint_can_be_the_root_of_a_curriculum(study, place):
     assert trained(output) == ["mine+moco full"]
     stored = load_file(next((store / "roots").glob("mine.*.safetensors")))
     assert all(torch.equal(stored[name], tensor) for name, tensor in load_file(weights).items())
+
+
+def test_lungs_removed_and_cropped_to_with_a_soft_edge_and_a_sheet_of_masks(study, place):
+    store, truth = study.folder.parent / "store", place / "true-masks"
+    truth.mkdir()
+    for mask in store.glob("phantom/*/archive/**/truth/masks/*.png"):
+        shutil.copy(mask, truth)
+    cv2.imwrite(str(sorted(truth.iterdir())[0]), np.zeros((96, 96), np.uint8))
+    config = copy.deepcopy(TINY) | {"study": "variants", "curricula": ["scratch"]}
+    config |= {"variants": ["inverted", "lung_box"], "variant_edge": 0.03}
+    config |= {"lungs": {"source": "masks", "masks": {"folder": str(truth)}}}
+    config["stages"]["classify"]["learning_rates"] = [0.01]
+    runner = Runner(place / "variants", config)
+    names = ["tables/4.15_ail_overview.csv", "tables/4.1_normalisation.csv",
+             "tables/shortcut.csv", "tables/implausible_masks.csv",
+             "figures/4.1_variants.png", "figures/4.4_attention.png"]  # fmt: skip
+    runner("mask_sheet", *(f"results/variants/{name}" for name in names))
+    faults = pd.read_csv(runner.results / "tables/implausible_masks.csv")
+    assert faults["faults"].tolist() == ["no lung"]
+    sheet = cv2.imread(str(runner.results / "mask_sheet/sheet-1.png"))
+    assert (sheet == np.array([0x00, 0x5E, 0xD5])).all(axis=-1).any(), "a frame"
+    # The share of the lungs in each picture, as attention is compared with it.
+    for variant, pack in (("inverted", "lungs"), ("lung_box", "lung_box_lungs")):
+        rows = pd.read_csv(runner.results / f"predictions/{variant}.scratch.s0.csv")
+        assert faults["image_id"].item() not in set(rows["image_id"])
+        newest = max(store.glob(f"packs/{pack}.*.json"), key=lambda path: path.stat().st_mtime)
+        array, described = read_pack(newest)
+        share = dict(zip(described["ids"], (array > 127).mean(axis=(1, 2)), strict=True))
+        expected = [share[name] for name in rows["image_id"]]
+        assert rows["lung_share"].tolist() == pytest.approx(expected, abs=1e-5)
+    table = pd.read_csv(runner.results / "tables/4.15_ail_overview.csv")
+    assert (table["lung_box_floor"] > 1.3 * table["inverted_floor"]).all()
+    assert "mask_sheet" not in runner("--dry-run")
 
 
 def test_the_plan_says_what_is_finished(study):

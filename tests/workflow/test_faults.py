@@ -134,12 +134,19 @@ def test_the_thesis_is_planned_whole(archive, tmp_path):
 def test_the_real_radiographs_are_planned(shared_data, tmp_path, name):
     folders = {
         "dataset": {"siim": {"root": str(shared_data / "nih-siim")}},
-        "lungs": {"train": {"folder": str(shared_data / "lung-masks")}},
     }
     runner = Runner(tmp_path, folders, (str(ROOT / f"config/{name}.yaml"),))
     output = runner("--dry-run", "--quiet", "rules")
     assert re.search(r"pretext_stage\s+6\n", output)
     assert re.search(r"finetune\s+8\n", output)
+
+
+def test_the_default_segmenter_is_planned(shared_data, tmp_path):
+    folder = {"lungs": {"train": {"folder": str(shared_data / "lung-masks")}}}
+    runner = Runner(tmp_path, folder, (str(ROOT / "config/segmenter.yaml"),))
+    output = runner("segmenter", "--dry-run", "--quiet", "rules")
+    assert re.search(r"^train_segmenter\s+1$", output, re.M)
+    assert re.search(r"^total\s+2$", output, re.M)
 
 
 @pytest.mark.parametrize("name", ["config", "demo"])

@@ -68,7 +68,8 @@ def tabled(tmp_path_factory) -> Runner:
     target.parent.mkdir(parents=True)
     target.write_bytes(stray.read_bytes())
     config = copy.deepcopy(TINY)
-    config["lungs"]["train"]["folder"] = str(place / "pairs")
+    settings = {"folder": str(place / "pairs"), "epochs": 4, "phantoms": 24, "phantom_epochs": 3}
+    config["lungs"] = {"source": "train", "train": settings}
     config["dataset"] = {
         "layout": "table",
         "table": {
