@@ -9,7 +9,7 @@ import pandas as pd
 from sscdl.files import read_json
 from sscdl.table_files import write_table
 
-MEASURES = ["area", "components", "balance", "solidity", "border"]
+MEASURES = ["area", "components", "balance", "solidity", "border", "doubt"]
 # What becomes of an implausible mask under each policy of `lungs.implausible`.
 USED = {"keep": "as found", "drop": "no", "hull": "convex hulls"}
 
@@ -64,5 +64,7 @@ def write_implausible_masks(
             "area and border: shares of the image and of its outermost pixels that are lung.",
             "balance: the smaller lung as a share of the larger; solidity: the least share of its "
             "convex hull that a lung fills.",
+            "doubt: what the network cannot decide (probability 0.1 to 0.9) beside what it calls "
+            "lung.",
         ],
     )

@@ -19,7 +19,7 @@ from sscdl.files import atomic_path
 from sscdl.progress import Timer
 from sscdl.radiograph import ImageError
 from sscdl.segment.maskfiles import write_mask
-from sscdl.segment.predict import Masks, Segmenter
+from sscdl.segment.predict import Segmenter
 from sscdl.segment.quality import measure
 from sscdl.segment.reading import read_values
 from sscdl.segment.sampling import SampledMasks
@@ -108,13 +108,13 @@ def segment_folder(
             except ImageError as error:
                 rows.append({"file": path.name, "error": str(error)})
         pixels = list(images.values())
-        predicted: list[Masks] | list[SampledMasks]
+        predicted: list[Any]
         if samples:
             predicted = segmenter.predict_samples(
                 pixels, samples, seed=seed, batch_size=batch_size, equalise=equalise
             )
         else:
-            predicted = segmenter.predict(pixels, batch_size, equalise=equalise)
+            predicted = segmenter.predict_with_doubt(pixels, batch_size, equalise=equalise)
         for path, masks in zip(images, predicted, strict=True):
             rows.append({"file": path.name, "error": "", **_write(out, stem(path.name), masks)})
         logger.info(
@@ -136,15 +136,16 @@ def segment_folder(
     return len(failed)
 
 
-def _write(out: Path, name: str, masks: Masks | SampledMasks) -> dict[str, Any]:
+def _write(out: Path, name: str, masks: tuple[Any, ...]) -> dict[str, Any]:
     """Write the pictures of one image and return its part of the table."""
     raw, post = masks[:2]
     write_mask(out / f"{name}_mask.png", raw)
     write_mask(out / f"{name}_post.png", post)
-    record = measure(post).record()
+    sampled = isinstance(masks, SampledMasks)
+    record = measure(post, None if sampled else masks[2]).record()
     row = {"height": post.shape[0], "width": post.shape[1], **record}
     row["faults"] = "; ".join(record["faults"])
-    if isinstance(masks, SampledMasks):
+    if sampled:
         gray = np.rint(masks.uncertainty * UNCERTAINTY_SCALE).clip(0, 255).astype(np.uint8)
         with atomic_path(out / f"{name}_uncertainty.png") as temporary:
             Image.fromarray(gray).save(temporary)

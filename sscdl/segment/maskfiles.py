@@ -48,14 +48,21 @@ def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:
 
 
 def record_mask(
-    image_id: str, mask: NDArray[np.bool_], mask_dir: Path, raw_png: str, *, hull: bool
+    image_id: str,
+    mask: NDArray[np.bool_],
+    mask_dir: Path,
+    raw_png: str,
+    *,
+    hull: bool,
+    doubt: float | None = None,
 ) -> dict[str, Any]:
     """Write ``mask`` (H, W) to ``<mask_dir>/<image_id>.png`` and return its JSON record.
 
     The record has the measures and faults of :mod:`sscdl.segment.quality`. With ``hull`` an
     implausible mask is replaced by its convex hulls; the measures stay those of the mask as found.
+    ``doubt`` is the network's, None for a mask that no network made.
     """
-    quality = measure(mask)
+    quality = measure(mask, doubt)
     if hull and quality.components and quality.faults():
         mask = hulls(mask)
     path = mask_dir / f"{image_id}.png"

@@ -14,6 +14,7 @@ from scipy import ndimage
 from sscdl.segment.preprocess import Placement, restore
 
 THRESHOLD = 0.5
+DOUBTFUL = (0.1, 0.9)
 LUNGS = 2
 EIGHT_CONNECTED = np.ones((3, 3), dtype=bool)
 
@@ -57,6 +58,16 @@ def lung_field(probability: NDArray) -> NDArray[np.bool_]:
     """
     mask = largest_components(np.asarray(probability) > THRESHOLD)
     return close_gaps(mask, closing_radius(mask.shape[0]))
+
+
+def doubt_of(probability: NDArray) -> float:
+    """Return the area of probabilities from 0.1 to 0.9 as a share of the area above 0.5.
+
+    A sharp outline leaves little; 0 where nothing is above 0.5. ``probability``: any shape.
+    """
+    lung = int((probability > THRESHOLD).sum())
+    undecided = int(((probability > DOUBTFUL[0]) & (probability < DOUBTFUL[1])).sum())
+    return undecided / lung if lung else 0.0
 
 
 def inside_of(probability: NDArray, where: Placement) -> NDArray:

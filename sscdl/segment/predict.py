@@ -25,7 +25,7 @@ from sscdl.segment.checkpoint import (
 from sscdl.segment.compact import CompactUNet
 from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
 from sscdl.segment.network import UVAE
-from sscdl.segment.postprocess import inside_of, masks_of
+from sscdl.segment.postprocess import doubt_of, inside_of, masks_of
 from sscdl.segment.preprocess import Placement, is_blank, preprocess
 from sscdl.segment.resample import resize
 from sscdl.segment.sampling import Average, SampledMasks, draws_of
@@ -60,7 +60,17 @@ class Segmenter:
         Masks without a lung are all False: callers must report them. An image of one single value
         has an empty mask, whatever the network would make of it.
         """
-        found: list[Masks] = []
+        found = self.predict_with_doubt(images, batch_size, equalise=equalise)
+        return [(raw, post) for raw, post, _ in found]
+
+    def predict_with_doubt(
+        self, images: Sequence[NDArray], batch_size: int = 1, *, equalise: bool = True
+    ) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_], float]]:
+        """Return masks as :meth:`predict` does, and how much in doubt the network is about them.
+
+        The doubt is :func:`sscdl.segment.postprocess.doubt_of` the probabilities.
+        """
+        found = []
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             fields, places = self._prepare(batch, equalise)
@@ -70,13 +80,15 @@ class Segmenter:
                 batch, places, _probabilities(logits), strict=True
             ):
                 if is_blank(image):
-                    found.append((np.zeros(image.shape[:2], bool), np.zeros(image.shape[:2], bool)))
+                    empty = np.zeros(image.shape[:2], bool)
+                    found.append((empty, empty.copy(), 0.0))
                     continue
+                doubt = doubt_of(where.crop(probability))
                 finer = self.architecture.refinement
                 if finer > 1:
                     probability = resize(probability, *(finer * side for side in probability.shape))
                     where = where.scaled(finer)
-                found.append(masks_of(inside_of(probability, where), where))
+                found.append((*masks_of(inside_of(probability, where), where), doubt))
         return found
 
     def predict_samples(
@@ -194,11 +206,12 @@ def segment_shard(
     started = reported = time.monotonic()
     for batch in _batches(entries, batch_size):
         images = [read_gray(Path(png_dir) / entry["png"]) for entry in batch]
-        predicted = segmenter.predict(images, batch_size)
-        for entry, (raw, post) in zip(batch, predicted, strict=True):
-            raw_png = f"{entry['image_id']}.raw.png"
-            write_mask(Path(mask_dir) / raw_png, raw)
-            masks.append(record_mask(entry["image_id"], post, Path(mask_dir), raw_png, hull=hull))
+        predicted = segmenter.predict_with_doubt(images, batch_size)
+        for entry, (raw, post, doubt) in zip(batch, predicted, strict=True):
+            image_id, folder = entry["image_id"], Path(mask_dir)
+            raw_png = f"{image_id}.raw.png"
+            write_mask(folder / raw_png, raw)
+            masks.append(record_mask(image_id, post, folder, raw_png, hull=hull, doubt=doubt))
         now = time.monotonic()
         if now - reported > SECONDS_BETWEEN_REPORTS or len(masks) == len(entries):
             rate = len(masks) / max(now - started, 1e-9)

@@ -12,6 +12,7 @@ import pytest
 
 from sscdl.phantom import render
 from sscdl.segment.maskfiles import read_mask, record_mask
+from sscdl.segment.postprocess import doubt_of
 from sscdl.segment.quality import hulls, measure
 
 
@@ -114,3 +115,20 @@ def test_masks_drawn_by_people_are_plausible(shared_data):
     faults = {name: measure(read_mask(folder / f"masks/{name}.png")).faults() for name in names}
     assert len(names) == 43
     assert {name: found for name, found in faults.items() if found} == {}
+
+
+def test_doubt_is_the_undecided_area_beside_the_lung():
+    probability = np.zeros((10, 10))
+    probability[2:8, 2:8] = 0.95  # 36 pixels
+    assert doubt_of(probability) == 0.0
+    probability[2] = 0.7  # six of them, and four beside
+    assert doubt_of(probability) == pytest.approx(10 / 40)
+    probability[3] = 0.2  # still undecided, but no lung
+    assert doubt_of(probability) == pytest.approx(20 / 34)
+    assert doubt_of(np.full((10, 10), 0.3)) == 0.0
+
+
+def test_a_network_in_doubt_makes_a_mask_implausible():
+    assert measure(two_lungs(), 0.2).faults() == []
+    assert measure(two_lungs(), 0.5).faults() == ["network in doubt, 0.50"]
+    assert measure(two_lungs()).record()["doubt"] is None
