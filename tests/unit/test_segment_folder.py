@@ -12,9 +12,10 @@ import torch
 from dicom_files import write_dicom
 from PIL import Image
 
+from sscdl.__main__ import main as command
 from sscdl.radiograph import ImageError
-from sscdl.segment.__main__ import main
 from sscdl.segment.checkpoint import Architecture, save_checkpoint
+from sscdl.segment.command import main
 from sscdl.segment.folder import find_images
 from sscdl.segment.predict import load_segmenter
 from sscdl.segment.reading import read_values
@@ -155,7 +156,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
         ([str(folder), out, "--model", str(tmp_path / "missing.pt")], "no such file"),
         ([str(folder), out, "--model", str(unet), "--samples", "2"], "nothing to sample"),
     ):
-        assert main(arguments) == 1
+        assert command(["segment", *arguments]) == 2
         assert message in capsys.readouterr().err
     for bad in (["--samples", "-1"], ["--batch-size", "0"], ["--seed", "-3"]):
         with pytest.raises(SystemExit):
@@ -219,7 +220,7 @@ def test_help_needs_no_torch() -> None:
     import subprocess
 
     code = (
-        "import sys\nfrom sscdl.segment.__main__ import main\n"
+        "import sys\nfrom sscdl.segment.command import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    print('torch' in sys.modules)"
     )
     answer = subprocess.run(

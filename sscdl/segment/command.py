@@ -1,6 +1,6 @@
 """Lung masks for a folder of chest radiographs.
 
-python -m sscdl.segment IMAGES OUT
+python -m sscdl segment IMAGES OUT
 
 Writes <name>_mask.png (as predicted) and <name>_post.png (the two largest components, closed) for
 each image, and masks.csv with the measures and faults of every mask. The exit status is 1 if an
@@ -14,14 +14,13 @@ import logging
 import sys
 from pathlib import Path
 
-from sscdl.errors import InputError
 from sscdl.segment import default
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
+    """Run the command and return its exit status; InputError if it cannot do what is asked."""
     parser = argparse.ArgumentParser(
-        prog="python -m sscdl.segment",
+        prog="python -m sscdl segment",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,21 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
     from sscdl.segment.folder import segment_folder
     from sscdl.segment.predict import load_segmenter
 
-    try:
-        failed = segment_folder(
-            options.images,
-            options.out,
-            load_segmenter(options.model),
-            samples=options.samples,
-            seed=options.seed,
-            equalise=not options.no_equalise,
-            batch_size=options.batch_size,
-        )
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    failed = segment_folder(
+        options.images,
+        options.out,
+        load_segmenter(options.model),
+        samples=options.samples,
+        seed=options.seed,
+        equalise=not options.no_equalise,
+        batch_size=options.batch_size,
+    )
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

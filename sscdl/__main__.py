@@ -1,0 +1,50 @@
+"""Commands of the package: python -m sscdl COMMAND ..."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from sscdl.errors import InputError
+
+# Name of a command, the module whose ``main(arguments)`` runs it, and what it is for.
+COMMANDS = {
+    "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
+    "model": ("sscdl.model", "a finished classifier: export it, ask it about new images"),
+    "store": ("sscdl.store_command", "list, explain, check and clear out trained stages"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that ``arguments`` name and return its exit status.
+
+    An InputError is printed without a traceback, as the user can fix the input, and gives 2.
+    """
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:{width}}  {about}" for name, (_, about) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl",
+        description=f"commands (each explains itself with --help):\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    options = parser.parse_args(arguments)
+    try:
+        # Only the module that is asked for: some of them take seconds to import.
+        return importlib.import_module(COMMANDS[options.command][0]).main(options.rest)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
