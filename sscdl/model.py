@@ -35,6 +35,7 @@ def _export(options: argparse.Namespace) -> int:
         configfiles=options.configfile,
         settings=options.config,
         node=options.node,
+        variant=options.variant,
         segmenter=options.segmenter,
         predictions=options.predictions,
         data_name=options.data_name,
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         help="which classifier of the store: its curriculum, or the beginning of its fingerprint",
     )
+    export.add_argument("--variant", default="", help="the variant that it was trained on")
     export.add_argument(
         "--configfile",
         type=Path,

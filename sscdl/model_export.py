@@ -53,6 +53,7 @@ def export(
     configfiles: list[Path],
     settings: Iterable[str] = (),
     node: str = "",
+    variant: str = "",
     segmenter: Path | None = None,
     predictions: Path | None = None,
     data_name: str = "",
@@ -65,7 +66,8 @@ def export(
         source: the classifier's pointer in a store, or the store.
         configfiles, settings: the configuration of a study that trained it: files laid over the
             defaults in turn, and ``key=value`` texts, as Snakemake takes them.
-        node: which pointer of the store (see :func:`sscdl.model_source.find_pointer`).
+        node, variant: which pointer of the store (see
+            :func:`sscdl.model_source.find_pointer`).
         segmenter: finds the lungs where the study was given its masks.
         predictions: the study's file of this model, for the scores on the card.
         data_name: what the images were, for the card.
@@ -75,7 +77,7 @@ def export(
     Raises InputError for a classifier that is not finished, a configuration that is not the one it
     was trained with, and for what is missing.
     """
-    pointer = find_pointer(source, node)
+    pointer = find_pointer(source, node, variant)
     store, entry = Store(pointer.parent.parent), read_pointer(pointer)
     if entry.get("task") != CLASSIFY:
         raise InputError(

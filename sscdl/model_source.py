@@ -17,12 +17,13 @@ from sscdl.trie import CLASSIFY
 HOME = Path(__file__).resolve().parent.parent
 
 
-def find_pointer(source: Path, node: str) -> Path:
+def find_pointer(source: Path, node: str, variant: str = "") -> Path:
     """Return the pointer that ``source`` is, or the one that ``node`` means in that store.
 
     ``node`` is a curriculum (``rotation+moco``), the beginning of a pointer's file name, or that of
-    a fingerprint; without it, the store must hold a single classifier. Raises InputError if none or
-    several fit, and lists what there is.
+    a fingerprint; without it, the store must hold a single classifier. ``variant`` narrows the
+    choice to models trained on it. Raises InputError if none or several fit, and lists what there
+    is.
     """
     if source.is_file():
         if node:
@@ -46,6 +47,8 @@ def find_pointer(source: Path, node: str) -> Path:
         for path, names in known.items()
         if path.name.startswith(node) or names[-1].startswith(node)
     ]
+    if variant and len(found) > 1:
+        found = [path for path in found if _field(path, "variant") == variant] or found
     if len(found) == 1:
         return found[0]
     listed = "\n".join(f"  {path.name}  ({_told(path)})" for path in (found or list(known))[:20])
@@ -53,17 +56,20 @@ def find_pointer(source: Path, node: str) -> Path:
         raise InputError(f"{source}: holds no finished classifier; run the workflow first")
     what = f"fits {len(found)} classifiers" if found else "fits no classifier"
     raise InputError(
-        f"--node {node!r} {what} of {source}; give the beginning of the fingerprint (the part "
-        f"before .json) of one of\n{listed}"
+        f"--node {node!r} {what} of {source}; give --variant too, or the beginning of the "
+        f"fingerprint (the part before .json) of one of\n{listed}"
     )
 
 
 def _told(pointer: Path) -> str:
+    return f"{_field(pointer, 'variant')}, seed {_field(pointer, 'seed')}"
+
+
+def _field(pointer: Path, name: str) -> Any:
     try:
-        entry = read_pointer(pointer)
+        return read_pointer(pointer).get(name)
     except InputError:
         return "damaged"
-    return f"{entry.get('variant')}, seed {entry.get('seed')}"
 
 
 def read_study(configfiles: list[Path], settings: Iterable[str], store: Path) -> Study:
