@@ -33,7 +33,7 @@ FEW, DRAWS = 100, 20
 VIEWS = {"crop": [0.7, 1.0], "brightness": 0.0, "contrast": 0.0, "gamma": 0.0}
 TASKS = {  # optimiser, learning rate, batch size, epochs, options
     "moco": ("sgd", 0.03, 32, 20, {**VIEWS, "temperature": 0.1}),
-    "swav": ("lars", 0.6, 32, 16, {**VIEWS, "local_crops": 0}),
+    "swav": ("sgd", 0.03, 32, 8, {**VIEWS, "local_crops": 0, "prototypes": 120, "queue": 256}),
     "relloc": ("sgd", 0.03, 32, 8, {}),
     "rotation": ("sgd", 0.03, 16, 8, {}),
 }
