@@ -28,16 +28,15 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
+from sscdl.config import check_config, load_schema
 from sscdl.segment import default, recipes
 from sscdl.segment.evaluation import agreement, classical_lungs
 from sscdl.segment.maskfiles import read_gray, read_mask
 from sscdl.segment.overlay import draw_outline
-from sscdl.segment.phantom_pairs import phantom_pairs
 from sscdl.segment.predict import load_segmenter
-from sscdl.segment.training import train_segmenter
 
+SCHEMA = Path(__file__).resolve().parent.parent / "workflow/schemas/config.schema.yaml"
 Method = Callable[[NDArray], NDArray[np.bool_]]
-FIELD, PHANTOMS, PHANTOM_EPOCHS = 128, 1000, 16  # as the configuration has them
 TILE, COLUMNS = 320, 5
 
 
@@ -104,13 +103,29 @@ def draw_panel(found: list[dict[str, Any]], path: Path) -> None:
     sheet.save(path)
 
 
-def fit(pairs: list, phantoms: list, out: Path, threads: int) -> None:
-    """Train the compact network with the recipe of the default segmenter."""
-    train_segmenter(
-        pairs, phantoms, out, height=FIELD, width=FIELD, channels=recipes.CHANNELS["compact"],
-        epochs=recipes.EPOCHS["compact"], phantom_epochs=PHANTOM_EPOCHS, seed=0, threads=threads,
-        mask_convention=default.CONVENTION,
-    )  # fmt: skip
+def settings() -> dict[str, Any]:
+    """Return the configuration's own settings for training a segmenter."""
+    study = {"study": "x", "dataset": {"layout": "phantom"}, "curricula": ["scratch"]}
+    filled = check_config(study, load_schema(SCHEMA))
+    return filled["lungs"]["train"] | {"validation": 0}
+
+
+def fold_of_pairs(folder: Path, held_out: set[str], place: Path) -> Path:
+    """Make a folder of the training pairs whose groups are not held out, and return it."""
+    place.mkdir()
+    for kind in ("images", "masks"):
+        (place / kind).symlink_to((folder / kind).resolve())
+    kept = [row for row in rows(folder, "train") if row["group"] not in held_out]
+    lines = ["id,group,split", *(f"{row['id']},{row['group']},train" for row in kept)]
+    (place / "index.csv").write_text("\n".join(lines) + "\n")
+    return place
+
+
+def fit(out: Path, threads: int, folder: Path | None) -> None:
+    """Train the default segmenter's recipe, on phantoms alone where there is no folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = settings() | {"folder": str(folder) if folder else None}
+        recipes.train(wanted, out, Path(scratch), threads=threads, device="cpu")
 
 
 def validate(folder: Path, folds: int, threads: int) -> list[dict[str, Any]]:
@@ -121,17 +136,11 @@ def validate(folder: Path, folds: int, threads: int) -> list[dict[str, Any]]:
     fold_of = {group: number % folds for number, group in enumerate(groups)}
     found = []
     for fold in range(folds):
+        held_out = {group for group, number in fold_of.items() if number == fold}
         with tempfile.TemporaryDirectory() as scratch:
-            phantoms = phantom_pairs(Path(scratch), PHANTOMS, 0, behind_heart=True)
-            pairs = [
-                (folder / "images" / f"{r['id']}.png", folder / "masks" / f"{r['id']}.png", "train")
-                for r in chosen
-                if fold_of[r["group"]] != fold
-            ]
             out = Path(scratch) / "fold.safetensors"
-            fit(pairs, phantoms, out, threads)
-            held_out = [row for row in chosen if fold_of[row["group"]] == fold]
-            found += scores(folder, held_out, network(out))
+            fit(out, threads, fold_of_pairs(folder, held_out, Path(scratch) / "pairs"))
+            found += scores(folder, [r for r in chosen if r["group"] in held_out], network(out))
         print(report(f"folds 1 to {fold + 1}", found), flush=True)
     return found
 
@@ -149,9 +158,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("phantoms.safetensors"))
     arguments = parser.parse_args()
     if arguments.what == "phantoms":
-        with tempfile.TemporaryDirectory() as scratch:
-            phantoms = phantom_pairs(Path(scratch), PHANTOMS, 0, behind_heart=True)
-            fit([], phantoms, arguments.out, arguments.threads)
+        fit(arguments.out, arguments.threads, None)
         return
     if arguments.folder is None:
         parser.error("give the folder with images/, masks/ and index.csv")

@@ -7,6 +7,7 @@ Hiding lung from the image but not from the mask is the data imputation of Selva
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -52,15 +53,28 @@ def augment(
     return torch.stack(changed).unsqueeze(1).to(images), masks
 
 
-def diffuse_opacity(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+class Patches(NamedTuple):
+    """Fewest and most discs of an opacity, their radii and their blur as shares of the height."""
+
+    number: tuple[int, int]
+    radius: tuple[float, float]
+    blur: float
+
+
+PATCHES = Patches((5, 15), (0.03, 0.08), 0.025)
+
+
+def diffuse_opacity(
+    height: int, width: int, rng: np.random.Generator, patches: Patches = PATCHES
+) -> NDArray[np.float32]:
     """Return blurred discs (height, width) in [0, 1], like patches of consolidation."""
     rows, columns = np.mgrid[:height, :width]
     discs = np.zeros((height, width), dtype=np.float32)
-    for _ in range(rng.integers(5, 16)):
+    for _ in range(rng.integers(patches.number[0], patches.number[1] + 1)):
         y, x = rng.uniform(0, height), rng.uniform(0, width)
-        radius = rng.uniform(0.03, 0.08) * height
+        radius = rng.uniform(*patches.radius) * height
         discs[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1.0
-    return gaussian_filter(discs, sigma=0.025 * height)
+    return gaussian_filter(discs, sigma=patches.blur * height)
 
 
 def _expose(image: Tensor, rng: np.random.Generator) -> Tensor:

@@ -41,8 +41,6 @@ class CompactUNet(nn.Module):
     Raises ValueError for a field that cannot be halved down to the last level.
     """
 
-    latent = 0
-
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
         if height % FIELD_MULTIPLE or width % FIELD_MULTIPLE or min(height, width) < 64:

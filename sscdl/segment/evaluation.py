@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sscdl.segment.postprocess import largest_components
+from sscdl.segment.postprocess import close_gaps, disk, largest_components
 from sscdl.segment.training import dice
 
 
@@ -61,14 +61,12 @@ def classical_lungs(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     level, _ = cv2.threshold(inner, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     dark = smooth < level
     radius = max(1, round(0.015 * height))
-    dark = ndimage.binary_opening(dark, structure=_disk(radius))
+    dark = ndimage.binary_opening(dark, structure=disk(radius))
     labels, _ = ndimage.label(dark)
     corners = {labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]}
     lungs = largest_components(dark & ~np.isin(labels, list(corners)))
     radius = max(1, round(0.04 * height))
-    padded = np.pad(lungs, radius)
-    closed = ndimage.binary_closing(padded, structure=_disk(radius))
-    return ndimage.binary_fill_holes(closed)[radius:-radius, radius:-radius]
+    return ndimage.binary_fill_holes(close_gaps(lungs, radius))
 
 
 def _boundary_distances(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -88,8 +86,3 @@ def _boundary_distances(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[n
 
 def _picture(mask: NDArray[np.bool_]) -> sitk.Image:
     return sitk.GetImageFromArray(mask.astype(np.uint8))
-
-
-def _disk(radius: int) -> NDArray[np.bool_]:
-    rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return rows**2 + columns**2 <= radius**2

@@ -41,11 +41,16 @@ def largest_components(mask: NDArray[np.bool_], count: int = LUNGS) -> NDArray[n
     return chosen[labels]
 
 
+def disk(radius: int) -> NDArray[np.bool_]:
+    """Return a square of side 2 * radius + 1, True where it is within ``radius`` of the middle."""
+    steps = np.arange(-radius, radius + 1)
+    return steps[:, None] ** 2 + steps**2 <= radius**2
+
+
 def close_gaps(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Close ``mask`` (H, W) by a disk of ``radius`` pixels; what lies outside does not count."""
-    steps = np.arange(-radius, radius + 1)
-    disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disk).astype(bool)
+    kernel = disk(radius).astype(np.uint8)
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
 
 
 def lung_field(probability: NDArray) -> NDArray[np.bool_]:

@@ -24,16 +24,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
+
+from sscdl.segment.augmentation import Patches, diffuse_opacity
 
 Kind = Literal["none", "block", "blur", "both"]
 PROBABILITY = 0.9
 ROTATION_DEGREES = 15.0
 BLOCK_VALUE = 0.85
 OPACITY_GAIN, OPACITY_OFFSET = 0.6, 0.1
-DISCS = (8, 16)
-DISC_RADIUS, DISC_BLUR = (0.06, 0.12), 0.04  # of the field's height
+PATCHES = Patches((8, 16), (0.06, 0.12), 0.04)
 
 
 class Draws(NamedTuple):
@@ -118,16 +118,11 @@ def opacity_set(number: int, height: int, width: int, seed: int) -> NDArray[np.f
 
     They are blurred discs, of sizes and softness like those of the authors' examples.
     """
-    rows, columns = np.mgrid[:height, :width]
-    opacities = np.zeros((number, height, width), dtype=np.float32)
-    for index, opacity in enumerate(opacities):
-        rng = np.random.default_rng([seed, index])
-        for _ in range(rng.integers(DISCS[0], DISCS[1] + 1)):
-            y, x = rng.uniform(0, height), rng.uniform(0, width)
-            radius = rng.uniform(*DISC_RADIUS) * height
-            opacity[(rows - y) ** 2 + (columns - x) ** 2 <= radius**2] = 1.0
-        gaussian_filter(opacity, sigma=DISC_BLUR * height, output=opacity)
-    return opacities
+    drawn = [
+        diffuse_opacity(height, width, np.random.default_rng([seed, index]), PATCHES)
+        for index in range(number)
+    ]
+    return np.stack(drawn)
 
 
 def _happens(number: float) -> bool:

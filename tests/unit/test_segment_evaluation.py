@@ -106,25 +106,72 @@ def test_the_default_segmenter_on_radiographs_whose_masks_people_drew(shared_dat
     assert f"{np.min(scores):.3f}" in card
 
 
-def test_the_benchmark_scores_a_folder(tmp_path, phantoms, capsys, monkeypatch) -> None:
+@pytest.fixture
+def folder(tmp_path, phantoms) -> Path:
+    """Six pairs in the layout of the benchmark: four patients to train on, two to test."""
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
     lines = ["id,group,split"]
-    for number, (image, lungs) in enumerate(phantoms[:3]):
+    for number, (image, lungs) in enumerate(phantoms[:6]):
         Image.fromarray(image).save(tmp_path / f"images/p{number}.png")
         Image.fromarray(lungs.astype(np.uint8) * 255).save(tmp_path / f"masks/p{number}.png")
-        lines.append(f"p{number},g{number},{'test' if number else 'train'}")
+        lines.append(f"p{number},g{number},{'train' if number < 4 else 'test'}")
     (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def run_benchmark(monkeypatch, capsys, *arguments: str, settings: dict | None = None) -> list[str]:
+    """Run benchmarks/segmenter.py and return what it printed; ``settings`` make training short."""
     spec = importlib.util.spec_from_file_location("segmenter", ROOT / "benchmarks/segmenter.py")
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    panel = tmp_path / "panel.png"
-    monkeypatch.setattr(sys, "argv", ["", "score", str(tmp_path), "--panel", str(panel)])
+    if settings:
+        whole = benchmark.settings()
+        monkeypatch.setattr(benchmark, "settings", lambda: whole | settings)
+    monkeypatch.setattr(sys, "argv", ["", *arguments])
     benchmark.main()
-    output = capsys.readouterr().out.splitlines()
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_benchmark_scores_a_folder(folder, capsys, monkeypatch) -> None:
+    panel = folder / "panel.png"
+    output = run_benchmark(monkeypatch, capsys, "score", str(folder), "--panel", str(panel))
     assert [line.split("|")[1].strip() for line in output[2:]] == [
         "default segmenter",
         "thresholding and morphology",
     ]
     assert output[2].split("|")[2].strip() == "2"
     assert Image.open(panel).width == 5 * 320
+
+
+def test_the_benchmark_validates_with_groups_that_a_fold_has_not_seen(
+    folder, capsys, monkeypatch
+) -> None:
+    from sscdl.segment import recipes
+
+    trained, real = [], recipes.train
+
+    def train(settings, *arguments, **options):
+        lines = (Path(settings["folder"]) / "index.csv").read_text().splitlines()[1:]
+        trained.append({line.split(",")[1] for line in lines})
+        return real(settings, *arguments, **options)
+
+    monkeypatch.setattr(recipes, "train", train)
+    short = {"phantoms": 4, "phantom_epochs": 1, "epochs": 1, "channels": 4}
+    output = run_benchmark(
+        monkeypatch, capsys, "validate", str(folder), "--folds", "2", settings=short
+    )
+    assert [line.split("|")[2].strip() for line in output[2:]] == ["2", "4"]
+    assert not trained[0] & trained[1], "with two folds, each trains on what the other scores"
+    assert trained[0] | trained[1] == {"g0", "g1", "g2", "g3"}
+
+
+def test_a_large_image_has_no_steps_in_its_outline(phantoms) -> None:
+    image, _ = phantoms[0]
+    large = np.asarray(Image.fromarray(image).resize((1024, 1024), Image.Resampling.BILINEAR))
+    mask = load_segmenter(default.PATH).predict([large])[0][1]
+    # Masks of a 128-pixel field cut out as they are have edges of eight pixels and no others.
+    lengths = np.diff(
+        np.flatnonzero(np.diff([np.flatnonzero(row)[0] for row in mask if row.any()]))
+    )
+    assert np.median(lengths) <= 4
