@@ -25,6 +25,7 @@ class Rows:
     normalise: list[int]
     labels: list[int]  # class number of every row of the array, -1 where it has none
     patients: list[int]  # number of the patient of every row of the array
+    known: list[int]  # number of any label of every row, -1 for none: watched, never trained on
     digest: str  # of everything above and the pixels: what the training saw
 
 
@@ -50,10 +51,12 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     classes = data.get("classes")
     chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
     labels, patients, numbers = [], [], {}
+    known, names = [], {}
     for row, image_id in enumerate(described["ids"]):
         line = lines.get(image_id)
         label = line["label"] if line else ""
         labels.append(classes.index(label) if classes and label in classes else -1)
+        known.append(names.setdefault(label, len(names)) if label else -1)
         patient = line["patient_id"] if line else image_id
         patients.append(numbers.setdefault(patient, len(numbers)))
         if line is None or line["split"] == DUPLICATE or (data["masked"] and not line["mask"]):
@@ -72,4 +75,4 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     if data["validate"] and not chosen["validate"]:
         raise InputError(f"{path}: no image to validate on in split {data['validate']!r}")
     digest = fingerprint([described["sha256"], chosen, labels, patients])
-    return Rows(**chosen, labels=labels, patients=patients, digest=digest)
+    return Rows(**chosen, labels=labels, patients=patients, known=known, digest=digest)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from sscdl.errors import InputError
 
 LOGGER = logging.getLogger("sscdl")
+# What asks a job to end: a user or Snakemake, or a cluster that warns of its time limit.
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Stopped(BaseException):
+    """A signal has asked the process to end."""
 
 
 @contextmanager
 def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     """Send the package's log lines to ``path`` and to standard error, each led by ``title`` there.
 
-    An InputError ends the process with exit status 1 and its message alone: the user can fix the
-    input and needs no traceback for that. Everything else keeps its traceback.
+    What a user can change ends the process with one message and no traceback: an InputError and a
+    full disk with exit status 1, a signal with 128 and its number. All else keeps its traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
@@ -27,14 +37,45 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
     LOGGER.setLevel(logging.INFO)
     LOGGER.handlers = [file, screen]
+    for number in ENDS:
+        signal.signal(number, _stop)
     try:
         yield LOGGER
+    except Stopped as stopped:
+        number = stopped.args[0]
+        LOGGER.warning(
+            "stopped by %s; what was finished is kept: run the same command again to go on",
+            signal.Signals(number).name,
+        )
+        sys.exit(128 + number)
     except InputError as error:
         LOGGER.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            LOGGER.exception("%s failed", title)
+            raise
+        LOGGER.error(
+            "%s: the disk or the quota is full; what was finished is kept: free some space "
+            "(python -m sscdl store prune lists what can go) and run the same command again",
+            error.filename or "writing failed",
+        )
         sys.exit(1)
     except Exception:
         LOGGER.exception("%s failed", title)
         raise
+
+
+def log_file() -> str:
+    """Return the path of the file that ``job_log`` writes to."""
+    return next(h.baseFilename for h in LOGGER.handlers if isinstance(h, logging.FileHandler))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for each in ENDS:
+        # Once is enough: what cleans up must not be interrupted in turn.
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(number)
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The table of all learning rates: what the thesis spreads over its tables B.1 to B.12."""
+"""Tables of learning rates: all that were tried (the thesis's B.1 to B.12), and what it cost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from sscdl.search import GRID, ranked, replayed
 
 NAN = float("nan")
 
@@ -55,3 +57,43 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
     node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
     order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
     return result.loc[order].reset_index(drop=True)
+
+
+def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what each stage's search cost, and what successive halving saves of the grid.
+
+    Args:
+        nodes: pointers of stages, with ``search`` (how its learning rates were compared) and
+            ``search_epochs`` beside what a pointer holds.
+        halving: the settings (``first``, ``keep``) that the grid is compared with.
+
+    Returns:
+        ``variant, stage, seed, method, rates, epochs_grid, epochs_halving, saved`` (percent),
+        ``chosen_grid, chosen_halving, agree``. A stage that was searched by grid is replayed with
+        halving, which is exact; for one that was searched by halving, the grid's choice is unknown.
+    """
+    table = []
+    for node in nodes:
+        candidates, epochs = node["candidates"], node["search_epochs"]
+        grid = node["search"]["method"] == GRID["method"]
+        settings = {"method": "halving", **halving} if grid else node["search"]
+        halved = replayed(candidates, epochs, settings) if grid else candidates
+        whole = ranked([c for c in halved if c["epochs"] == epochs])
+        full, spent = len(candidates) * epochs, sum(c["epochs"] for c in halved)
+        chosen = whole[0]["learning_rate"] if whole else NAN
+        table.append(
+            {
+                "variant": node["variant"],
+                "stage": node["node"],
+                "seed": node["seed"],
+                "method": node["search"]["method"],
+                "rates": len(candidates),
+                "epochs_grid": full,
+                "epochs_halving": spent,
+                "saved": 100 * (1 - spent / full),
+                "chosen_grid": node["learning_rate"] if grid else NAN,
+                "chosen_halving": chosen,
+                "agree": chosen == node["learning_rate"] if grid else None,
+            }
+        )
+    return pd.DataFrame(table)

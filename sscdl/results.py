@@ -17,7 +17,7 @@ from sscdl.baselines import metadata_predictions
 from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.files import read_json
 from sscdl.imagelist import write_csv
-from sscdl.rate_table import learning_rates
+from sscdl.rate_table import learning_rates, search_costs
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
 from sscdl.trie import CLASSIFY, SCRATCH
@@ -224,4 +224,32 @@ def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> No
         caption="Every learning rate of every stage, and the continuation of the best.",
         notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],
         digits={"lr": 3, "value": 3},
+    )
+
+
+def write_search(
+    pointers: list[Path], searches: list[dict[str, Any]], out: Path, *, halving: dict[str, Any]
+) -> None:
+    """Write what each stage's search of learning rates cost, by grid and by halving.
+
+    ``searches`` has ``search`` and ``search_epochs`` of each of the stages behind ``pointers``.
+    """
+    nodes = [read_pointer(path) | one for path, one in zip(pointers, searches, strict=True)]
+    table = search_costs(nodes, halving)
+    agreed = table["agree"].dropna()
+    grid, halved = table["epochs_grid"].sum(), table["epochs_halving"].sum()
+    notes = [
+        f"In all {halved} epochs by halving instead of {grid} by grid: "
+        f"{100 * (1 - halved / grid):.0f} % saved.",
+        "saved: percent of the search epochs of the grid. agree: whether both choose alike; "
+        "empty where the stage was searched by halving, as the grid's choice is then unknown.",
+    ]
+    if len(agreed):
+        notes.append(f"Halving would choose as the grid did in {sum(agreed)} of {len(agreed)}.")
+    write_table(
+        table,
+        out.with_suffix(""),
+        caption="Search epochs of every stage: the full grid beside successive halving.",
+        notes=notes,
+        digits={"saved": 0, "chosen_grid": 3, "chosen_halving": 3},
     )

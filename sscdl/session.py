@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from sscdl import data, variants
 from sscdl.backbones import build_backbone, load_root
-from sscdl.device import choose_device
 from sscdl.errors import InputError
 from sscdl.files import atomic_path, write_json
+from sscdl.monitor import Monitor
+from sscdl.pixels import place
+from sscdl.run_state import Previous
 from sscdl.store import Store
 from sscdl.tasks import build_task
-from sscdl.train import Images, Previous, Schedule, mixed_seed, train
+from sscdl.train import Images, Schedule, mixed_seed, train
 
 if TYPE_CHECKING:
     from sscdl.stage import Stage
 
 LOGGER = logging.getLogger("sscdl.session")
+WATCHED = 256  # training images whose features are looked at after every epoch
 
 
 class Session:
     """Data and network of one node, set up once and used by all its learning rates."""
 
-    def __init__(self, stage: Stage, before: dict[str, Any] | None, store: Store) -> None:
+    def __init__(
+        self, stage: Stage, before: dict[str, Any] | None, store: Store, device: str
+    ) -> None:
         torch.set_num_threads(stage.threads)
         self.stage = stage
-        self.device = choose_device(stage.device)
+        self.device = torch.device(device)
         array, described = variants.read_pack(stage.pack)
         self.rows = data.select_rows(stage.images, described, stage.recipe["data"])
         batch = stage.settings["batch_size"]
@@ -42,7 +46,7 @@ class Session:
             )
         ids = {described["ids"][row] for row in self.rows.normalise}
         self.mean, self.std = variants.mean_std(described, ids)
-        self.pixels = torch.from_numpy(array).to(self.device)
+        self.pixels = place(torch.from_numpy(array), self.device)
         self.weights: Path | None = stage.root
         if before is not None:
             self.weights = store.object(before["object"]) / "weights.safetensors"
@@ -114,6 +118,7 @@ class Session:
             previous=before,
             precision=self.stage.precision,
             title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
+            monitor=self._monitor(rate),
         )
         self._last = task
         facts = {
@@ -130,13 +135,22 @@ class Session:
         }
         return history, facts
 
+    def _monitor(self, rate: float) -> Monitor:
+        """Return what writes the files of the run that can be watched."""
+        folder = self.stage.monitors and self.stage.monitors / f"lr{rate:g}"
+        rows = torch.tensor(self.rows.train)
+        seen = torch.Generator().manual_seed(0)
+        rows = rows[torch.randperm(len(rows), generator=seen)[:WATCHED]]
+        labels, patients = torch.tensor(self.rows.known), torch.tensor(self.rows.patients)
+        return Monitor(folder, rows, labels, patients, self.stage.recipe["image_size"])
+
     def keep(self, folder: Path, lineage: dict[str, Any]) -> None:
         """Write the weights of the last run, named as torchvision names them, and their lineage."""
         classifier = self.stage.task == "classify"
         tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        content = save(kept, metadata={"format": "pt", "node": self.stage.name})
         with atomic_path(folder / "weights.safetensors") as temporary:
-            save_file(kept, temporary, metadata={"format": "pt", "node": self.stage.name})
-            # safetensors writes files that only their owner may read.
-            os.chmod(temporary, 0o664)
+            # Not by safetensors, whose errors do not tell a full disk from others.
+            temporary.write_bytes(content)
         write_json(folder / "lineage.json", lineage)

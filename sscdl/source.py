@@ -27,6 +27,8 @@ WITHOUT_INFLUENCE = frozenset(
         "progress",
         "store",
         "device",
+        "monitor",
+        "clock",
         "_torchvision",
         "tasks",
         "tasks.options",

@@ -217,9 +217,12 @@ class Study:
     @cached_property
     def trie(self) -> Trie:
         """Return the trie of the study's curricula; `models` adds the nodes."""
+        stages, search = self.config["stages"], self.config["search"]
+        if search["method"] != "grid":
+            stages = {task: {**settings, "search": search} for task, settings in stages.items()}
         return Trie(
             self.curricula,
-            stages=self.config["stages"],
+            stages=stages,
             rules=self.config["learning_rate_rules"],
             common={
                 "backbone": self.config["backbone"],

@@ -2,7 +2,8 @@
 
 Everything random is a function of (seed, epoch, image): the order of the images and their
 augmentation are drawn afresh for each epoch from a generator of its own. A run can therefore stop
-after any epoch and go on from its state file to the same weights, bit for bit on the same machine.
+anywhere and go on from its last whole epoch to the same weights, bit for bit on the same machine.
+Where several processes train together (``sscdl.ranks``), each takes its share of every batch.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
-import pickle
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
+from sscdl import ranks
+from sscdl.clock import Clock
 from sscdl.errors import LostState
-from sscdl.files import atomic_path
+from sscdl.monitor import Monitor, log_line
 from sscdl.optim import build_optimizer
+from sscdl.pixels import batches
 from sscdl.progress import Timer
+from sscdl.run_state import Previous, clear_leftovers, resume, save
 
 LOGGER = logging.getLogger("sscdl.train")
 
@@ -36,7 +41,7 @@ class Schedule:
     learning_rate: float
     momentum: float
     weight_decay: float
-    batch_size: int
+    batch_size: int  # of all processes together
     epochs: int  # of search and continuation together: the length of the cosine
     decay: str  # "constant" or "cosine" (to zero at the end of `epochs`)
 
@@ -51,20 +56,14 @@ class Schedule:
 class Images:
     """A packed image array and the rows of it that train and that validate.
 
-    ``pixels`` is uint8 (N, S, S); ``train`` and ``validate`` are row numbers, the second None
-    where the training images themselves choose (thesis's protocol for pretext tasks).
+    ``pixels`` is uint8 (N, S, S), on the device that trains or, to be streamed, in main memory;
+    ``train`` and ``validate`` are row numbers, the second None where the training images themselves
+    choose (thesis's protocol for pretext tasks).
     """
 
     pixels: Tensor
     train: Tensor
     validate: Tensor | None
-
-
-class Previous(NamedTuple):
-    """State file and fingerprint of the run that another one continues."""
-
-    file: Path
-    fingerprint: str
 
 
 def mixed_seed(*parts: object) -> int:
@@ -93,6 +92,7 @@ def train(
     previous: Previous | None = None,
     precision: str = "float32",
     title: str = "",
+    monitor: Monitor | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``task`` from epoch ``start`` to ``stop`` and return one record per epoch since 0.
 
@@ -100,9 +100,10 @@ def train(
     ``fingerprint`` and set aside if it does not. ``previous`` is the state of the run that this one
     continues; LostState is raised if that is not there at epoch ``start``. A loss that is not
     finite ends the run early; its last record then says so (``finite`` false): at that learning
-    rate, that is the result.
+    rate, that is the result. Of several processes, the first writes.
     """
-    device = next(task.parameters()).device
+    first = ranks.rank() == 0
+    task = ranks.synchronise_batchnorm(task)
     optimizer = build_optimizer(
         task,
         schedule.optimizer,
@@ -110,76 +111,105 @@ def train(
         momentum=schedule.momentum,
         weight_decay=schedule.weight_decay,
     )
-    history = _resume(task, optimizer, state, fingerprint)
+    if first:
+        clear_leftovers(state)
+    history = resume(task, optimizer, state, fingerprint)
     if not history and previous is not None:
-        history = _resume(task, optimizer, previous.file, previous.fingerprint)
+        history = resume(task, optimizer, previous.file, previous.fingerprint)
         if not history or history[-1]["epoch"] != start:
             raise LostState(f"{previous.file}: cannot be continued from epoch {start}")
     begin = history[-1]["epoch"] if history else start
-    pixels = images.pixels.to(device)
+    model = _parallel(task)
+    if monitor is not None and first:
+        monitor.start(history)
     timer = Timer()
     for epoch in range(begin, stop):
         if history and not history[-1]["finite"]:
             break
         record = _train_epoch(
-            task, optimizer, pixels, images.train, schedule, epoch=epoch, seed=seed,
-            precision=precision,
-        )  # fmt: skip
-        record |= validate(task, pixels, images.validate, schedule, seed=seed, precision=precision)
+            model, task, optimizer, images, schedule, epoch=epoch, seed=seed, precision=precision
+        )
+        record |= validate(task, images, schedule, seed=seed, precision=precision)
+        if monitor is not None and first:
+            record |= monitor.measure(task, images.pixels, precision)
         history.append(record)
-        _save(task, optimizer, history, state, fingerprint)
-        done = epoch + 1
-        LOGGER.info("%s", _line(title, record, stop, timer.left(done - begin, stop - begin)))
+        if first:
+            save(state, fingerprint, task, optimizer, history)
+            done = epoch + 1
+            LOGGER.info("%s", log_line(title, record, stop, timer.left(done - begin, stop - begin)))
+            if monitor is not None:
+                monitor.add(record)
+    if monitor is not None and first:
+        monitor.close()
     return history
 
 
 def _train_epoch(
+    model: torch.nn.Module,
     task: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    pixels: Tensor,
-    rows: Tensor,
+    images: Images,
     schedule: Schedule,
     *,
     epoch: int,
     seed: int,
     precision: str,
 ) -> dict[str, Any]:
-    """Run one epoch over full batches and return its record."""
-    device, size = pixels.device, schedule.batch_size
-    # Dropout is the one consumer of the global generator.
-    torch.manual_seed(mixed_seed(seed, epoch, "layers"))
-    order, draws = _epoch_draws(seed, epoch, len(rows), task.draws)
-    rows, draws = rows[order].to(device), draws[order].to(device)
-    steps = len(rows) // size
+    """Run one epoch over full batches and return its record; ``model`` is or wraps ``task``."""
+    device, size = next(task.parameters()).device, schedule.batch_size
+    order, draws = _epoch_draws(seed, epoch, len(images.train), task.draws)
+    steps = len(order) // size
+    own = ranks.own_part(size)
+    parts = [part[own] for part in order[: steps * size].split(size)]
+    draws = torch.cat([draws[part] for part in parts]).to(device).split(len(parts[0]))
+    clock = Clock(device)
     task.train()
-    began = time.monotonic()
-    total = torch.zeros(3, device=device)
+    began = time.perf_counter()
+    total, predictions = torch.zeros(2, device=device), 0
+    loaded = batches(images.pixels, [images.train[part] for part in parts], device)
     for step in range(steps):
+        with clock.part():
+            rows, pixels = next(loaded)
+            views = task.views(pixels, draws[step])
         rate = schedule.rate((epoch + step / steps) / schedule.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        part = slice(step * size, (step + 1) * size)
-        index = rows[part]
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            result = task(pixels[index][:, None], draws[part], index, epoch, schedule.epochs)
+            result = model(views, rows, epoch, schedule.epochs)
         optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
         task.after_backward(epoch, schedule.epochs)
         optimizer.step()
         # Summed on the device: reading a value here would make the host wait for every step.
-        total += _sums(result, device)
-    loss, correct, predictions = (total / steps).tolist()
-    seconds = time.monotonic() - began
+        total += _sums(result)
+        predictions += result.of
+    loss, correct = (ranks.summed(total) / ranks.world()).tolist()
+    loss = loss / steps
+    seconds = time.perf_counter() - began
     record: dict[str, Any] = {
         "epoch": epoch + 1,
+        "seconds": round(seconds, 3),
         "loss": _finite(loss),
         "chance": float(task.chance_loss),
         "finite": math.isfinite(loss),
         "images_per_second": round(steps * size / seconds, 1),
+        "input_share": round(clock.seconds() / seconds, 3),
     }
+    if device.type == "cuda":
+        record["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
     if predictions:
         record["accuracy"] = correct / predictions
     return record
+
+
+def _parallel(task: torch.nn.Module) -> torch.nn.Module:
+    """Return ``task``, wrapped so that gradients are averaged where several processes train it."""
+    if ranks.world() == 1:
+        return task
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the option's new name is too new
+        # Buffers are equal on all ranks: queues are gathered, batch statistics are common.
+        return DistributedDataParallel(task, broadcast_buffers=False)
 
 
 def _finite(value: float) -> float | None:
@@ -187,115 +217,44 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _sums(result: Any, device: torch.device) -> Tensor:
-    correct = result.correct if result.correct is not None else torch.zeros((), device=device)
-    of = torch.tensor(float(result.of), device=device)
-    return torch.stack([result.loss.detach().float(), correct.float(), of])
+def _sums(result: Any) -> Tensor:
+    """Return loss and number of right predictions, (2,), on their device."""
+    loss = result.loss.detach().float()
+    return torch.stack([loss, torch.zeros_like(loss) if result.correct is None else result.correct])
 
 
 @torch.no_grad()
 def validate(
-    task: torch.nn.Module,
-    pixels: Tensor,
-    rows: Tensor | None,
-    schedule: Schedule,
-    *,
-    seed: int,
-    precision: str,
+    task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
 ) -> dict[str, float | None]:
-    """Return loss and accuracies on ``rows``, with the same views at every call."""
+    """Return loss and accuracies on the images that validate, with the same views at every call."""
+    rows = images.validate
     if rows is None or not len(rows):
         return {}
     task.eval()
-    device = pixels.device
+    device = next(task.parameters()).device
     _, draws = _epoch_draws(seed, "validation", len(rows), task.draws)
-    rows, draws = rows.to(device), draws.to(device)
-    total, images = torch.zeros(3, device=device), 0
-    predicted: list[Tensor] = []
-    for begin in range(0, len(rows), schedule.batch_size):
-        part = slice(begin, begin + schedule.batch_size)
-        index = rows[part]
+    mine = slice(ranks.rank(), None, ranks.world())
+    parts, draws = rows.split(schedule.batch_size)[mine], draws.split(schedule.batch_size)[mine]
+    total, predictions = torch.zeros(2, device=device), 0
+    recalled = torch.zeros(2, getattr(task, "classes", 0), device=device)  # right ones and all
+    for (index, pixels), draw in zip(batches(images.pixels, parts, device), draws, strict=True):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            result = task(
-                pixels[index][:, None], draws[part], index, schedule.epochs, schedule.epochs
-            )
-        sums = _sums(result, device)
-        sums[0] *= len(index)
-        total, images = total + sums, images + len(index)
-        if getattr(result, "logits", None) is not None:
-            predicted.append(result.logits.argmax(dim=1))
-    loss, correct, predictions = total.tolist()
-    record = {"val_loss": _finite(loss / images)}
+            views = task.views(pixels, draw.to(device))
+            result = task(views, index, schedule.epochs, schedule.epochs)
+        total += _sums(result) * torch.tensor([len(index), 1.0], device=device)
+        predictions += result.of
+        if result.logits is not None:
+            truth = task.labels[index]
+            right = (result.logits.argmax(dim=1) == truth).float()
+            recalled[0].index_add_(0, truth, right)
+            recalled[1].index_add_(0, truth, torch.ones_like(right))
+    loss, correct = ranks.summed(total).tolist()
+    predictions = int(ranks.summed(torch.tensor(predictions, device=device)))
+    record = {"val_loss": _finite(loss / len(rows))}
     if predictions:
         record["val_accuracy"] = correct / predictions
-    if predicted:
-        labels, guesses = task.labels[rows], torch.cat(predicted)
-        recalls = [
-            (guesses[labels == k] == k).float().mean().item() for k in labels.unique().tolist()
-        ]
-        record["val_balanced_accuracy"] = sum(recalls) / len(recalls)
+    if recalled.numel():
+        right, of = ranks.summed(recalled)
+        record["val_balanced_accuracy"] = float((right[of > 0] / of[of > 0]).mean())
     return record
-
-
-def _line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
-    """Return the log line of one epoch."""
-    if not record["finite"]:
-        return f"{title} epoch {record['epoch']}/{stop}: the loss became infinite, stopped"
-    text = f"{title} epoch {record['epoch']}/{stop} loss {record['loss']:.3f}"
-    text += f" (chance {record['chance']:.3f})"
-    for key, name in (
-        ("accuracy", "accuracy"),
-        ("val_loss", "val loss"),
-        ("val_accuracy", "val accuracy"),
-        ("val_balanced_accuracy", "val balanced accuracy"),
-    ):
-        if record.get(key) is not None:
-            text += f", {name} {record[key]:.3f}"
-    return text + f", {record['images_per_second']:.0f} images/s, {left} left"
-
-
-def _save(
-    task: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    history: list[dict[str, Any]],
-    state: Path,
-    fingerprint: str,
-) -> None:
-    """Replace the state file by the present state, atomically."""
-    with atomic_path(state) as temporary:
-        torch.save(
-            {
-                "fingerprint": fingerprint,
-                "task": task.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "history": history,
-            },
-            temporary,
-        )
-
-
-def _resume(
-    task: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    state: Path,
-    fingerprint: str,
-) -> list[dict[str, Any]]:
-    """Load ``state`` and return its history; nothing if there is none or it belongs elsewhere."""
-    try:
-        found = torch.load(state, map_location="cpu", weights_only=True)
-        if found["fingerprint"] != fingerprint:
-            raise KeyError("it belongs to another run")
-        task.load_state_dict(found["task"])
-        optimizer.load_state_dict(found["optimizer"])
-    except FileNotFoundError:
-        return []
-    except (
-        pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError, TypeError,
-    ) as error:  # fmt: skip
-        aside = state.with_suffix(".damaged")
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        LOGGER.warning("%s cannot be continued (%s); set aside as %s", state, reason, aside.name)
-        os.replace(state, aside)
-        return []
-    LOGGER.info("going on after epoch %d", found["history"][-1]["epoch"])
-    return found["history"]

@@ -212,12 +212,17 @@ def read_pack(path: Path) -> tuple[np.ndarray, dict]:
     """Return the packed array (uint8, N, S, S) and its description; InputError if it is damaged."""
     described = read_json(path)
     try:
-        array = np.load(Path(path).with_suffix(".npy"))
+        # Mapped and not read: an archive may be larger than memory. Copy on write, as torch wants
+        # arrays that it could write to.
+        array = np.load(Path(path).with_suffix(".npy"), mmap_mode="c")
     except (OSError, ValueError):
         raise InputError(
             f"{Path(path).with_suffix('.npy')}: missing or damaged; delete {path} and run again"
         ) from None
-    if hashlib.sha256(array.tobytes()).hexdigest() != described["sha256"]:
+    digest = hashlib.sha256()
+    for image in array:
+        digest.update(np.ascontiguousarray(image).data)
+    if digest.hexdigest() != described["sha256"]:
         raise InputError(
             f"{Path(path).with_suffix('.npy')}: not the array that {path} describes; delete both "
             "and run again"

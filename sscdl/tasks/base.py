@@ -13,9 +13,10 @@ from torch import Tensor, nn
 class Step:
     """Result of one forward pass.
 
-    ``loss``: scalar mean, to be minimised. ``count``: images it is the mean of. ``correct``:
-    number of right predictions (scalar tensor, left on the device) out of ``of``; None for a task
-    that makes none. ``logits``: (B, classes), from the classifier only.
+    All of it is about this rank's images. ``loss``: scalar mean, to be minimised. ``count``: images
+    it is the mean of. ``correct``: number of right predictions (scalar tensor, left on the device)
+    out of ``of``; None for a task that makes none. ``logits``: (B, classes), from the classifier
+    only.
     """
 
     loss: Tensor
@@ -31,6 +32,7 @@ class Setup:
 
     ``options``: all of the task's options. ``image_size``: side of the network's input, pixels.
     ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
+    ``batch_size``: images per step, of all ranks together.
     ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
     patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
     ``training_rows``: long, the rows that class weights are counted on, all if None.
@@ -51,10 +53,17 @@ class Setup:
 class Task(nn.Module):
     """A backbone, the head of one task, and its loss.
 
-    ``forward(images, draws, index, epoch, epochs)`` takes uint8 images (B, 1, H, W), uniform
-    numbers (B, ``self.draws``) in [0, 1), the images' rows in the packed array (B,), the current
-    epoch (from 0) and the number of epochs, and returns a ``Step``. In evaluation mode it computes
-    the same loss and changes no state. Everything that an exact resume needs is in the state dict.
+    ``views(images, draws)`` takes uint8 images (B, 1, H, W) and uniform numbers
+    (B, ``self.draws``) in [0, 1), and returns what the network is to see of them, without gradient.
+    ``forward(views, index, epoch, epochs)`` takes that, the images' rows in the packed array (B,),
+    the current epoch (from 0) and the number of epochs, and returns a ``Step``. In evaluation mode
+    it computes the same loss and changes no state. Everything that an exact resume needs is in the
+    state dict.
+
+    Where several ranks train (``sscdl.ranks``), each calls it on its part of the batch, in order;
+    what depends on the whole batch, the task exchanges itself, so that the mean of the ranks'
+    gradients, and the state, are those of one process with the whole batch. ``after_backward``
+    runs once that mean is taken. Evaluation exchanges nothing: ranks may differ in their batches.
     """
 
     name: ClassVar[str]
@@ -80,9 +89,11 @@ class Task(nn.Module):
         """Return images (B, 1, h, w) in [0, 1] as network input: standardised, (B, 3, h, w)."""
         return ((images - self.mean) / self.std).expand(-1, 3, -1, -1)
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
+    def views(self, images: Tensor, draws: Tensor) -> Any:
+        """Return the random views of images that ``forward`` takes; see the class."""
+        raise NotImplementedError
+
+    def forward(self, views: Any, index: Tensor, epoch: int, epochs: int) -> Step:
         raise NotImplementedError
 
     def after_backward(self, epoch: int, epochs: int) -> None:

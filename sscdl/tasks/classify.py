@@ -44,6 +44,7 @@ class Classify(Task):
         options, labels, classes = setup.options, setup.labels, setup.classes
         if labels is None or classes is None:
             raise InputError("classify: needs the labels of all images and the number of classes")
+        self.classes = classes
         self.head = nn.Linear(backbone.channels, classes)
         self.image_size = setup.image_size
         self.augment = Augmentation(
@@ -61,13 +62,13 @@ class Classify(Task):
     def chance_loss(self) -> float:
         return math.log(self.head.out_features)
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
+    def views(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return random views (B, 1, s, s), or in evaluation mode the whole images."""
         if self.training:
-            views = self.augment(images, draws)
-        else:
-            views = center_resize(images, self.image_size)
+            return self.augment(images, draws)
+        return center_resize(images, self.image_size)
+
+    def forward(self, views: Tensor, index: Tensor, epoch: int, epochs: int) -> Step:
         logits = self.head(self.backbone(self.normalise(views)))
         truth = self.labels[index]
         # Weights average to 1 over the training set; torch's own weighting would divide by their
@@ -75,7 +76,7 @@ class Classify(Task):
         loss = (self.weights[truth] * F.cross_entropy(logits, truth, reduction="none")).mean()
         scores = logits.detach().float()
         correct = (scores.argmax(dim=1) == truth).sum()
-        return Step(loss=loss, count=len(images), correct=correct, of=len(images), logits=scores)
+        return Step(loss=loss, count=len(index), correct=correct, of=len(index), logits=scores)
 
     def classifier_state(self) -> dict[str, Tensor]:
         """Return a state dict for torchvision's network of the same name with ``num_classes``."""

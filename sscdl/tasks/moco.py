@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sscdl import ranks
 from sscdl.augment import Augmentation
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
@@ -86,25 +87,26 @@ class MoCo(Task):
     def chance_loss(self) -> float:
         return math.log(1 + len(self.queue))
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
+    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two random views (B, 1, s, s) of each image, for the query and for the key."""
         first, second = draws.chunk(2, dim=1)
-        query = self._embed(self.backbone, self.head, self.augment(images, first))
+        return self.augment(images, first), self.augment(images, second)
+
+    def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        query = self._embed(self.backbone, self.head, views[0])
         with torch.no_grad():
             if self.training:
                 self._average()
-            key = self._embed(self.key_backbone, self.key_head, self.augment(images, second))
+            key = self._embed(self.key_backbone, self.key_head, views[1])
         with full_precision(query):
-            # A copy, because the queue changes below and the backward pass needs it as it was.
-            logits = info_nce(
-                query, key, self.queue.clone(), self._allowed(index), self.temperature
-            )
+            # The queue changes below, and the backward pass needs it as it is now.
+            queue = self.queue.clone() if self.training else self.queue
+            logits = info_nce(query, key, queue, self._allowed(index), self.temperature)
             loss = F.cross_entropy(logits, torch.zeros_like(index))
         if self.training:
             self._enqueue(key, index)
         correct = (logits.detach().argmax(dim=1) == 0).sum()
-        return Step(loss=loss, count=len(images), correct=correct, of=len(images))
+        return Step(loss=loss, count=len(index), correct=correct, of=len(index))
 
     def _embed(self, backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
         return F.normalize(head(backbone(self.normalise(views))).float(), dim=1)
@@ -113,8 +115,10 @@ class MoCo(Task):
         """Move the key network towards the query network: parameters, not BN statistics."""
         pairs = ((self.key_backbone, self.backbone), (self.key_head, self.head))
         for slow, fast in pairs:
-            for key, query in zip(slow.parameters(), fast.parameters(), strict=True):
-                key.lerp_(query, 1 - self.momentum)
+            # One call for all tensors, and not a kernel for each.
+            torch._foreach_lerp_(
+                list(slow.parameters()), list(fast.parameters()), 1 - self.momentum
+            )
 
     def _allowed(self, index: Tensor) -> Tensor:
         """Return (B, Q): whether a key is of another image, and of another patient if known."""
@@ -126,6 +130,8 @@ class MoCo(Task):
 
     @torch.no_grad()
     def _enqueue(self, keys: Tensor, index: Tensor) -> None:
+        """Replace the oldest by all ranks' ``keys`` (B, dimension), of images ``index`` (B,)."""
+        keys, index = ranks.gathered(keys), ranks.gathered(index)
         slots = queue_positions(self.queue_pointer, len(keys), len(self.queue))
         self.queue[slots] = keys
         self.queue_rows[slots] = index

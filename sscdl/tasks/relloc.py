@@ -108,19 +108,22 @@ class RelativeLocation(Task):
         mean = F.avg_pool2d(patches, self.patch_size)
         return ((mean + (patches - mean) * spread) * gain).clamp(0, 1)
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
-        patches = self.patches(images, draws).flatten(0, 1)[:, None]
-        features = self.backbone(self.normalise(patches)).unflatten(0, (len(images), CELLS))
-        neighbours = features[:, NEIGHBOURS]
+    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the patches (9B, 1, p, p) of all images, and the seeds (B,) of their dropout."""
+        return self.patches(images, draws).flatten(0, 1)[:, None], draws[:, 3]
+
+    def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        patches, seeds = views
+        features = self.backbone(self.normalise(patches)).unflatten(0, (len(index), CELLS))
+        # Two slices and not a list of cells, which would be copied to the device at every step.
+        neighbours = torch.cat([features[:, :CENTRE], features[:, CENTRE + 1 :]], dim=1)
         centres = features[:, CENTRE : CENTRE + 1].expand_as(neighbours)
         hidden = self.hidden(torch.cat([centres, neighbours], dim=2).flatten(0, 1))
-        logits = self.head(self._dropout(hidden, draws[:, 3]))
-        labels = torch.arange(len(NEIGHBOURS), device=images.device).repeat(len(images))
+        logits = self.head(self._dropout(hidden, seeds))
+        labels = torch.arange(len(NEIGHBOURS), device=index.device).repeat(len(index))
         loss = F.cross_entropy(logits, labels)
         correct = (logits.detach().argmax(dim=1) == labels).sum()
-        return Step(loss=loss, count=len(images), correct=correct, of=len(labels))
+        return Step(loss=loss, count=len(index), correct=correct, of=len(labels))
 
     def _dropout(self, hidden: Tensor, seeds: Tensor) -> Tensor:
         """Dropout whose mask comes from the image's own draw and not from torch's generator."""

@@ -47,11 +47,13 @@ class Rotation(Task):
     def chance_loss(self) -> float:
         return math.log(TURNS)
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
-        views, turns = all_turns(self.augment(images, draws))
-        logits = self.head(self.backbone(self.normalise(views)))
+    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return square views in all four turns (4B, 1, s, s), and the turns (4B,)."""
+        return all_turns(self.augment(images, draws))
+
+    def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        turned, turns = views
+        logits = self.head(self.backbone(self.normalise(turned)))
         loss = F.cross_entropy(logits, turns)
         correct = (logits.detach().argmax(dim=1) == turns).sum()
-        return Step(loss=loss, count=len(images), correct=correct, of=len(turns))
+        return Step(loss=loss, count=len(index), correct=correct, of=len(turns))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sscdl import ranks
 from sscdl.augment import Augmentation
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
@@ -50,6 +51,11 @@ def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) 
     return torch.stack(terms).mean()
 
 
+def _forget_full(task: SwAV, _: object) -> None:
+    """Have ``task``, whose state was just loaded, look at its queue again."""
+    task._full = False
+
+
 class SwAV(Task):
     """Swapped assignments with two global and several local crops."""
 
@@ -86,15 +92,23 @@ class SwAV(Task):
         self.register_buffer("queue", torch.zeros(GLOBAL_CROPS, length, dimension))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
+        self._full = False  # whether queue_filled was ever seen to be the whole queue
+        self.register_load_state_dict_post_hook(_forget_full)
 
     @property
     def chance_loss(self) -> float:
         return math.log(self.prototypes.out_features)
 
-    def forward(
-        self, images: Tensor, draws: Tensor, index: Tensor, epoch: int, epochs: int
-    ) -> Step:
-        embeddings = self._embed(images, draws)
+    def views(self, images: Tensor, draws: Tensor) -> list[Tensor]:
+        """Return the global crops (2B, 1, s, s), first and second, then any local ones."""
+        draws = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
+        views = [torch.cat([self.augment(images, u) for u in draws[:GLOBAL_CROPS]])]
+        if self._locals:
+            views.append(torch.cat([self.augment_local(images, u) for u in draws[GLOBAL_CROPS:]]))
+        return views
+
+    def forward(self, views: list[Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        embeddings = self._embed(views)
         with full_precision(embeddings):
             weight = F.normalize(self.prototypes.weight.detach(), dim=1)
             if self.training:
@@ -105,8 +119,8 @@ class SwAV(Task):
             codes = self._codes(scores, weight.detach(), epoch, epochs)
             loss = swapped_loss(scores, codes, self.options["temperature"])
         if self.training and self.queue.shape[1] > 0:
-            self._enqueue(embeddings.detach()[: GLOBAL_CROPS * len(images)])
-        return Step(loss=loss, count=len(images))
+            self._enqueue(embeddings.detach()[: GLOBAL_CROPS * len(index)])
+        return Step(loss=loss, count=len(index))
 
     def after_backward(self, epoch: int, epochs: int) -> None:
         """Keep the prototypes as they are in the first epochs, until the embeddings spread."""
@@ -117,32 +131,45 @@ class SwAV(Task):
     def _locals(self) -> int:
         return self.options["local_crops"]
 
-    def _embed(self, images: Tensor, draws: Tensor) -> Tensor:
+    def _embed(self, views: list[Tensor]) -> Tensor:
         """Return unit vectors ((2 + local crops) * B, dimension), crop by crop."""
-        draws = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
-        views = [torch.cat([self.augment(images, u) for u in draws[:GLOBAL_CROPS]])]
-        if self._locals:
-            views.append(torch.cat([self.augment_local(images, u) for u in draws[GLOBAL_CROPS:]]))
         features = torch.cat([self.backbone(self.normalise(view)) for view in views])
         return F.normalize(self.head(features).float(), dim=1)
 
     def _codes(self, scores: list[Tensor], weight: Tensor, epoch: int, epochs: int) -> list[Tensor]:
         """Return the codes of the global crops, balanced over the queue too once it is in use."""
-        length = self.queue.shape[1]
         started = epoch >= whole_epochs(self.options["queue_start"], epochs)
-        use_queue = length > 0 and started and int(self.queue_filled) >= length
+        use_queue = started and self._queue_is_full()
+        balanced = [score.detach() for score in scores[:GLOBAL_CROPS]]
+        own = slice(len(scores[0]))
+        # Ranks evaluate batches of their own, maybe not the same number of them.
+        if self.training:
+            balanced = [ranks.gathered(score) for score in balanced]
+            own = ranks.own_part(len(balanced[0]))
         codes = []
-        for crop in range(GLOBAL_CROPS):
-            score = scores[crop].detach()
+        for crop, score in enumerate(balanced):
             if use_queue:
                 score = torch.cat([score, self.queue[crop] @ weight.T])
             code = sinkhorn(score, self.options["epsilon"], self.options["iterations"])
-            codes.append(code[: len(scores[crop])])
+            codes.append(code[own])
         return codes
+
+    def _queue_is_full(self) -> bool:
+        """Return whether there is a queue and each of its slots has been filled.
+
+        Reading the number makes the host wait for the device; a queue once full remains so, and
+        is not asked again.
+        """
+        length = self.queue.shape[1]
+        if length > 0 and not self._full:
+            self._full = int(self.queue_filled) >= length
+        return self._full
 
     @torch.no_grad()
     def _enqueue(self, embeddings: Tensor) -> None:
+        """Replace the oldest by all ranks' ``embeddings`` (2 * B, dimension), crop by crop."""
         crops = embeddings.view(GLOBAL_CROPS, -1, embeddings.shape[1])
+        crops = ranks.gathered(crops.transpose(0, 1)).transpose(0, 1)
         length = self.queue.shape[1]
         slots = queue_positions(self.queue_pointer, crops.shape[1], length)
         self.queue[:, slots] = crops

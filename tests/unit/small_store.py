@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sscdl import runs
 from sscdl import stage as stages
 from sscdl.files import atomic_path, write_json
 from sscdl.recipe import file_hash, fingerprint
@@ -23,7 +24,7 @@ TREES = ("images", "masks", "packs", "phantom", "segmenters", "roots", "recipes"
 class Session:
     """What :mod:`sscdl.session` does, but for the training: the same files in the same order."""
 
-    def __init__(self, stage, before, store):
+    def __init__(self, stage, before, store, device):
         pass
 
     def run(self, folder, key, rate, *, start, stop, previous):
@@ -71,7 +72,7 @@ class SmallStore:
             name=name, task=task, variant="full", recipe=recipe, learning_rates=rates,
             fingerprint=identity, pointer=self.folder / "recipes" / f"{name}.{identity}.json",
             parent=on.pointer if on else None, root=None, pack=Path("pack"), images=Path("images"),
-            device="cpu", threads=1, precision="float32",
+            monitors=None, device="cpu", devices=1, side_by_side=1, threads=1, precision="float32",
         )  # fmt: skip
         stages.run_stage(stage)
         return stage
@@ -141,7 +142,7 @@ def small_store(tmp_path, monkeypatch) -> SmallStore:
     fake = types.ModuleType("sscdl.session")
     fake.Session = Session
     monkeypatch.setitem(sys.modules, "sscdl.session", fake)
-    monkeypatch.setattr(stages, "content_digest", lambda stage: "rows")
+    monkeypatch.setattr(runs, "content_digest", lambda stage: "rows")
     folder = tmp_path / "store"
     for kind in TREES:
         (folder / kind).mkdir(parents=True)

@@ -64,7 +64,7 @@ def draws_for(task: Task, count: int, seed: int = 0) -> Tensor:
 def step(task: Task, images: Tensor, number: int = 0, epoch: int = 0, epochs: int = 1) -> Step:
     """Run ``task`` forward on batch ``number`` of ``images``."""
     index = (torch.arange(BATCH) + number * BATCH) % len(images)
-    return task(images[index], draws_for(task, BATCH, seed=number), index, epoch, epochs)
+    return task(task.views(images[index], draws_for(task, BATCH, number)), index, epoch, epochs)
 
 
 def train(task: Task, images: Tensor, steps: int, lr: float) -> list[float]:
@@ -77,7 +77,7 @@ def train(task: Task, images: Tensor, steps: int, lr: float) -> list[float]:
     for epoch in range(epochs):
         for index in torch.randperm(len(images), generator=generator).split(2 * BATCH):
             draws = torch.rand(len(index), task.draws, generator=generator)
-            result = task(images[index], draws, index, epoch, epochs)
+            result = task(task.views(images[index], draws), index, epoch, epochs)
             optimizer.zero_grad()
             result.loss.backward()
             task.after_backward(epoch, epochs)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from sscdl import stage as stage_module
+from sscdl import runs as runs_module
 from sscdl.errors import InputError, LostState
 from sscdl.stage import Stage, run_stage
 from tests.conftest import ROOT
@@ -24,7 +24,7 @@ def trained(monkeypatch):
     runs: list[tuple[float, int, int]] = []
 
     class Session:
-        def __init__(self, stage, before, store):
+        def __init__(self, stage, before, store, device):
             self.task = stage.task
 
         def run(self, folder, key, rate, *, start, stop, previous):
@@ -47,7 +47,7 @@ def trained(monkeypatch):
     module = types.ModuleType("sscdl.session")
     module.Session = Session
     monkeypatch.setitem(sys.modules, "sscdl.session", module)
-    monkeypatch.setattr(stage_module, "content_digest", lambda stage: "r")
+    monkeypatch.setattr(runs_module, "content_digest", lambda stage: "r")
     return runs
 
 
@@ -66,7 +66,10 @@ def stage(tmp_path):
         root=None,
         pack=tmp_path / "pack.json",
         images=tmp_path / "images.csv",
+        monitors=None,
         device="cpu",
+        devices=1,
+        side_by_side=1,
         threads=1,
         precision="float32",
     )
@@ -207,7 +210,7 @@ def test_the_lineage_tells_every_stage(stage, trained):
 def test_other_images_than_those_trained_on_are_an_error(stage, trained, monkeypatch):
     run_stage(stage)
     stage.pointer.unlink()
-    monkeypatch.setattr(stage_module, "content_digest", lambda stage: "other")
+    monkeypatch.setattr(runs_module, "content_digest", lambda stage: "other")
     with pytest.raises(InputError, match="was trained on other images"):
         run_stage(stage)
 

@@ -38,7 +38,9 @@ def test_evaluation_sees_the_whole_image_without_augmentation():
     task, images = make_task("classify").eval(), pictures()
     with torch.no_grad():
         results = [
-            task(images[:BATCH], draws_for(task, BATCH, seed), torch.arange(BATCH), 0, 1)
+            task(
+                task.views(images[:BATCH], draws_for(task, BATCH, seed)), torch.arange(BATCH), 0, 1
+            )
             for seed in range(2)
         ]
         views = (center_resize(images[:BATCH], 32) - 0.45) / 0.25
@@ -50,7 +52,7 @@ def test_evaluation_sees_the_whole_image_without_augmentation():
 def test_training_augments_and_scores():
     task, images = make_task("classify"), pictures()
     a = step(task, images, 0)
-    b = task(images[:BATCH], draws_for(task, BATCH, 5), torch.arange(BATCH), 0, 1)
+    b = task(task.views(images[:BATCH], draws_for(task, BATCH, 5)), torch.arange(BATCH), 0, 1)
     assert not torch.allclose(a.logits, b.logits)
     truth = torch.arange(BATCH) % CLASSES
     torch.testing.assert_close(a.loss.detach(), F.cross_entropy(a.logits, truth))
@@ -76,7 +78,7 @@ def test_class_weights_count_training_rows_only_and_enter_the_loss():
     task = uneven(training_rows=torch.tensor([0, 1, 5, 6, 7]))
     torch.testing.assert_close(task.weights, 5 / 3 / torch.tensor([2.0, 2.0, 1.0]))
     task = uneven()
-    result = task(images, draws_for(task, 8), index, 0, 1)
+    result = task(task.views(images, draws_for(task, 8)), index, 0, 1)
     log_p = result.logits.log_softmax(dim=1).numpy()
     weight = 8 / 3 / np.array([5, 2, 1])
     truth = task.labels.numpy()
@@ -89,7 +91,7 @@ def test_labels_are_looked_up_by_row():
     task, images = make_task("classify").eval(), pictures()
     rows = torch.tensor([40, 3, 17, 5, 6, 30, 31, 32])
     with torch.no_grad():
-        result = task(images[rows], draws_for(task, 8), rows, 0, 1)
+        result = task(task.views(images[rows], draws_for(task, 8)), rows, 0, 1)
     torch.testing.assert_close(result.loss, F.cross_entropy(result.logits, rows % CLASSES))
 
 

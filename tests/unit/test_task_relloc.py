@@ -139,7 +139,8 @@ def test_each_patch_is_encoded_once_and_paired_with_the_centre():
         images[0][part], images[1][part] = cell, 100 + cell
     joined = []
     task.hidden.register_forward_pre_hook(lambda module, inputs: joined.append(inputs[0] * 255))
-    result = task.eval()(images, neutral(task, 2), torch.arange(2), 0, 1)
+    task.eval()
+    result = task(task.views(images, neutral(task, 2)), torch.arange(2), 0, 1)
     assert task.backbone.batches == [18]
     expected = [[base + CENTRE, base + cell] for base in (0, 100) for cell in NEIGHBOURS]
     torch.testing.assert_close(joined[0], torch.tensor(expected).float(), atol=1e-3, rtol=0)

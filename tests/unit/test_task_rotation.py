@@ -44,7 +44,7 @@ def test_non_square_images_become_square_before_turning():
     task = make_task("rotation")
     images = F.pad(pictures(8), (0, 20))
     assert images.shape[-2:] == (40, 60)
-    assert torch.isfinite(task(images, draws_for(task, 8), torch.arange(8), 0, 1).loss)
+    assert torch.isfinite(task(task.views(images, draws_for(task, 8)), torch.arange(8), 0, 1).loss)
 
 
 def test_loss_and_count_of_right_predictions():

@@ -178,3 +178,13 @@ def test_learns_below_chance():
     )
     losses = train(task, pictures(), steps=48, lr=0.1)
     assert np.mean(losses[-6:]) < 0.92 * task.chance_loss
+
+
+def test_a_loaded_state_decides_whether_the_queue_is_full():
+    task = make_task("swav", prototypes=12, local_crops=0, queue=16, queue_start=0.0)
+    empty = copy.deepcopy(task.state_dict())
+    for number in range(3):
+        step(task, pictures(), number)
+    assert task._queue_is_full()
+    task.load_state_dict(empty)
+    assert not task._queue_is_full()

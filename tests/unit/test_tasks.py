@@ -62,7 +62,7 @@ def test_evaluation_changes_no_state_and_takes_smaller_batches(name):
     with torch.no_grad():
         first = step(task, images, 4).loss
         again = step(task, images, 4).loss
-        few = task(images[:3], draws_for(task, 3), torch.arange(3), 0, 1)
+        few = task(task.views(images[:3], draws_for(task, 3)), torch.arange(3), 0, 1)
     assert torch.equal(first, again)
     assert torch.isfinite(few.loss)
     assert few.count == 3

@@ -89,6 +89,7 @@ def stage_parameters(wildcards):
         "recipe": node.recipe,
         "learning_rates": node.learning_rates,
         "fingerprint": node.fingerprint,
+        "monitors": f"{RESULTS}/monitors/{node.variant}/{node.name}.s{node.seed}",
     }
 
 
@@ -128,6 +129,7 @@ def written_tables():
         "4.1_normalisation",
         *PREDICTION_TABLES,
         "learning_rates",
+        "search",
     ]
     return [f"{RESULTS}/tables/{name}.csv" for name in names]
 
@@ -195,7 +197,10 @@ IMAGES = f"{RESULTS}/images.csv"
 REJECTED = f"{RESULTS}/rejected.csv"
 THREADS = STUDY.config["training"]["threads"]
 # A stage that trains on the CPU leaves the GPU to others.
-GPUS = 0 if STUDY.config["training"]["device"] == "cpu" else 1
+ON_CPU = STUDY.config["training"]["device"] == "cpu"
+GPUS = 0 if ON_CPU else STUDY.config["training"]["devices"]
+# The processes of one stage compute at the same time, on a CPU all of them there.
+PROCESSES = STUDY.config["training"]["devices"] * STUDY.config["training"]["side_by_side"]
 PHANTOM = STUDY.layout == "phantom"
 MARKED = PHANTOM and STUDY.config["dataset"]["phantom"]["marked_test"] > 0
 LUNGS = STUDY.config["lungs"]

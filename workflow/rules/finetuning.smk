@@ -14,7 +14,7 @@ if untrained(CLASSIFIERS):
             fingerprint=one_of(untrained(CLASSIFIERS)),
         conda:
             ENVIRONMENT
-        threads: THREADS
+        threads: THREADS * PROCESSES
         resources:
             gpu=GPUS,
         params:
@@ -40,7 +40,7 @@ rule predict:
         ENVIRONMENT
     threads: THREADS
     resources:
-        gpu=GPUS,
+        gpu=min(GPUS, 1),
     params:
         training=STUDY.config["training"],
     script:

@@ -61,7 +61,7 @@ if untrained(PRETEXT):
             fingerprint=one_of(untrained(PRETEXT)),
         conda:
             ENVIRONMENT
-        threads: THREADS
+        threads: THREADS * PROCESSES
         resources:
             gpu=GPUS,
         params:

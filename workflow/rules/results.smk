@@ -167,6 +167,34 @@ rule table_learning_rates:
         "../scripts/learning_rates.py"
 
 
+rule table_search:
+    input:
+        [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+    output:
+        report(
+            f"{RESULTS}/tables/search.csv",
+            caption="../report/search.rst",
+            category="Tables",
+            labels={"table": "search"},
+        ),
+        multiext(f"{RESULTS}/tables/search", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/search.log",
+    conda:
+        ENVIRONMENT
+    params:
+        searches=[
+            {
+                "search": node.recipe["settings"].get("search", {"method": "grid"}),
+                "search_epochs": node.recipe["settings"]["search_epochs"],
+            }
+            for node in STUDY.nodes.values()
+        ],
+        halving={key: STUDY.config["search"][key] for key in ("first", "keep")},
+    script:
+        "../scripts/search.py"
+
+
 for FIGURE, INPUTS in FIGURES.items():
 
     rule:

@@ -9,6 +9,7 @@ if __name__ == "__main__":
     stage = snakemake.params.stage
     with job_log(snakemake.log[0], f"{stage['name']} {stage['variant']}"):
         parent, root = snakemake.input.get("parent"), snakemake.input.get("root")
+        monitors = Path(stage.pop("monitors"))
         run_stage(
             Stage(
                 **stage,
@@ -18,5 +19,6 @@ if __name__ == "__main__":
                 root=Path(root) if root else None,
                 pack=Path(snakemake.input.pack),
                 images=Path(snakemake.input.images),
+                monitors=monitors,
             )
         )

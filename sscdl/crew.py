@@ -1,0 +1,144 @@
+"""Further processes that train for a node: its other candidates, or shares of its batches.
+
+Each is a ``python -m sscdl.worker`` that is told what to do through its standard input and answers
+on its standard output, in pickles: both ends are this program. It ends when its input ends, that
+is, with the process that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sscdl.errors import InputError
+from sscdl.launch import share_package
+from sscdl.progress import log_file
+
+if TYPE_CHECKING:
+    from sscdl.stage import Stage
+
+
+class Worker:
+    """One further process."""
+
+    def __init__(self, stage: Stage, start: str, before: dict[str, Any] | None) -> None:
+        share_package(Path(__file__).resolve().parents[1])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sscdl.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._send((stage, start, before, log_file()))
+
+    def ask(self, task: str, *arguments: Any) -> Any:
+        """Have the process do ``task`` and return its result, or raise what it raised."""
+        self._send((task, arguments))
+        try:
+            failed, found = pickle.load(self._process.stdout)
+        except EOFError:
+            status = self._process.wait()
+            raise InputError(
+                f"a training process ended without an answer (exit status {status}); its last "
+                "lines are in the log. Out of memory? Then set training.side_by_side lower"
+            ) from None
+        if failed:
+            raise found
+        return found
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def _send(self, value: Any) -> None:
+        try:
+            pickle.dump(value, self._process.stdin)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # `ask` finds that there is no answer and says so
+
+
+class Crew:
+    """The further processes of one node, started when they are first needed."""
+
+    def __init__(
+        self, stage: Stage, start: str, before: dict[str, Any] | None, devices: list[str]
+    ) -> None:
+        self._stage, self._start, self._before, self._devices = stage, start, before, devices
+        self._workers: list[Worker] = []
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._mates: list[Worker] = []
+
+    def candidates(self, rates: Sequence[float], epochs: int) -> list[dict[str, Any]]:
+        """Return the metrics of the search runs at ``rates``, all trained up to ``epochs``."""
+        wanted = min(len(rates), self._stage.side_by_side * len(self._devices))
+        while len(self._workers) < wanted:
+            device = self._devices[len(self._workers) % len(self._devices)]
+            self._workers.append(self._worker(device))
+            self._idle.put(self._workers[-1])
+
+        def train(rate: float) -> dict[str, Any]:
+            worker = self._idle.get()
+            try:
+                return worker.ask("candidate", rate, epochs)
+            finally:
+                self._idle.put(worker)
+
+        with ThreadPoolExecutor(wanted) as pool:
+            futures = [pool.submit(train, rate) for rate in rates]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                # Whoever asked has been told to stop: the others' finished epochs are kept.
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.close()
+                raise
+
+    @contextmanager
+    def beside(self, run: dict[str, Any]) -> Iterator[None]:
+        """Have a process on every further device take its share of ``run``, which the block trains.
+
+        The block is process 0 of as many as there are devices.
+        """
+        import torch
+
+        from sscdl import ranks
+
+        world = len(self._devices)
+        if not self._mates:
+            self._mates = [self._worker(device) for device in self._devices[1:]]
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(world - 1) as pool:
+            address = f"file://{folder}/meeting"
+            futures = [
+                pool.submit(worker.ask, "share", run, number, world, address)
+                for number, worker in enumerate(self._mates, start=1)
+            ]
+            try:
+                ranks.join(0, world, address, torch.device(self._devices[0]))
+                yield
+                for future in futures:
+                    future.result()
+            except BaseException:
+                self.close()  # or they would wait for this process for ever
+                raise
+            finally:
+                ranks.leave()
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in [*self._workers, *self._mates]:
+            worker.close()
+        self._workers, self._mates, self._idle = [], [], queue.SimpleQueue()
+
+    def _worker(self, device: str) -> Worker:
+        one = replace(self._stage, device=device, devices=1, side_by_side=1)
+        return Worker(one, self._start, self._before)

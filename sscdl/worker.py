@@ -1,0 +1,57 @@
+"""The process at the other end of ``sscdl.crew``: trains what it is told to, until input ends."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from sscdl.progress import job_log
+from sscdl.runs import Runs
+from sscdl.store import Store
+
+
+def main() -> None:
+    """Read a stage, then tasks, from standard input; write results to standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not get between the answers
+    stage, start, before, log = pickle.load(sys.stdin.buffer)
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    with (
+        job_log(log, f"{stage.name} {stage.variant}"),
+        Runs(stage, Store(stage.store), start, before) as runs,
+    ):
+        while True:
+            name, arguments = tasks.get()
+            try:
+                found = (False, {"candidate": _candidate, "share": _share}[name](runs, *arguments))
+            except Exception as error:
+                found = (True, error)
+            pickle.dump(found, answers)
+            answers.flush()
+
+
+def _read(source: BinaryIO, tasks: queue.SimpleQueue[Any]) -> None:
+    """Pass on what arrives; end the process at once when the one that sends it has ended."""
+    while True:
+        try:
+            tasks.put(pickle.load(source))
+        except EOFError:
+            # States are replaced whole: nothing can be half written, and nobody waits for more.
+            os._exit(0)
+
+
+def _candidate(runs: Runs, rate: float, epochs: int) -> dict[str, Any]:
+    return runs.candidates([rate], epochs)[0]
+
+
+def _share(runs: Runs, run: dict[str, Any], rank: int, world: int, address: str) -> None:
+    runs.share(run, rank, world, address)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Several processes for one node: the same results, and no process outlives its reason."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from sscdl.crew import Worker
+from sscdl.errors import InputError
+from sscdl.progress import job_log
+from sscdl.stage import read_pointer, run_stage
+from sscdl.store import Store
+from tests.conftest import ROOT
+from tests.unit.real_stage import real_stage, same_weights, untimed, weights
+
+RUN = "import pickle, sys; from sscdl.progress import job_log; from sscdl.stage import run_stage\n"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    stage = real_stage(tmp_path_factory.mktemp("alone"))
+    run_stage(stage)
+    return stage
+
+
+def test_candidates_side_by_side_are_those_trained_one_after_another(alone, tmp_path):
+    stage = real_stage(tmp_path, side_by_side=2)
+    with job_log(tmp_path / "log", "test"):
+        run_stage(stage)
+    assert untimed(read_pointer(stage.pointer)) == untimed(read_pointer(alone.pointer))
+    assert same_weights(weights(stage), weights(alone))
+    log = (tmp_path / "log").read_text()
+    assert "lr 0.01 epoch 2/2" in log
+    assert "lr 0.03 epoch 2/2" in log
+
+
+def test_two_devices_spread_candidates_and_share_the_batches_of_the_best(alone, tmp_path):
+    stage = real_stage(tmp_path, devices=2)
+    with job_log(tmp_path / "log", "test"):
+        run_stage(stage)
+    one, two = read_pointer(alone.pointer), read_pointer(stage.pointer)
+    assert untimed(one["candidates"]) == untimed(two["candidates"])
+    assert one["object"] == two["object"]
+    # Rounding grows with every step; that it is no more is tested in float64, with the ranks.
+    for name, tensor in weights(alone).items():
+        assert torch.allclose(tensor, weights(stage)[name], atol=2e-2), name
+    assert not same_weights(weights(alone), weights(stage)), "the devices shared the batches"
+    losses = [[r["loss"] for r in found["final"]["history"]] for found in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], abs=5e-3)
+
+
+def test_a_fault_in_a_further_process_is_that_of_the_stage(tmp_path):
+    stage = real_stage(tmp_path, side_by_side=2, settings={"batch_size": 17})
+    with pytest.raises(SystemExit), job_log(tmp_path / "log", "test"):
+        run_stage(stage)
+    assert "batch_size: 17 is more than the 16 training images" in (tmp_path / "log").read_text()
+
+
+def test_a_process_that_dies_is_named_as_the_cause(tmp_path):
+    with job_log(tmp_path / "log", "test"):
+        worker = Worker(real_stage(tmp_path), "scratch", None)
+    worker._process.kill()
+    with pytest.raises(InputError, match=r"ended without an answer \(exit status -9\)"):
+        worker.ask("candidate", 0.01, 2)
+    worker.close()
+
+
+def test_further_processes_end_with_the_one_that_started_them(tmp_path):
+    stage = real_stage(
+        tmp_path, side_by_side=2, settings={"search_epochs": 5000, "final_epochs": 0}
+    )
+    code = f"{RUN}stage = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+    code += "with job_log(sys.argv[2], 'test'): run_stage(stage)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, pickle.dumps(stage).hex(), str(tmp_path / "log")], cwd=ROOT
+    )
+    states = stage.store / "objects"
+    wait_for(lambda: len(list(states.glob("*/state.pt"))) == 2)
+    children = children_of(process.pid)
+    assert len(children) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not any(alive(child) for child in children))
+    with Store(stage.store).lock(stage.fingerprint):
+        assert not stage.pointer.exists(), "nobody holds the lock, nothing claims to be finished"
+
+
+def wait_for(condition, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+        direct = [int(child) for child in file.read().split()]
+    # Workers are started by the main thread or by one of its own.
+    threads = [p for p in os.listdir(f"/proc/{pid}/task") if p != str(pid)]
+    for thread in threads:
+        with open(f"/proc/{pid}/task/{thread}/children", encoding="utf-8") as file:
+            direct += [int(child) for child in file.read().split()]
+    return direct

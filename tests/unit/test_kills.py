@@ -1,0 +1,85 @@
+"""A run that is killed is the run that it would have been; a full disk and signals lose nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import time
+
+import pytest
+
+from benchmarks.kills import SERVER, TASKS, digest, killed, undisturbed, work
+from sscdl.stage import run_stage
+from tests.unit.real_stage import real_stage, same_weights, weights
+
+MANY = {"search_epochs": 6, "final_epochs": 6}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_two_kills_change_no_bit(tmp_path, task):
+    whole = real_stage(tmp_path, task, settings=MANY, store=tmp_path / "one")
+    broken = real_stage(tmp_path, task, settings=MANY, store=tmp_path / "two")
+    kills = killed(broken, 2, undisturbed(whole), random.Random(0))
+    assert kills == 2
+    assert "going on after epoch" in (broken.store / "log").read_text()
+    assert digest(whole) == digest(broken)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_ends_a_run_with_a_message_and_the_next_one_goes_on(tmp_path, number):
+    stage = real_stage(tmp_path, settings={"search_epochs": 15, "final_epochs": 1})
+    log = stage.store / "log"
+    process = SERVER.Process(target=work, args=(stage, log))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not (log.exists() and "epoch 2/15" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    process.join(20)
+    assert process.exitcode == 128 + number
+    text = log.read_text()
+    assert f"stopped by {number.name}; what was finished is kept" in text
+    assert "Traceback" not in text
+    assert not list(stage.store.rglob(".state.*")), "no half-written file stays"
+    undisturbed(stage)
+    assert "going on after epoch" in log.read_text()
+
+
+def full_disk(stage, log):
+    """Train where no file may be larger than 2 MB, which ends writing as a full disk does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+    work(stage, log)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
+    stage = real_stage(tmp_path)
+    log = stage.store / "log"
+    process = SERVER.Process(target=full_disk, args=(stage, log))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+    text = log.read_text()
+    assert "state.pt: the disk or the quota is full" in text
+    assert "store prune" in text
+    assert "Traceback" not in text
+    left = [path for path in stage.store.rglob("*") if path.is_file() and path.suffix == ".pt"]
+    assert left == []
+    undisturbed(stage)
+    other = real_stage(tmp_path, store=tmp_path / "other")
+    run_stage(other)
+    assert same_weights(weights(stage), weights(other))
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    stage = real_stage(tmp_path)
+    undisturbed(stage)
+    stage.pointer.unlink()
+    final = next(stage.store.glob("objects/*/weights.safetensors")).parent
+    (final / "weights.safetensors").unlink()
+    half = final / ".state.abc.pt"
+    half.write_bytes(b"half")
+    undisturbed(stage)
+    assert not half.exists()
