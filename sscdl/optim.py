@@ -42,23 +42,30 @@ class LARS(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """Take one step from the gradients; parameters without a gradient are left alone."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._update(parameters, group)
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        # One call for all tensors at a time: a loop over them would take ten calls for each.
         decay = group["weight_decay"]
-        update = parameter.grad.add(parameter, alpha=decay)
+        gradients = [p.grad for p in parameters]
+        updates = torch._foreach_add(gradients, parameters, alpha=decay)
         if group["adapt"]:
-            weight, gradient = parameter.norm(), parameter.grad.norm()
-            rate = group["trust"] * weight / (gradient + decay * weight)
+            weight, gradient = (
+                torch.stack(torch._foreach_norm(tensors)) for tensors in (parameters, gradients)
+            )
+            rates = group["trust"] * weight / (gradient + decay * weight)
             # torch.where and not an if: comparing on the host would stall an accelerator.
-            update = update * torch.where((weight > 0) & (gradient > 0), rate, 1.0)
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(update)
-        parameter.add_(buffer, alpha=-group["lr"])
+            rates = torch.where((weight > 0) & (gradient > 0), rates, 1.0)
+            torch._foreach_mul_(updates, list(rates.unbind()))
+        for parameter in parameters:
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, updates)
+        torch._foreach_add_(parameters, buffers, alpha=-group["lr"])
 
 
 def build_optimizer(
@@ -72,7 +79,15 @@ def build_optimizer(
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if kind == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        optimizer = torch.optim.SGD(
+            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
+        )
+        if momentum:
+            for parameter in parameters:
+                # Fused, it cannot begin with some of them later (SwAV's prototypes are frozen at
+                # first). From zero, the first step is the same as without a buffer.
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimizer
     if kind == "lars":
         groups = [
             {"params": [p for p in parameters if p.ndim > 1]},

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,20 +29,63 @@ class Previous(NamedTuple):
     fingerprint: str
 
 
-def save(
-    state: Path,
-    fingerprint: str,
-    task: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    history: list[dict[str, Any]],
-) -> None:
-    """Replace the file ``state`` by the present state, atomically."""
-    content = {
-        "fingerprint": fingerprint,
-        "task": task.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-    }
+class Saver:
+    """Writes the state of one run; use it in a ``with`` block, which ends when all is written.
+
+    In the ``background``, a thread writes a copy while the next epoch is trained: where an epoch
+    takes a GPU seconds, writing hundreds of megabytes would otherwise cost a large share of them.
+    A process that is killed meanwhile loses that one epoch and what it has of the next.
+    """
+
+    def __init__(self, state: Path, fingerprint: str, *, background: bool) -> None:
+        self._state, self._fingerprint = state, fingerprint
+        self._thread = ThreadPoolExecutor(1) if background else None
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+        self._finish()
+
+    def save(
+        self,
+        task: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        history: list[dict[str, Any]],
+    ) -> None:
+        """Replace the state file by the present state, atomically."""
+        content = {
+            "fingerprint": self._fingerprint,
+            "task": task.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": list(history),
+        }
+        if self._thread is None:
+            _write(self._state, content)
+            return
+        self._finish()
+        self._writing = self._thread.submit(_write, self._state, _copied(content))
+
+    def _finish(self) -> None:
+        """Wait for what is being written, and raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def _copied(value: Any) -> Any:
+    """Return ``value`` with every tensor in it copied to main memory."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value
+
+
+def _write(state: Path, content: dict[str, Any]) -> None:
     with atomic_path(state) as temporary, open(temporary, "wb") as file:
         try:
             torch.save(content, file)

@@ -28,7 +28,7 @@ from sscdl.monitor import Monitor, log_line
 from sscdl.optim import build_optimizer
 from sscdl.pixels import batches
 from sscdl.progress import Timer
-from sscdl.run_state import Previous, clear_leftovers, resume, save
+from sscdl.run_state import Previous, Saver, clear_leftovers, resume
 
 LOGGER = logging.getLogger("sscdl.train")
 
@@ -123,22 +123,25 @@ def train(
     if monitor is not None and first:
         monitor.start(history)
     timer = Timer()
-    for epoch in range(begin, stop):
-        if history and not history[-1]["finite"]:
-            break
-        record = _train_epoch(
-            model, task, optimizer, images, schedule, epoch=epoch, seed=seed, precision=precision
-        )
-        record |= validate(task, images, schedule, seed=seed, precision=precision)
-        if monitor is not None and first:
-            record |= monitor.measure(task, images.pixels, precision)
-        history.append(record)
-        if first:
-            save(state, fingerprint, task, optimizer, history)
-            done = epoch + 1
-            LOGGER.info("%s", log_line(title, record, stop, timer.left(done - begin, stop - begin)))
-            if monitor is not None:
-                monitor.add(record)
+    background = next(task.parameters()).is_cuda
+    with Saver(state, fingerprint, background=background) as saver:
+        for epoch in range(begin, stop):
+            if history and not history[-1]["finite"]:
+                break
+            record = _train_epoch(
+                model, task, optimizer, images, schedule, epoch=epoch, seed=seed,
+                precision=precision,
+            )  # fmt: skip
+            record |= validate(task, images, schedule, seed=seed, precision=precision)
+            if monitor is not None and first:
+                record |= monitor.measure(task, images.pixels, precision)
+            history.append(record)
+            if first:
+                saver.save(task, optimizer, history)
+                left = timer.left(epoch + 1 - begin, stop - begin)
+                LOGGER.info("%s", log_line(title, record, stop, left))
+                if monitor is not None:
+                    monitor.add(record)
     if monitor is not None and first:
         monitor.close()
     return history

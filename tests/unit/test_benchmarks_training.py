@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ SETTING = Setting(
     network={"name": "resnet18", "last_stage": 2}, size=SIZE, batch=BATCH,
     device=torch.device("cpu"), precision="float32", steps=STEPS, rounds=1,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny networks gain nothing from more, and the command under test sets the number too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Passes:
@@ -137,7 +147,9 @@ def test_memory_for_each_image_is_the_slope() -> None:
     assert training_memory.bytes_per_image(measured, "RssAnon") == pytest.approx(50)
 
 
-def test_the_process_of_its_own_answers_in_json(capsys: Any, tmp_path: Path, monkeypatch) -> None:
+def test_the_process_of_its_own_answers_in_json(
+    capsys: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     figures = {"RssAnon": 1.0, "RssFile": 2.0, "VmHWM": 3.0, "GPU": 0.0}
     monkeypatch.setattr(training_memory, "train_a_little", lambda *_: figures)
     monkeypatch.setattr(sys, "argv", ["memory", "--child", str(tmp_path / "images.npy")])

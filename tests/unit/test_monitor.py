@@ -10,7 +10,6 @@ import torch
 from torch.nn import functional as F
 
 from sscdl.monitor import Monitor, feature_std, knn_accuracy, log_line
-from sscdl.run_state import Previous
 from sscdl.stage import run_stage
 from tests.unit.real_stage import real_stage, same_weights, weights
 
@@ -109,19 +108,3 @@ def test_the_line_says_loss_against_chance_and_time_left():
         "81 images/s, 5 s left"
     )
     assert "became infinite" in log_line("a", {"epoch": 1, "finite": False}, 8, "")
-
-
-def test_a_flipped_bit_in_a_state_is_found(tmp_path, caplog):
-    from sscdl.run_state import resume, save
-    from tests.unit.task_helpers import make_task
-
-    task = make_task("rotation")
-    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
-    save(tmp_path / "state.pt", "key", task, optimizer, [{"epoch": 1}])
-    assert resume(task, optimizer, tmp_path / "state.pt", "key") == [{"epoch": 1}]
-    content = bytearray((tmp_path / "state.pt").read_bytes())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "state.pt").write_bytes(content)
-    assert resume(task, optimizer, Previous(tmp_path / "state.pt", "key").file, "key") == []
-    assert "is not what was written" in caplog.text
-    assert (tmp_path / "state.damaged").exists()

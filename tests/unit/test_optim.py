@@ -109,3 +109,20 @@ def test_frozen_parameters_are_left_out(kind):
 def test_unknown_kind_is_refused():
     with pytest.raises(InputError, match="adam"):
         build_optimizer(network(), "adam", lr=0.1, momentum=0.9, weight_decay=0.0)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "lars"])
+def test_a_parameter_may_join_later(kind):
+    module, alone = network(), network()
+    settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
+    both = build_optimizer(module, kind, **settings)
+    run(alone, build_optimizer(alone, kind, **settings), range(2))
+    for step in range(2):
+        for name, parameter in module.named_parameters():
+            parameter.grad = None if name == "3.weight" else gradients(step, parameter)
+        both.step()
+    kept, moved = network()[3].weight, dict(module.named_parameters())
+    assert torch.equal(moved["3.weight"], kept), "without a gradient, not even decay"
+    torch.testing.assert_close(moved["0.weight"], alone[0].weight)
+    run(module, both, range(2, 3))
+    assert not torch.equal(moved["3.weight"], kept)

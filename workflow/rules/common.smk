@@ -200,7 +200,9 @@ THREADS = STUDY.config["training"]["threads"]
 ON_CPU = STUDY.config["training"]["device"] == "cpu"
 GPUS = 0 if ON_CPU else STUDY.config["training"]["devices"]
 # The processes of one stage compute at the same time, on a CPU all of them there.
-PROCESSES = STUDY.config["training"]["devices"] * STUDY.config["training"]["side_by_side"]
+PROCESSES = (
+    STUDY.config["training"]["devices"] * STUDY.config["training"]["side_by_side"]
+)
 PHANTOM = STUDY.layout == "phantom"
 MARKED = PHANTOM and STUDY.config["dataset"]["phantom"]["marked_test"] > 0
 LUNGS = STUDY.config["lungs"]
