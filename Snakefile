@@ -17,6 +17,7 @@ configfile: workflow.source_path("config/config.yaml")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/images.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretraining.smk"
 include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/results.smk"
@@ -30,6 +31,7 @@ localrules:
     tables,
     figures,
     plan,
+    monitors,
 
 
 rule all:

@@ -39,12 +39,18 @@ TASKS = {  # optimiser, learning rate, batch size, epochs, options
 }
 
 
-def images(number: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``number`` packed radiographs (uint8) and their labels, half of them abnormal."""
+def images(number: int, start: int, bodies: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``number`` packed radiographs (uint8) and their labels, half of them abnormal.
+
+    They show ``bodies`` bodies, in turn, each with either label and none that another ``start``
+    shows; with 0, every image shows a body of its own.
+    """
     pixels, labels = [], []
     for seed in range(start, start + number):
         label = ("negative", "typical")[seed % 2]
-        picture = np.round(255 * np.clip(render(seed, label, 192).pixels, 0, 1)).astype(np.uint8)
+        body = 10**6 + start + seed // 2 % bodies if bodies else None
+        drawn = render(seed, label, 192, anatomy_seed=body).pixels
+        picture = np.round(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
         pixels.append(cv2.resize(picture, (PACKED, PACKED), interpolation=cv2.INTER_AREA))
         labels.append(seed % 2)
     return np.stack(pixels), np.array(labels)
@@ -56,11 +62,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train", type=int, default=2000)
     parser.add_argument("--test", type=int, default=1200)
+    parser.add_argument("--bodies", type=int, default=0, help="different ones; 0: all differ")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    pixels, labels = images(arguments.train + arguments.test, 0)
+    sets = ((arguments.train, 0), (arguments.test, arguments.train))
+    parts = [images(number, start, arguments.bodies) for number, start in sets]
+    pixels, labels = (np.concatenate(both) for both in zip(*parts, strict=True))
     first, second = torch.arange(len(pixels)).split([arguments.train, arguments.test])
     array = torch.from_numpy(pixels)
     mean, std = pixels[first].mean() / 255, pixels[first].std() / 255

@@ -13,7 +13,9 @@ from sscdl.errors import InputError
 COMMANDS = {
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
     "model": ("sscdl.model", "a finished classifier: export it, ask it about new images"),
+    "tables": ("sscdl.table_check", "make a study's tables again from its predictions"),
     "store": ("sscdl.store_command", "list, explain, check and clear out trained stages"),
+    "rate": ("sscdl.rates", "measure how fast this machine trains a study, for its plan"),
 }
 
 

@@ -37,14 +37,13 @@ def lease(wanted: str, count: int) -> Iterator[list[str]]:
 
     Several jobs of one machine find different GPUs; where too few are free, the job waits and says
     so. Only jobs of the same user know of each other: users share GPUs through a cluster's
-    scheduler, whose choice (CUDA_VISIBLE_DEVICES) is respected. Raises InputError where the machine
-    has fewer.
+    scheduler. Raises InputError where the job sees fewer.
     """
     device = choose_device(wanted)
     if device.type == "cpu" or device.index is not None:
         yield [str(device)] * count
         return
-    names = _visible(torch.cuda.device_count())
+    names = _identities(torch.cuda.device_count())
     if count > len(names):
         raise InputError(
             f"training.devices: {count}, but torch sees {len(names)} GPUs here; use fewer devices, "
@@ -54,10 +53,12 @@ def lease(wanted: str, count: int) -> Iterator[list[str]]:
         yield [f"cuda:{index}" for index in _take(names, count, held)]
 
 
-def _visible(number: int) -> list[str]:
-    """Return what identifies each of the ``number`` GPUs that torch sees, on this machine."""
-    chosen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return [name.strip() for name in chosen[:number]] or [str(index) for index in range(number)]
+def _identities(number: int) -> list[str]:
+    """Return what identifies each of the ``number`` GPUs that torch sees, on this machine.
+
+    Not their indices: a cluster that confines jobs to their GPUs counts them from 0 in each job.
+    """
+    return [str(torch.cuda.get_device_properties(index).uuid) for index in range(number)]
 
 
 def _take(names: list[str], count: int, held: ExitStack) -> list[int]:

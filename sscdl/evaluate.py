@@ -32,14 +32,11 @@ class Classifier:
 
     def __init__(self, pointer: Path, device: torch.device) -> None:
         store = Store(pointer.parent.parent)
-        if not store.finished(pointer):
-            raise InputError(
-                f"{pointer}: the weights that it names are gone; delete it and run again"
-            )
-        folder = store.object(read_pointer(pointer)["object"])
+        named = read_pointer(pointer)
+        weights = read_weights(store.weights(named))
+        folder = store.object(named["object"])
         self.lineage = read_json(folder / "lineage.json")
         recipe = self.lineage["recipe"]
-        weights = read_weights(folder / "weights.safetensors")
         head = {k: weights.pop(k) for k in list(weights) if k.startswith(("fc.", "classifier."))}
         self.weight, self.bias = (
             next(tensor.to(device) for name, tensor in head.items() if name.endswith(part))

@@ -1,92 +1,38 @@
-"""What can be watched while a run trains: lines in the log, JSON lines and TensorBoard scalars.
+"""Two signs of what a network learns that its loss does not show, measured after every epoch.
 
-And two signs that a loss does not show: whether the features of different images still differ
-(a collapsed network maps all to one), and whether near features share a label.
+Whether the features of different images still differ (a collapsed network maps all to one), and
+whether near features share a label.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import logging
-import shutil
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sscdl.augment import center_resize
-from sscdl.files import write_text
+from sscdl.scalars import Scalars
 
-LOGGER = logging.getLogger("sscdl.train")
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
-_SHOWN = (
-    ("accuracy", "accuracy"),
-    ("val_loss", "val loss"),
-    ("val_accuracy", "val accuracy"),
-    ("val_balanced_accuracy", "val balanced accuracy"),
-    ("feature_std", "feature std"),
-    ("knn_accuracy", "kNN"),
-)
-
-
-def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
-    """Return the log line of one epoch; ``left`` is the time that the rest will take, as text."""
-    if not record["finite"]:
-        return f"{title} epoch {record['epoch']}/{stop}: the loss became infinite, stopped"
-    text = f"{title} epoch {record['epoch']}/{stop} loss {record['loss']:.3f}"
-    text += f" (chance {record['chance']:.3f})"
-    for key, name in _SHOWN:
-        if record.get(key) is not None:
-            text += f", {name} {record[key]:.3f}"
-    return text + f", {record['images_per_second']:.0f} images/s, {left} left"
 
 
 @dataclass
 class Monitor:
-    """Files that are written after every epoch, and the images whose features are looked at.
+    """The images whose features are looked at after every epoch, and the files that tell of it.
 
-    ``folder`` takes ``epochs.jsonl`` and TensorBoard's event file; None writes none. ``rows`` are
-    training rows of the packed array; ``labels`` and ``patients``, (N,) long, belong to all of its
-    rows, a label of -1 to an image without. ``size``: side of the network's input, pixels.
+    ``scalars`` takes the records. ``rows`` are training rows of the packed array; ``labels`` and
+    ``patients``, (N,) long, belong to all of its rows, a label of -1 to an image without.
+    ``size``: side of the network's input, pixels.
     """
 
-    folder: Path | None
+    scalars: Scalars
     rows: Tensor
     labels: Tensor
     patients: Tensor
     size: int
-    _events: Any = field(default=None, repr=False)
-
-    def start(self, history: list[dict[str, Any]]) -> None:
-        """Write the records so far, so that files of an earlier, longer attempt do not mislead."""
-        if self.folder is None:
-            return
-        shutil.rmtree(self.folder, ignore_errors=True)
-        write_text(self.folder / "epochs.jsonl", "".join(map(_json_line, history)))
-        if importlib.util.find_spec("tensorboardX"):
-            from tensorboardX import SummaryWriter
-
-            self._events = SummaryWriter(str(self.folder), flush_secs=5)
-        for record in history:
-            self._scalars(record)
-
-    def add(self, record: dict[str, Any]) -> None:
-        """Append the record of an epoch."""
-        if self.folder is None:
-            return
-        with open(self.folder / "epochs.jsonl", "a", encoding="utf-8") as file:
-            file.write(_json_line(record))
-        self._scalars(record)
-
-    def close(self) -> None:
-        """Write what is still in memory."""
-        if self._events is not None:
-            self._events.close()
 
     @torch.no_grad()
     def measure(self, task: torch.nn.Module, pixels: Tensor, precision: str) -> dict[str, float]:
@@ -114,12 +60,6 @@ class Monitor:
             )
         return measures
 
-    def _scalars(self, record: dict[str, Any]) -> None:
-        if self._events is not None:
-            for key, value in record.items():
-                if key != "epoch" and value is not None:
-                    self._events.add_scalar(key, float(value), record["epoch"])
-
 
 def feature_std(unit: Tensor) -> float:
     """Return how much features differ between images: 1 for directions at random, 0 for one.
@@ -146,7 +86,3 @@ def knn_accuracy(unit: Tensor, labels: Tensor, patients: Tensor) -> float:
     votes = unit.new_zeros(len(unit), len(counts)).scatter_add_(1, classes[rows], weights)
     right = (votes.argmax(dim=1) == classes).float()
     return float((torch.zeros_like(counts).scatter_add_(0, classes, right) / counts).mean())
-
-
-def _json_line(record: dict[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True) + "\n"

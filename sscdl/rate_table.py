@@ -69,8 +69,10 @@ def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any])
 
     Returns:
         ``variant, stage, seed, method, rates, epochs_grid, epochs_halving, saved`` (percent),
-        ``chosen_grid, chosen_halving, agree``. A stage that was searched by grid is replayed with
-        halving, which is exact; for one that was searched by halving, the grid's choice is unknown.
+        ``chosen_grid, chosen_halving, agree, metric, value_grid, value_halving`` (the metric of the
+        chosen rates after the search, accuracies in [0, 1]). A stage that was searched by grid is
+        replayed with halving, which is exact; for one that was searched by halving, the grid's
+        choice is unknown.
     """
     table = []
     for node in nodes:
@@ -81,6 +83,7 @@ def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any])
         whole = ranked([c for c in halved if c["epochs"] == epochs])
         full, spent = len(candidates) * epochs, sum(c["epochs"] for c in halved)
         chosen = whole[0]["learning_rate"] if whole else NAN
+        values = {c["learning_rate"]: c["value"] for c in candidates}
         table.append(
             {
                 "variant": node["variant"],
@@ -94,6 +97,9 @@ def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any])
                 "chosen_grid": node["learning_rate"] if grid else NAN,
                 "chosen_halving": chosen,
                 "agree": chosen == node["learning_rate"] if grid else None,
+                "metric": node["metric"],
+                "value_grid": values[node["learning_rate"]] if grid else NAN,
+                "value_halving": values.get(chosen, NAN),
             }
         )
     return pd.DataFrame(table)

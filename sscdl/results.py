@@ -1,7 +1,8 @@
 """From the files of a study to its tables: what each is made from, and how it is written.
 
-Add a table: write its function in ``tables.py`` or ``confounders.py``, an entry in
-``PREDICTION_TABLES``, and name it in ``workflow/rules/common.smk``.
+Add a table: write its function in ``tables.py``, ``confounders.py`` or a module of its own, an
+entry in ``PREDICTION_TABLES``, and name it in ``workflow/rules/common.smk``. ``thesis_results.py``
+writes those that need more than predictions.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sscdl import confounders, tables
+from sscdl import comparisons, confounders, detail_tables, tables
 from sscdl.baselines import metadata_predictions
 from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.files import read_json
 from sscdl.imagelist import write_csv
+from sscdl.metrics import class_names
 from sscdl.rate_table import learning_rates, search_costs
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
+from sscdl.thesis_names import TWO_CLASSES
+from sscdl.thesis_tables import CONCLUSIONS, SAME_VALUE
 from sscdl.trie import CLASSIFY, SCRATCH
 from sscdl.variants import mean_std
 
 METADATA_FEATURES = (["view"], ["view", "sex", "age"])
 INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
+RESAMPLINGS = "Resamplings behind each interval: {}."
 THESIS = "Columns ending in _thesis are the figures that the thesis prints."
 SWAPPED = (
     "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
@@ -55,7 +60,11 @@ PREDICTION_TABLES = {
             rows, split, thesis_dir=thesis, draws=draws
         ),
         "Balanced accuracy of every curriculum on every variant, in percent.",
-        (INTERVALS, THESIS, SWAPPED),
+        (
+            "better: the variant with the higher accuracy. best: the variants on which the row is "
+            "the best of its number of pretext tasks, which is what the thesis marks.",
+            *(INTERVALS, THESIS, SWAPPED, CONCLUSIONS, SAME_VALUE),
+        ),
         ("full", "segmented_black"),
     ),
     "4.15_ail_overview": PredictionTable(
@@ -71,14 +80,27 @@ PREDICTION_TABLES = {
         ),
     ),
     "accuracy_details": PredictionTable(
-        lambda rows, split, thesis, draws: tables.accuracy_details(rows, draws=draws),
+        lambda rows, split, thesis, draws: detail_tables.accuracy_details(rows, draws=draws),
         "Every metric of every model on every set of images.",
         ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
     ),
     "confusions": PredictionTable(
-        lambda rows, split, thesis, draws: tables.confusions(rows),
+        lambda rows, split, thesis, draws: detail_tables.confusions(rows),
         "Confusion matrices, one row a cell.",
         ("share: percent of the images of that label.",),
+    ),
+    "comparisons": PredictionTable(
+        lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
+        "Each model against scratch, ImageNet and its own first task: balanced accuracy.",
+        (
+            "difference: in percent points, paired over patients. p_mcnemar: McNemar's exact test "
+            "on the images that only one of the two gets right; it counts images, not classes.",
+            "p_holm: corrected after Holm for all comparisons of the variant.",
+            "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
+            "Interval and test are about the choice of patients and images. How much another "
+            "training would differ, only several seeds tell.",
+            INTERVALS,
+        ),
     ),
     "subgroups": PredictionTable(
         lambda rows, split, thesis, draws: confounders.subgroups(rows, split, draws=draws),
@@ -99,6 +121,11 @@ PREDICTION_TABLES = {
         ),
     ),
 }
+
+
+def resamplings(draws: int) -> str:
+    """Return the note by which a table's intervals can be made again."""
+    return RESAMPLINGS.format(draws)
 
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
@@ -142,15 +169,20 @@ def write_prediction_table(
     ``convention`` says what the lung masks count as lung.
     """
     table = PREDICTION_TABLES[name]
-    frame = table.make(read_predictions(predictions), split, thesis, draws)
+    rows = read_predictions(predictions)
+    frame = table.make(rows, split, thesis, draws)
     best = {column: "max" for column in table.best if frame[column].notna().any()}
     notes = list(table.notes)
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
+    if "4.14" in name and set(class_names(rows)) != set(TWO_CLASSES):
+        notes.append("The thesis's figures are of two other classes: negative and typical.")
+    if any(column.endswith("_low") for column in frame):
+        notes.append(resamplings(draws))
     notes += [note for variant, note in AIL_NOTES.items() if f"{variant}_floor" in frame]
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
-    digits = {"auc": 3, "f1": 3, "p": 4}
+    digits = {"auc": 3, "f1": 3, "p": 4, "p_mcnemar": 4, "p_holm": 4}
     digits |= {f"{key}_{part}": 3 for key in ("auc", "f1") for part in ("std", "low", "high")}
     write_table(
         frame,
@@ -159,6 +191,7 @@ def write_prediction_table(
         notes=notes,
         digits=digits,
         best=best,
+        groups=[tasks or None for tasks in frame["tasks"]] if best else None,
     )
 
 
@@ -189,7 +222,7 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
     """Return one dictionary per training run of the nodes behind ``pointers``.
 
     Keys: variant, curriculum, stage ("pretext" or "classification"), seed, lr, metric, epochs,
-    value, chosen, history.
+    value, chosen, history, final (whether it is the continuation of the chosen rate).
     """
     runs = []
     for path in pointers:
@@ -198,10 +231,7 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
         stage = "classification" if node["task"] == CLASSIFY else "pretext"
         common = {key: node[key] for key in ("variant", "seed", "metric")}
         common |= {"curriculum": curriculum, "stage": stage}
-        for run, chosen in [
-            *((c, c["learning_rate"] == node["learning_rate"]) for c in node["candidates"]),
-            (node["final"], True),
-        ]:
+        for run in [*node["candidates"], node["final"]]:
             value = float("nan") if run["value"] is None else run["value"]
             runs.append(
                 {
@@ -209,8 +239,9 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
                     "lr": run["learning_rate"],
                     "epochs": run["epochs"],
                     "value": value,
-                    "chosen": chosen,
+                    "chosen": run["learning_rate"] == node["learning_rate"],
                     "history": run["history"],
+                    "final": run is node["final"],
                 }
             )
     return runs
@@ -251,5 +282,11 @@ def write_search(
         out.with_suffix(""),
         caption="Search epochs of every stage: the full grid beside successive halving.",
         notes=notes,
-        digits={"saved": 0, "chosen_grid": 3, "chosen_halving": 3},
+        digits={
+            "saved": 0,
+            "chosen_grid": 3,
+            "chosen_halving": 3,
+            "value_grid": 3,
+            "value_halving": 3,
+        },
     )

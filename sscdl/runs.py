@@ -29,6 +29,22 @@ def content_digest(stage: Stage) -> str:
     return select_rows(stage.images, read_json(stage.pack), stage.recipe["data"]).digest
 
 
+def object_key(recipe: dict[str, Any], rate: float, phase: str) -> str:
+    """Return the key of the object that a run makes.
+
+    ``recipe`` is that of the node, but for its "root": the key of the object that it starts from.
+    ``phase`` is "search" or "final".
+    """
+    settings = dict(recipe["settings"])
+    settings.pop("search", None)  # how candidates are compared changes none of them
+    last = settings.pop("final_epochs")
+    # Under a constant rate the search is the same run however long the best goes on.
+    constant = settings["decay"] == "constant" and recipe["task"] not in SHARES_OF_ALL_EPOCHS
+    if phase == "search" and constant:
+        last = None
+    return fingerprint([{**recipe, "settings": settings}, rate, phase, last])
+
+
 class Runs:
     """The runs of one node; use it in a ``with`` block, which ends the processes that it starts."""
 
@@ -104,7 +120,7 @@ class Runs:
         stop = first + self.stage.settings["final_epochs"]
         with self.store.lock(search), self.store.lock(key):
             result = self._found(key, stop)
-            if not (result and self.store.has_weights(key)):
+            if not (result and self.store.has_weights(result)):
                 if not (self.store.object(search) / "state.pt").exists():
                     # A loser of an earlier search kept its metrics, not its weights.
                     self._train(search, rate, 0, first, None)
@@ -119,15 +135,7 @@ class Runs:
         return result
 
     def _key(self, rate: float, phase: str) -> str:
-        settings = dict(self.stage.settings)
-        settings.pop("search", None)  # how candidates are compared changes none of them
-        last = settings.pop("final_epochs")
-        # Under a constant rate the search is the same run however long the best goes on.
-        constant = settings["decay"] == "constant" and self.stage.task not in SHARES_OF_ALL_EPOCHS
-        if phase == "search" and constant:
-            last = None
-        recipe = {**self.stage.recipe, "root": self.start, "settings": settings}
-        return fingerprint([recipe, rate, phase, last])
+        return object_key({**self.stage.recipe, "root": self.start}, rate, phase)
 
     def _found(self, key: str, epochs: int) -> dict[str, Any] | None:
         """Return the metrics of a run that has reached ``epochs`` epochs, or diverged before."""
@@ -167,7 +175,7 @@ class Runs:
                     f"{self.stage.name}: learning rate {rate} was the best of the search but its "
                     f"loss became infinite later; remove it from stages.{self.stage.task}"
                 )
-            self._session.keep(folder, self._lineage(metrics, facts))
+            metrics["weights"] = self._session.keep(folder, self._lineage(metrics, facts))
         write_json(folder / "metrics.json", metrics)
         return metrics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from sscdl.files import atomic_path, write_json
 from sscdl.monitor import Monitor
 from sscdl.pixels import place
 from sscdl.run_state import Previous
-from sscdl.store import Store
+from sscdl.scalars import Scalars, run_folder
+from sscdl.store import WEIGHTS, Store
 from sscdl.tasks import build_task
 from sscdl.train import Images, Schedule, mixed_seed, train
 
@@ -49,7 +51,7 @@ class Session:
         self.pixels = place(torch.from_numpy(array), self.device)
         self.weights: Path | None = stage.root
         if before is not None:
-            self.weights = store.object(before["object"]) / "weights.safetensors"
+            self.weights = store.weights(before)
         LOGGER.info(
             "%s on %s: %d training images, %d validation images, mean %.4f, std %.4f, %s",
             stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
@@ -137,20 +139,25 @@ class Session:
 
     def _monitor(self, rate: float) -> Monitor:
         """Return what writes the files of the run that can be watched."""
-        folder = self.stage.monitors and self.stage.monitors / f"lr{rate:g}"
+        folder = self.stage.monitors and run_folder(self.stage.monitors, rate)
         rows = torch.tensor(self.rows.train)
         seen = torch.Generator().manual_seed(0)
         rows = rows[torch.randperm(len(rows), generator=seen)[:WATCHED]]
         labels, patients = torch.tensor(self.rows.known), torch.tensor(self.rows.patients)
-        return Monitor(folder, rows, labels, patients, self.stage.recipe["image_size"])
+        return Monitor(Scalars(folder), rows, labels, patients, self.stage.recipe["image_size"])
 
-    def keep(self, folder: Path, lineage: dict[str, Any]) -> None:
-        """Write the weights of the last run, named as torchvision names them, and their lineage."""
+    def keep(self, folder: Path, lineage: dict[str, Any]) -> dict[str, Any]:
+        """Write the weights of the last run, in torchvision's names, and their lineage.
+
+        Returns what tells whether the file is whole: its size ("bytes") and "sha256".
+        """
         classifier = self.stage.task == "classify"
         tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        content = save(kept, metadata={"format": "pt", "node": self.stage.name})
-        with atomic_path(folder / "weights.safetensors") as temporary:
+        # One entry alone: safetensors writes several in an order that changes from run to run.
+        content = save(kept, metadata={"format": "pt"})
+        with atomic_path(folder / WEIGHTS) as temporary:
             # Not by safetensors, whose errors do not tell a full disk from others.
             temporary.write_bytes(content)
         write_json(folder / "lineage.json", lineage)
+        return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

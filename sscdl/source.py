@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 # Modules that move results about but cannot change what is in them. The registry of tasks only
 # names classes, and the options of a task stand in its recipe, so that changing one task's default
-# does not touch the others.
+# does not touch the others. What this module computes stands in the recipes, too.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
@@ -29,9 +29,11 @@ WITHOUT_INFLUENCE = frozenset(
         "device",
         "monitor",
         "clock",
+        "scalars",
         "_torchvision",
         "tasks",
         "tasks.options",
+        "source",
     )
 )
 
@@ -46,9 +48,9 @@ def _path(module: str) -> Path | None:
 
 
 def _imports(tree: ast.AST, module: str, is_package: bool) -> set[str]:
-    """Return the modules of this package that ``tree`` imports by name."""
+    """Return the modules of this package that ``tree`` imports by name, but not for types alone."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _walk_run(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -63,6 +65,16 @@ def _imports(tree: ast.AST, module: str, is_package: bool) -> set[str]:
                 inside = base.split(".")[0] == PACKAGE
                 found.add(submodule if inside and _path(submodule) else base)
     return {name for name in found if name.split(".")[0] == PACKAGE and _path(name)}
+
+
+def _walk_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes of ``tree`` but those under ``if TYPE_CHECKING:``, which never runs."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        typing = isinstance(child, ast.If) and isinstance(child.test, ast.Name)
+        if typing and child.test.id == "TYPE_CHECKING":
+            continue
+        yield from _walk_run(child)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -127,3 +139,16 @@ def source_hash(*modules: str) -> str:
     for module in import_closure(modules):
         digest.update(f"{module}\n{_parsed(module)[0]}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def training_modules(task: str) -> tuple[str, ...]:
+    """Return the modules whose import closure trains a node of ``task`` and chooses its rate."""
+    return f"{PACKAGE}.session", f"{PACKAGE}.search", f"{PACKAGE}.tasks.{task}"
+
+
+def module_hashes(*modules: str) -> dict[str, str]:
+    """Return 12 hex digits for each module of the import closure, to tell which has changed."""
+    return {
+        module: hashlib.sha256(_parsed(module)[0].encode()).hexdigest()[:12]
+        for module in import_closure(modules)
+    }

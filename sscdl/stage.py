@@ -14,6 +14,7 @@ from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.runs import Runs
 from sscdl.search import GRID, ranked, run_search
+from sscdl.source import module_hashes, source_hash, training_modules
 from sscdl.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.stage")
@@ -87,8 +88,16 @@ def run_stage(stage: Stage) -> None:
                 "candidates": candidates,
                 "final": final,
                 "parent": before["object"] if before else None,
+                "modules": _modules(stage),
             },
         )
+
+
+def _modules(stage: Stage) -> dict[str, str] | None:
+    """Return a hash of each module that has trained the node, None if one was edited meanwhile."""
+    modules = training_modules(stage.task)
+    unchanged = source_hash(*modules) == stage.recipe.get("source")
+    return module_hashes(*modules) if unchanged else None
 
 
 def _best(candidates: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:

@@ -23,8 +23,10 @@ from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.files import read_json
+from sscdl.recipe import file_hash
 
 LOGGER = logging.getLogger("sscdl.store")
+WEIGHTS = "weights.safetensors"
 REMIND_EVERY = 60.0  # seconds between two lines that say who holds a lock
 
 
@@ -53,16 +55,48 @@ class Store:
             os.replace(path, path.with_suffix(".damaged"))
             return None
 
-    def has_weights(self, key: str) -> bool:
-        """Return whether the finished object ``key`` kept its weights."""
-        return (self.object(key) / "weights.safetensors").is_file()
+    def has_weights(self, metrics: dict[str, Any]) -> bool:
+        """Return whether the weights that go with the metrics of an object are there, and whole.
+
+        A look at the size, as this is asked of every stage whenever the workflow is read; what is
+        in the file is checked when it is used, by :meth:`weights`.
+        """
+        try:
+            size = (self.object(metrics["key"]) / WEIGHTS).stat().st_size
+        except FileNotFoundError:
+            return False
+        return size == metrics["weights"]["bytes"]
 
     def finished(self, pointer: Path) -> bool:
         """Return whether ``pointer`` exists and the weights that it names are there."""
         try:
-            return self.has_weights(read_pointer(pointer)["object"])
+            return self.has_weights(read_pointer(pointer)["final"])
         except InputError:
             return False
+
+    def forget(self, pointer: Path) -> None:
+        """Delete a pointer that leads nowhere, if it is there."""
+        if pointer.exists() and not self.finished(pointer):
+            LOGGER.warning("%s: its weights are gone or damaged; they are made again", pointer)
+            pointer.unlink(missing_ok=True)
+
+    def weights(self, pointer: dict[str, Any]) -> Path:
+        """Return the file with the weights that a pointer's contents name, after checking it.
+
+        A file that is not what was written is set aside as ``*.damaged``, so that the next run of
+        the workflow trains the stage again, and InputError says so.
+        """
+        path = self.object(pointer["object"]) / WEIGHTS
+        if not path.is_file():
+            raise InputError(f"{path}: is gone; run the workflow again, and it is trained again")
+        if file_hash(path) != pointer["final"]["weights"]["sha256"]:
+            aside = path.with_suffix(".damaged")
+            os.replace(path, aside)
+            raise InputError(
+                f"{path}: damaged (not what was written), set aside as {aside.name}; run the "
+                f"workflow again, and {pointer['node']} is trained again"
+            )
+        return path
 
     def discard(self, key: str, name: str) -> None:
         """Delete one file or folder of an object, if it is there."""
@@ -111,6 +145,6 @@ def read_pointer(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(f"{path}: no such pointer; run the workflow to train it") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise InputError(f"{path}: damaged; delete it and run the workflow again") from None
-    if not isinstance(value, dict) or "object" not in value:
+    if not isinstance(value, dict) or not {"object", "final"} <= value.keys():
         raise InputError(f"{path}: not a pointer of this store; delete it and run again")
     return value

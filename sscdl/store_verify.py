@@ -1,7 +1,6 @@
 """Checking a store: every hash that it keeps, every file that another one names. Changes nothing.
 
-Weights have no hash of their own. Their file must be whole and hold finite numbers, and the key of
-their object must come out of their lineage.
+The key of an object must come out of its lineage, and its weights must be finite numbers.
 """
 
 from __future__ import annotations
@@ -19,8 +18,10 @@ from safetensors import SafetensorError, safe_open
 
 from sscdl.errors import InputError
 from sscdl.files import read_json
-from sscdl.recipe import file_hash, fingerprint
+from sscdl.recipe import file_hash
+from sscdl.runs import object_key
 from sscdl.segment.published import GIT_BLOB, git_blob
+from sscdl.store import WEIGHTS
 from sscdl.store_nodes import (
     Trained,
     held_locks,
@@ -110,7 +111,7 @@ def _pointers(store: Path) -> Iterator[Finding]:
             yield Finding("damaged", node.path, fault, AGAIN)
             continue
         folder = store / "objects" / node.object
-        for name in ("weights.safetensors", "lineage.json", "metrics.json"):
+        for name in (WEIGHTS, "lineage.json", "metrics.json"):
             if not (folder / name).is_file():
                 fault = f"points to {node.object}, which has no {name}"
                 advice = f"delete it and {folder}, and run the study again"
@@ -136,6 +137,7 @@ def _objects(store: Path) -> Iterator[Finding]:
     nodes, damaged = read_nodes(store)
     reached = {key for node in nodes for key in node.reaches()}
     for folder in sorted((store / "objects").glob("[!.]*")):
+        value = None
         if (folder / "metrics.json").exists():
             value, faults = _read(folder / "metrics.json", "key", "learning_rate")
             yield from faults
@@ -148,8 +150,13 @@ def _objects(store: Path) -> Iterator[Finding]:
             if not faults and key_of(lineage(store, folder.name)) != folder.name:
                 fault = "the key of the object does not come out of it"
                 yield Finding("damaged", folder / "lineage.json", fault, f"delete {folder}")
-        if (folder / "weights.safetensors").exists():
-            yield from _tensors(folder / "weights.safetensors")
+        weights = folder / WEIGHTS
+        if weights.exists():
+            written = value.get("weights") if value else None
+            if written and file_hash(weights) != written["sha256"]:
+                yield Finding("damaged", weights, "not what was written", AGAIN)
+            else:
+                yield from _tensors(weights)
         if (folder / "state.pt").exists():
             advice = PRUNE if folder.name in reached else f"{GO_ON}; {PRUNE}"
             yield Finding("leftover", folder / "state.pt", "a run that was interrupted", advice)
@@ -164,16 +171,13 @@ def _objects(store: Path) -> Iterator[Finding]:
 def key_of(about: dict[str, Any] | None) -> str | None:
     """Return the key of a final run that its lineage implies; None without one.
 
-    It is the key that :mod:`sscdl.stage` gives: recipe, weights it starts from, learning rate.
+    It is the key that the run was given: recipe, weights it starts from, learning rate.
     """
     if about is None:
         return None
     try:
-        settings = dict(about["recipe"]["settings"])
-        last = settings.pop("final_epochs")
         start = about["before"]["object"] if about["before"] else about["recipe"]["root"]
-        recipe = {**about["recipe"], "root": start, "settings": settings}
-        return fingerprint([recipe, about["learning_rate"], "final", last])
+        return object_key({**about["recipe"], "root": start}, about["learning_rate"], "final")
     except (KeyError, TypeError):
         return None
 

@@ -6,6 +6,7 @@ each time the workflow is read.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
 from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node, Trie, preset_curricula
 from sscdl.variant_kinds import EDGED
+
+PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
 
 
 class Study:
@@ -75,7 +78,11 @@ class Study:
             return dict.fromkeys(self.cohorts, self.phantom)
         if self._contents is not None and self._contents.keys() == self.cohorts.keys():
             return self._contents
-        return {name: fingerprint(content(cohort)) for name, cohort in self.cohorts.items()}
+        return {name: fingerprint(listing) for name, listing in self._listings.items()}
+
+    @cached_property
+    def _listings(self) -> dict[str, list[Any]]:
+        return {name: content(cohort) for name, cohort in self.cohorts.items()}
 
     @cached_property
     def images(self) -> str:
@@ -235,8 +242,9 @@ class Study:
     @cached_property
     def models(self) -> dict[tuple[str, str, int], Node]:
         """Return the classifier node of each (variant, curriculum, seed)."""
+        data = {variant: self.data(variant) for variant in self.variants}
         return {
-            (variant, name, seed): self.trie.add(name, variant, seed, self.data(variant))
+            (variant, name, seed): self.trie.add(name, variant, seed, data[variant])
             for variant in self.variants
             for seed in self.seeds
             for name in self.curricula
@@ -250,6 +258,27 @@ class Study:
     def pointer(self, fingerprint_: str) -> Path:
         """Return the pointer file of a node."""
         return self.store / "recipes" / self.nodes[fingerprint_].pointer
+
+    def image_files(self) -> int:
+        """Return how many images the main archive has, about that many where it is synthetic."""
+        if self.layout == "phantom":
+            return round(self.config["dataset"]["phantom"]["patients"] * PHANTOM_IMAGES)
+        return sum(not name.endswith(".csv") for name, _ in self._listings[MAIN][0])
+
+    def outline(self) -> dict[str, Any]:
+        """Return what ``sscdl.plan`` is told of the study, as plain data."""
+        roots = self.config["roots"]
+        return {
+            "nodes": [asdict(node) for node in self.nodes.values()],
+            "store": str(self.store),
+            "images_csv": str(self.results / "images.csv"),
+            "image_files": self.image_files(),
+            "split": {**self.config["split"], "seed": self.config["split_seed"]},
+            "training": self.config["training"],
+            "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
+            "curricula": self.curricula,
+            "table": str(self.results / "plan.csv"),
+        }
 
     def check(self) -> None:
         """Raise InputError for what only the files and the curricula together can tell."""

@@ -57,9 +57,13 @@ def _printed(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, lis
 
 
 def _bold_cells(
-    df: pd.DataFrame, printed: Mapping[str, list[str]], best: Mapping[str, Literal["max", "min"]]
+    df: pd.DataFrame,
+    printed: Mapping[str, list[str]],
+    best: Mapping[str, Literal["max", "min"]],
+    groups: Sequence[Any] | None,
 ) -> set[tuple[int, str]]:
     """Return (row, column) of the best values; values that print alike share the honour."""
+    of = [0] * len(df) if groups is None else list(groups)
     cells = set()
     for column, direction in best.items():
         if column not in printed or direction not in ("max", "min"):
@@ -67,11 +71,16 @@ def _bold_cells(
                 f"table: best must map columns to max or min, got {column!r}: {direction!r}"
             )
         values = pd.to_numeric(df[column]).to_numpy(dtype=float)
-        if not np.isfinite(values).any():
-            continue
-        winner = np.nanargmax(values) if direction == "max" else np.nanargmin(values)
-        text = printed[column][winner]
-        cells |= {(row, column) for row, cell in enumerate(printed[column]) if cell == text}
+        for group in dict.fromkeys(name for name in of if name is not None):
+            rows = [
+                row for row, name in enumerate(of) if name == group and np.isfinite(values[row])
+            ]
+            if not rows:
+                continue
+            winner = (max if direction == "max" else min)(rows, key=lambda row: values[row])
+            cells |= {
+                (row, column) for row in rows if printed[column][row] == printed[column][winner]
+            }
     return cells
 
 
@@ -147,6 +156,7 @@ def write_table(
     notes: Sequence[str] = (),
     digits: int | Mapping[str, int] = 2,
     best: Mapping[str, Literal["max", "min"]] | None = None,
+    groups: Sequence[Any] | None = None,
 ) -> list[Path]:
     """Write ``df`` as ``<stem>.csv``, ``<stem>.md`` and ``<stem>.tex``, each atomically.
 
@@ -160,6 +170,7 @@ def write_table(
         notes: remarks below it.
         digits: decimals of floating-point columns, for all or by column (2 where not named).
         best: columns whose best value is set bold, with ``max`` or ``min``.
+        groups: for each row what it competes among, None if it does not; all rows if not given.
 
     Returns:
         the three paths.
@@ -168,7 +179,7 @@ def write_table(
         InputError: ``best`` names a column that is not there, or no direction.
     """
     printed = _printed(df, digits)
-    bold = _bold_cells(df, printed, best or {})
+    bold = _bold_cells(df, printed, best or {}, groups)
     numeric = {
         str(name)
         for name in df.columns

@@ -21,13 +21,15 @@ import pandas as pd
 
 from sscdl import metrics
 from sscdl.errors import InputError
+from sscdl.thesis_names import VARIANTS as THESIS_VARIANTS
+from sscdl.thesis_names import pretext_tasks
 
 METADATA = "metadata"
-THESIS_VARIANTS = ("full", "segmented_black")
 NAN = float("nan")
 
 
-def _read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
+def read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
+    """Return one of the thesis's tables, as printed."""
     path = Path(thesis_dir) / name
     if not path.is_file():
         raise InputError(f"{path}: the thesis's table is missing; restore resources/thesis")
@@ -80,10 +82,10 @@ def _variants(rows: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*THESIS_VARIANTS, *rows["variant"].unique()]))
 
 
-def _ordered(curricula: Iterable[str], thesis: pd.DataFrame) -> list[str]:
-    """Return curricula in the thesis's order, those it does not have after them."""
+def ordered(curricula: Iterable[str], printed: Iterable[str]) -> list[str]:
+    """Return curricula in the order of the ``printed`` ones, those not among them after them."""
     given = list(dict.fromkeys(curricula))
-    known = [name for name in thesis["curriculum"] if name in given]
+    known = [name for name in printed if name in given]
     return known + [name for name in given if name not in known]
 
 
@@ -97,7 +99,7 @@ def normalisation(stats: pd.DataFrame, *, thesis_dir: Path) -> pd.DataFrame:
     Returns:
         ``variant, mean, std, mean_thesis, std_thesis``, the thesis's variants first.
     """
-    thesis = _read_thesis(thesis_dir, "4.1_normalisation.csv")
+    thesis = read_thesis(thesis_dir, "4.1_normalisation.csv")
     joined = stats[["variant", "mean", "std"]].merge(
         thesis, on="variant", how="left", suffixes=("", "_thesis")
     )
@@ -115,6 +117,20 @@ def _better(row: Mapping[str, Any]) -> str:
     return "full" if full > segmented else "segmented"
 
 
+def _marked(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Return for each row where it is the best of its number of pretext tasks.
+
+    The thesis marks these, for one task and more. ``columns`` maps the columns to compare to what
+    they are called; ties share the mark.
+    """
+    best: list[list[str]] = [[] for _ in range(len(table))]
+    for column, name in columns.items():
+        highest = table.groupby("tasks")[column].transform("max")
+        for row in np.flatnonzero((table[column] == highest) & (table["tasks"] > 0)):
+            best[row].append(name)
+    return [" ".join(names) for names in best]
+
+
 def accuracy_overview(
     predictions: pd.DataFrame,
     split: str,
@@ -128,20 +144,22 @@ def accuracy_overview(
     Returns:
         ``curriculum, full, segmented_black, better`` as in the thesis (``better``: full, segmented,
         equal or empty), the same with ``_thesis``, a column per further variant, then for every
-        variant ``<variant>_std, _low, _high``, and ``chance``. Only curricula that have
-        predictions, in the thesis's order, others after them.
+        variant ``<variant>_std, _low, _high``, and ``chance``; ``tasks``, the number of pretext
+        tasks, and ``best``, the variants on which the row is the best of its number of tasks, which
+        is what the thesis marks; ``best_thesis``, the same among its figures of the same rows. Only
+        curricula that have predictions, in the thesis's order, others after them.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
     """
-    thesis = _read_thesis(thesis_dir, "4.14_accuracy_overview.csv")
+    thesis = read_thesis(thesis_dir, "4.14_accuracy_overview.csv")
     rows = metrics.labelled(_models(predictions, split))
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
     groups = dict(models_in(rows))
     chance = 100 * metrics.chance(rows["label"])
     table = []
-    for curriculum in _ordered(rows["curriculum"], thesis):
+    for curriculum in ordered(rows["curriculum"], thesis["curriculum"]):
         scores = {
             variant: score_model(
                 groups[variant, curriculum],
@@ -165,8 +183,11 @@ def accuracy_overview(
         for variant in variants:
             for part in ("std", "low", "high"):
                 line[f"{variant}_{part}"] = scores.get(variant, {}).get(part, NAN)
-        table.append({**line, "chance": chance})
-    return pd.DataFrame(table)
+        table.append({**line, "chance": chance, "tasks": len(pretext_tasks(curriculum))})
+    result = pd.DataFrame(table)
+    result["best"] = _marked(result, {name: name for name in variants})
+    result["best_thesis"] = _marked(result, {f"{name}_thesis": name for name in THESIS_VARIANTS})
+    return result
 
 
 def ail_overview(
@@ -189,13 +210,13 @@ def ail_overview(
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
     """
-    thesis = _read_thesis(thesis_dir, "4.15_ail_overview.csv")
+    thesis = read_thesis(thesis_dir, "4.15_ail_overview.csv")
     rows = _models(predictions, split)
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
     groups = dict(models_in(rows))
     table = []
-    for curriculum in _ordered(rows["curriculum"], thesis):
+    for curriculum in ordered(rows["curriculum"], thesis["curriculum"]):
         line: dict[str, Any] = dict.fromkeys(["curriculum", *THESIS_VARIANTS], NAN)
         line["curriculum"] = curriculum
         for variant in THESIS_VARIANTS:
@@ -230,76 +251,3 @@ def ail_overview(
     return pd.concat(
         [result, pd.DataFrame([{"curriculum": "mean", **averages}])], ignore_index=True
     )
-
-
-def accuracy_details(
-    predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
-    """Return every metric of every model on every split that has labels, one row each.
-
-    Returns:
-        ``variant, curriculum, split, n_images, n_patients, n_seeds``, then ``balanced_accuracy``
-        with ``_std, _low, _high`` (percent), ``accuracy_<class>`` (percent), ``auc`` and ``f1``
-        with the same three ([0, 1]), and ``chance`` (percent).
-    """
-    classes = metrics.class_names(predictions)
-    table = []
-    for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
-        for split, rows in group.groupby("split", sort=False):
-            line: dict[str, Any] = {
-                "variant": variant,
-                "curriculum": curriculum,
-                "split": split,
-                "n_images": rows["image_id"].nunique(),
-                "n_patients": rows["patient_id"].nunique(),
-                "n_seeds": rows["seed"].nunique(),
-            }
-            score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
-            line["balanced_accuracy"] = score.pop("value")
-            line.update({f"balanced_accuracy_{part}": value for part, value in score.items()})
-            per_class = [
-                metrics.per_class_accuracy(
-                    metrics.confusion_matrix(part["label"], part["predicted"], classes)
-                )
-                for _, part in rows.groupby("seed")
-            ]
-            for name, value in zip(classes, np.mean(per_class, axis=0), strict=True):
-                line[f"accuracy_{name}"] = 100 * value
-            for name, statistic in (
-                ("auc", metrics.auc_statistic),
-                ("f1", metrics.macro_f1_statistic),
-            ):
-                score = score_model(rows, statistic, draws=draws, seed=seed, scale=1.0)
-                line[name] = score.pop("value")
-                line.update({f"{name}_{part}": value for part, value in score.items()})
-            table.append({**line, "chance": 100 * metrics.chance(rows["label"])})
-    return pd.DataFrame(table)
-
-
-def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return all confusion matrices in long format, one row per model, seed, split and cell.
-
-    Returns:
-        ``variant, curriculum, seed, split, label, predicted, count, share``; ``share`` is the
-        percentage of the label's images (empty for a class without images).
-    """
-    classes = metrics.class_names(predictions)
-    table = []
-    for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
-        for (seed, split), rows in group.groupby(["seed", "split"], sort=False):
-            matrix = metrics.confusion_matrix(rows["label"], rows["predicted"], classes)
-            for label, counts in zip(classes, matrix, strict=True):
-                for predicted, count in zip(classes, counts, strict=True):
-                    table.append(
-                        {
-                            "variant": variant,
-                            "curriculum": curriculum,
-                            "seed": seed,
-                            "split": split,
-                            "label": label,
-                            "predicted": predicted,
-                            "count": int(count),
-                            "share": 100 * count / counts.sum() if counts.sum() else NAN,
-                        }
-                    )
-    return pd.DataFrame(table)

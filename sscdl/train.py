@@ -24,11 +24,12 @@ from torch.nn.parallel import DistributedDataParallel
 from sscdl import ranks
 from sscdl.clock import Clock
 from sscdl.errors import LostState
-from sscdl.monitor import Monitor, log_line
+from sscdl.monitor import Monitor
 from sscdl.optim import build_optimizer
 from sscdl.pixels import batches
 from sscdl.progress import Timer
 from sscdl.run_state import Previous, Saver, clear_leftovers, resume
+from sscdl.scalars import log_line
 
 LOGGER = logging.getLogger("sscdl.train")
 
@@ -121,7 +122,7 @@ def train(
     begin = history[-1]["epoch"] if history else start
     model = _parallel(task)
     if monitor is not None and first:
-        monitor.start(history)
+        monitor.scalars.start(history)
     timer = Timer()
     background = next(task.parameters()).is_cuda
     with Saver(state, fingerprint, background=background) as saver:
@@ -141,9 +142,9 @@ def train(
                 left = timer.left(epoch + 1 - begin, stop - begin)
                 LOGGER.info("%s", log_line(title, record, stop, left))
                 if monitor is not None:
-                    monitor.add(record)
+                    monitor.scalars.add(record)
     if monitor is not None and first:
-        monitor.close()
+        monitor.scalars.close()
     return history
 
 

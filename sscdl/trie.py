@@ -15,7 +15,7 @@ from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
-from sscdl.source import source_hash
+from sscdl.source import source_hash, training_modules
 from sscdl.tasks.options import DEFAULTS
 
 CLASSIFY = "classify"
@@ -120,6 +120,13 @@ class Trie:
         self.paths = {name: split_curriculum(name, set(roots)) for name in names}
         self.stages, self.rules, self.common, self.roots = stages, rules, common, roots
         self.nodes: dict[str, Node] = {}
+        self._sources: dict[str, str] = {}
+
+    def _source(self, task: str) -> str:
+        """Return the hash of the source that trains ``task``, computed once for all nodes."""
+        if task not in self._sources:
+            self._sources[task] = source_hash(*training_modules(task))
+        return self._sources[task]
 
     def add(self, curriculum: str, variant: str, seed: int, data: dict[str, Any]) -> Node:
         """Add the path of a curriculum and return its last node, the classifier.
@@ -154,7 +161,7 @@ class Trie:
             "seed": seed,
             "data": data,
             "root": parent.fingerprint if parent else self.roots.get(root, SCRATCH),
-            "source": source_hash("sscdl.session", f"sscdl.tasks.{task}"),
+            "source": self._source(task),
         }
         identity = fingerprint([recipe, rates])
         if identity not in self.nodes:

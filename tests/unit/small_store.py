@@ -46,6 +46,8 @@ class Session:
         with atomic_path(folder / "weights.safetensors") as temporary:
             save_file({"conv1.weight": np.full((4, 4), self.rate, np.float32)}, temporary)
         write_json(folder / "lineage.json", lineage)
+        path = folder / "weights.safetensors"
+        return {"bytes": path.stat().st_size, "sha256": file_hash(path)}
 
 
 class SmallStore:

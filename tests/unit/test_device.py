@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,9 +19,15 @@ from sscdl.errors import InputError
 def gpus(monkeypatch, tmp_path):
     """Pretend that there are three GPUs, and keep the locks in a folder of the test's own."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    see(monkeypatch, "a", "b", "c")
+
+
+def see(monkeypatch, *uuids):
+    """Have torch see the GPUs of these identities."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(uuids))
+    properties = [SimpleNamespace(uuid=uuid) for uuid in uuids]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties[index])
 
 
 def test_jobs_get_different_gpus_and_give_them_back(gpus):
@@ -53,11 +60,10 @@ def test_a_job_waits_until_all_that_it_wants_are_free(gpus, caplog):
 
 
 def test_a_schedulers_choice_is_a_machines_gpu_under_another_number(gpus, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
-    with lease("auto", 1) as second:
-        assert second == ["cuda:0"]
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    see(monkeypatch, "c")
+    with lease("auto", 1) as third:
+        assert third == ["cuda:0"]
+        see(monkeypatch, "b")
         with lease("auto", 1) as other:  # another GPU, although torch calls it 0, too
             assert other == ["cuda:0"]
 

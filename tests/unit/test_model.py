@@ -367,7 +367,7 @@ def test_changed_code_is_told(folder, tmp_path, caplog):
 def pointers(store, *names):
     (store / "recipes").mkdir(parents=True)
     for name in names:
-        entry = {"object": "0", "task": "classify", "variant": "full", "seed": 0}
+        entry = {"object": "0", "final": {}, "task": "classify", "variant": "full", "seed": 0}
         (store / "recipes" / f"{name}.json").write_text(json.dumps(entry))
 
 
@@ -413,7 +413,9 @@ def test_a_configuration_is_read_as_snakemake_reads_it(tmp_path):
 def test_the_variant_tells_models_of_one_name_apart(tmp_path):
     pointers(tmp_path, "rotation+classify.bb1", "rotation+classify.bb2", "classify.aa0")
     other = tmp_path / "recipes" / "rotation+classify.bb2.json"
-    other.write_text(json.dumps({"object": "0", "task": "classify", "variant": "inverted"}))
+    other.write_text(
+        json.dumps({"object": "0", "final": {}, "task": "classify", "variant": "inverted"})
+    )
     assert find_pointer(tmp_path, "rotation", "inverted") == other
     assert find_pointer(tmp_path, "rotation", "full").name == "rotation+classify.bb1.json"
     with pytest.raises(InputError, match="fits 2 classifiers"):

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sscdl.monitor import Monitor, feature_std, knn_accuracy, log_line
+from sscdl.monitor import feature_std, knn_accuracy
+from sscdl.scalars import Scalars, log_line, write_finished
 from sscdl.stage import run_stage
 from tests.unit.real_stage import real_stage, same_weights, weights
 
@@ -87,11 +88,11 @@ def test_watching_changes_no_bit(watched, tmp_path):
 
 
 def test_an_attempt_that_goes_on_repeats_no_line(tmp_path):
-    lines = Monitor(tmp_path / "m", torch.arange(0), torch.arange(0), torch.arange(0), 8)
+    lines = Scalars(tmp_path / "m")
     for record in ({"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 2.0}):
         lines.start([])
         lines.add(record)
-    again = Monitor(tmp_path / "m", torch.arange(0), torch.arange(0), torch.arange(0), 8)
+    again = Scalars(tmp_path / "m")
     again.start([{"epoch": 1, "loss": 1.0}])
     again.add({"epoch": 2, "loss": 2.0})
     again.close()
@@ -108,3 +109,11 @@ def test_the_line_says_loss_against_chance_and_time_left():
         "81 images/s, 5 s left"
     )
     assert "became infinite" in log_line("a", {"epoch": 1, "finite": False}, 8, "")
+
+
+def test_finished_nodes_can_be_watched_from_the_store(watched, tmp_path):
+    write_finished([(watched.pointer, tmp_path)])
+    for rate in ("0.01", "0.03"):
+        live = (watched.monitors / f"lr{rate}" / "epochs.jsonl").read_text()
+        assert (tmp_path / f"lr{rate}" / "epochs.jsonl").read_text() == live
+        assert list((tmp_path / f"lr{rate}").glob("events.*"))

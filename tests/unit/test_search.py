@@ -86,12 +86,13 @@ def test_replaying_the_grid_says_what_halving_would_have_done():
     assert [c["epochs"] for c in replay] == [1, 2, 4]
     node = {
         "variant": "full", "node": "moco", "seed": 0, "candidates": grid, "learning_rate": 0.1,
-        "search": {"method": "grid"}, "search_epochs": 4,
+        "search": {"method": "grid"}, "search_epochs": 4, "metric": "accuracy",
     }  # fmt: skip
     row = search_costs([node], {"first": 0.25, "keep": 0.5}).iloc[0]
     assert (row["epochs_grid"], row["epochs_halving"]) == (12, 7)
     assert row["saved"] == pytest.approx(100 * 5 / 12)
     assert (row["chosen_grid"], row["chosen_halving"], row["agree"]) == (0.1, 0.3, False)
+    assert (row["value_grid"], row["value_halving"]) == (0.9, 0.3)
     halved = node | {"candidates": replay, "learning_rate": 0.3, "search": HALVING}
     row = search_costs([halved], {"first": 0.5, "keep": 0.5}).iloc[0]
     assert (row["epochs_grid"], row["epochs_halving"], row["agree"]) == (12, 7, None)

@@ -47,6 +47,13 @@ def test_closure_follows_imports_but_not_the_parent_package(package):
     ]
 
 
+def test_imports_for_types_alone_do_not_count(package):
+    package(
+        "first", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import sscdl.other\n"
+    )
+    assert source.import_closure(["sscdl.first"]) == ["sscdl.first"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

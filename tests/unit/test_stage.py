@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def trained(monkeypatch):
         def keep(self, folder, lineage):
             (folder / "weights.safetensors").write_text("weights")
             (folder / "lineage.json").write_text(json.dumps(lineage))
+            return {"bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}
 
     module = types.ModuleType("sscdl.session")
     module.Session = Session
@@ -58,7 +60,7 @@ def stage(tmp_path):
         name="moco",
         task="moco",
         variant="full",
-        recipe={"seed": 0, "settings": settings, "root": "scratch", "data": {}},
+        recipe={"task": "moco", "seed": 0, "settings": settings, "root": "scratch", "data": {}},
         learning_rates=(0.01, 0.03, 0.1),
         fingerprint="f1",
         pointer=tmp_path / "recipes" / "moco.f1.json",
@@ -174,10 +176,10 @@ def test_a_longer_training_shares_the_search_unless_the_task_counts_in_shares(
     stage, trained, task, shared
 ):
     settings = stage.settings
-    first = replace(stage, task=task, learning_rates=(0.1,))
+    first = replace(stage, task=task, recipe=stage.recipe | {"task": task}, learning_rates=(0.1,))
     run_stage(first)
     trained.clear()
-    longer = {**stage.recipe, "settings": {**settings, "final_epochs": 7}}
+    longer = {**first.recipe, "settings": {**settings, "final_epochs": 7}}
     run_stage(replace(first, recipe=longer, pointer=stage.pointer.with_name("x.f9.json")))
     assert ((0.1, 0, 2) in trained) != shared or trained[0] == (0.1, 0, 2)
     assert trained[-1] == (0.1, 2, 9)

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from sscdl.errors import InputError
-from sscdl.store import Store, read_pointer
+from sscdl.store import WEIGHTS, Store, read_pointer
+from tests.unit.small_store import small_store  # noqa: F401
 
 
 def _hold(folder, started, seconds):
@@ -56,3 +57,37 @@ def test_a_damaged_pointer_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"moco\.json"):
         read_pointer(path)
+
+
+@pytest.fixture
+def kept(small_store):  # noqa: F811
+    """Return a store with one trained stage, its pointer's contents and its weights."""
+    stage = small_store.train("moco")
+    return Store(small_store.folder), stage.pointer, small_store.object(stage) / WEIGHTS
+
+
+def test_weights_are_checked_when_they_are_used(kept):
+    store, pointer, path = kept
+    assert store.weights(read_pointer(pointer)) == path
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert store.finished(pointer), "of the same size: only a use finds it"
+    with pytest.raises(InputError, match="damaged .* set aside as weights.damaged; run the workf"):
+        store.weights(read_pointer(pointer))
+    assert path.with_suffix(".damaged").exists()
+    assert not store.finished(pointer), "the next run of the workflow trains it again"
+    with pytest.raises(InputError, match="is gone; run the workflow again"):
+        store.weights(read_pointer(pointer))
+
+
+def test_a_cut_file_is_seen_without_reading_it(kept):
+    store, pointer, path = kept
+    assert store.finished(pointer)
+    store.forget(pointer)
+    assert pointer.exists(), "what leads somewhere is not forgotten"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not store.finished(pointer)
+    store.forget(pointer)
+    assert not pointer.exists()
+    store.forget(pointer)

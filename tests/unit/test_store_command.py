@@ -208,8 +208,8 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
 @pytest.mark.parametrize(
     ("name", "harm", "fault"),
     [
-        (f"{OBJECT}/weights.safetensors", _cut, "not whole"),
-        (f"{OBJECT}/weights.safetensors", _not_finite, "not finite"),
+        (f"{OBJECT}/weights.safetensors", _cut, "not what was written"),
+        (f"{OBJECT}/weights.safetensors", _not_finite, "not what was written"),
         (f"{OBJECT}/metrics.json", _cut, "not JSON"),
         (f"{OBJECT}/metrics.json", _edit(key="other"), "is that of other"),
         (f"{OBJECT}/metrics.json", lambda path: path.write_text("[]"), "not what such a file"),
@@ -234,6 +234,7 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
         ("phantom/eeeeeeeeeeee/archive/train", shutil.rmtree, "missing"),
         ("phantom/eeeeeeeeeeee/done.json", _cut, "not JSON"),
         ("roots/imagenet.ffffffffffff.safetensors", _cut, "not whole"),
+        ("roots/imagenet.ffffffffffff.safetensors", _not_finite, "not finite"),
         ("segmenters/ffffffffffff.safetensors", _cut, "not whole"),
         ("segmenters/lungVAE.pt", lambda path: path.write_text("?"), "not the file that was publ"),
     ],

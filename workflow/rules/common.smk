@@ -60,7 +60,11 @@ def untrained(fingerprints):
     if not workflow.is_main_process:
         return list(fingerprints)
     store = Store(STUDY.store)
-    return [f for f in fingerprints if not store.finished(STUDY.pointer(f))]
+    missing = [f for f in fingerprints if not store.finished(STUDY.pointer(f))]
+    for f in missing:
+        # A pointer to weights that are gone would count as an output that is there.
+        store.forget(STUDY.pointer(f))
+    return missing
 
 
 def one_of(values):
@@ -79,6 +83,11 @@ def stage_input(wildcards):
     return found
 
 
+def monitors(node):
+    """Return the folder of what can be watched while a node trains."""
+    return f"{RESULTS}/monitors/{node.variant}/{node.name}.s{node.seed}"
+
+
 def stage_parameters(wildcards):
     """Return what a node's process is told besides its files."""
     node = STUDY.nodes[wildcards.fingerprint]
@@ -89,7 +98,7 @@ def stage_parameters(wildcards):
         "recipe": node.recipe,
         "learning_rates": node.learning_rates,
         "fingerprint": node.fingerprint,
-        "monitors": f"{RESULTS}/monitors/{node.variant}/{node.name}.s{node.seed}",
+        "monitors": monitors(node),
     }
 
 
@@ -115,6 +124,7 @@ def prediction_tables():
         "4.14_accuracy_overview",
         "4.15_ail_overview",
         "accuracy_details",
+        "comparisons",
         "confusions",
         "subgroups",
     ]
@@ -126,8 +136,10 @@ def written_tables():
     names = [
         "dataset",
         "implausible_masks",
+        "3.1_backbones",
         "4.1_normalisation",
         *PREDICTION_TABLES,
+        *THESIS_TABLES,
         "learning_rates",
         "search",
     ]

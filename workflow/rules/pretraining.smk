@@ -6,24 +6,17 @@ rule pretrain:
         [str(STUDY.pointer(fingerprint)) for fingerprint in PRETEXT],
 
 
-rule plan:
+rule monitors:
+    input:
+        [str(STUDY.pointer(f)) for f in STUDY.nodes],
     log:
-        f"{RESULTS}/logs/plan.log",
+        f"{RESULTS}/logs/monitors.log",
     conda:
         ENVIRONMENT
     params:
-        nodes=[
-            (
-                node.name,
-                node.variant,
-                node.seed,
-                node.learning_rates,
-                str(STUDY.pointer(f)),
-            )
-            for f, node in STUDY.nodes.items()
-        ],
+        folders=[monitors(node) for node in STUDY.nodes.values()],
     script:
-        "../scripts/plan.py"
+        "../scripts/monitors.py"
 
 
 if ROOTS and unfinished(ROOTS.values()):

@@ -1,5 +1,12 @@
 # Tables and figures. Every cell of the accuracy and attention tables comes from predictions/ alone.
 
+from sscdl import thesis_names
+
+BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
+THESIS_TABLES = thesis_names.tables_of(
+    STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
+)
+
 
 rule tables:
     input:
@@ -54,6 +61,58 @@ for TABLE in PREDICTION_TABLES:
             draws=STUDY.config["results"]["bootstrap"],
         script:
             "../scripts/prediction_table.py"
+
+
+for TABLE in THESIS_TABLES:
+    KIND = thesis_names.THESIS_TABLES[TABLE].kind
+    STAGES = thesis_names.nodes_of(TABLE, STUDY.nodes.values())
+
+    rule:
+        name:
+            f"table_{TABLE}"
+        input:
+            predictions=[] if KIND in thesis_names.OF_RATES else PREDICTIONS,
+            pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
+        output:
+            report(
+                f"{RESULTS}/tables/{TABLE}.csv",
+                caption=f"../report/thesis_{KIND}.rst",
+                category="Tables",
+                labels={"table": TABLE},
+            ),
+            multiext(f"{RESULTS}/tables/{TABLE}", ".md", ".tex"),
+        log:
+            f"{RESULTS}/logs/tables/{TABLE}.log",
+        conda:
+            ENVIRONMENT
+        params:
+            name=TABLE,
+            split=STUDY.reported,
+            thesis=THESIS,
+            draws=STUDY.config["results"]["bootstrap"],
+            batches=BATCHES,
+        script:
+            "../scripts/thesis_table.py"
+
+
+rule table_backbones:
+    output:
+        report(
+            f"{RESULTS}/tables/3.1_backbones.csv",
+            caption="../report/3.1_backbones.rst",
+            category="Tables",
+            labels={"table": "3.1_backbones"},
+        ),
+        multiext(f"{RESULTS}/tables/3.1_backbones", ".md", ".tex"),
+    log:
+        f"{RESULTS}/logs/tables/3.1_backbones.log",
+    conda:
+        ENVIRONMENT
+    params:
+        backbone=STUDY.config["backbone"],
+        thesis=THESIS,
+    script:
+        "../scripts/backbones.py"
 
 
 rule table_dataset:

@@ -1,8 +1,14 @@
-"""Say which stages are trained and which are to be trained."""
+"""Say which stages would be trained, why, and what that takes."""
 
-from sscdl.plan import print_plan
+from pathlib import Path
+
+from sscdl.plan import plan
 from sscdl.progress import job_log
+from sscdl.trie import Node
 
 if __name__ == "__main__":
+    given = dict(snakemake.params.study)
+    nodes = [Node(**node) for node in given.pop("nodes")]
+    paths = {key: Path(given.pop(key)) for key in ("store", "images_csv", "table")}
     with job_log(snakemake.log[0], "plan"):
-        print_plan(snakemake.params.nodes)
+        print(plan(nodes, **paths, **given))

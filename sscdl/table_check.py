@@ -1,0 +1,150 @@
+"""Make a study's tables again from its predictions and compare them cell by cell.
+
+python -m sscdl tables check results/STUDY
+
+What predictions cannot tell (learning rates, batch sizes, how hard a task is) is left out, and so
+are tables that are made of trained stages alone. Intervals are made again with as many resamplings
+as the note below each table says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from sscdl.errors import InputError
+from sscdl.results import PREDICTION_TABLES, RESAMPLINGS, read_predictions
+from sscdl.thesis_names import OF_RATES, THESIS_TABLES
+from sscdl.thesis_results import make_table
+from sscdl.thesis_tables import FROM_POINTERS
+
+THESIS = Path(__file__).resolve().parents[1] / "resources" / "thesis"
+# Columns that say what a row is about, in any table.
+KEYS = (
+    *("variant", "curriculum", "pretraining", "against", "seed", "split", "view", "label"),
+    "predicted",
+)
+TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command: 0 if every cell is as the predictions say, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="check")
+    check = commands.add_parser("check", help="make the tables again and compare every cell")
+    check.add_argument("results", type=Path, help="results folder of a study: results/demo")
+    check.add_argument("--split", default="test", help="the reported set of images")
+    options = parser.parse_args(arguments)
+    faults, checked = check_tables(options.results, split=options.split)
+    for fault in faults:
+        print(fault)
+    cells = sum(checked.values())
+    print(f"{len(checked)} tables, {cells} cells made again; {len(faults)} differ.")
+    return 1 if faults else 0
+
+
+def check_tables(
+    results: Path, *, split: str = "test", thesis: Path = THESIS
+) -> tuple[list[str], dict[str, int]]:
+    """Return what differs between a study's tables and its predictions, and the cells compared.
+
+    Args:
+        results: results folder of a study.
+        split: the reported set of images.
+        thesis: folder of the thesis's tables.
+
+    Returns:
+        one line for each fault, and the number of cells that were made again, by table.
+
+    Raises:
+        InputError: the folder has no predictions or none of the tables.
+    """
+    predictions = sorted((results / "predictions").glob("*.csv"))
+    if not predictions:
+        raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
+    rows = read_predictions(predictions)
+    made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
+    faults, checked = [], {}
+    for name in (*PREDICTION_TABLES, *made):
+        path = results / "tables" / f"{name}.csv"
+        if not path.is_file():
+            continue
+        draws = _draws(path.with_name(f"{name}.md"))
+        if name in PREDICTION_TABLES:
+            again = PREDICTION_TABLES[name].make(rows, split, thesis, draws)
+        else:
+            again = make_table(
+                name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
+            ).drop(columns=list(FROM_POINTERS), errors="ignore")
+        again = _as_text(io.StringIO(again.to_csv(index=False)))
+        written = _as_text(path)
+        if name in THESIS_TABLES:
+            written = written.drop(columns=list(FROM_POINTERS), errors="ignore")
+        checked[name] = again.size
+        faults += [f"{name}: {fault}" for fault in differences(written, again)]
+    if not checked:
+        raise InputError(f"{results}: none of the tables that predictions make is in tables/")
+    return faults, checked
+
+
+def _draws(markdown: Path) -> int:
+    """Return the number of resamplings that the note below a table names."""
+    text = markdown.read_text(encoding="utf-8") if markdown.is_file() else ""
+    found = re.search(re.escape(RESAMPLINGS).replace(re.escape("{}"), r"(\d+)"), text)
+    return int(found[1]) if found else 1
+
+
+def _as_text(csv: Path | io.StringIO) -> pd.DataFrame:
+    """Return a table whose cells are the texts of a CSV file, so that each stands for itself."""
+    return pd.read_csv(csv, dtype=str, keep_default_na=False)
+
+
+def differences(written: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:
+    """Yield a line for each column, row and cell in which two tables differ.
+
+    The cells are texts. Rows are matched by what they are about, so their order does not matter.
+    """
+    for column in written.columns.symmetric_difference(again.columns):
+        where = "table" if column in written else "predictions"
+        yield f"column {column} comes from the {where} only"
+    keys = [key for key in KEYS if key in written and key in again]
+    tables = [table.set_index(keys) for table in (written, again)]
+    for table, where in zip(tables, ("table", "predictions"), strict=True):
+        for row in table.index[table.index.duplicated()]:
+            yield f"{_named(keys, row)} is there more than once in the {where}"
+    if not all(table.index.is_unique for table in tables):
+        return
+    written, again = tables
+    for row in written.index.symmetric_difference(again.index):
+        where = "table" if row in written.index else "predictions"
+        yield f"{_named(keys, row)} comes from the {where} only"
+    common = written.index.intersection(again.index)
+    for column in written.columns.intersection(again.columns):
+        pairs = zip(written.loc[common, column], again.loc[common, column], strict=True)
+        for row, (one, other) in zip(common, pairs, strict=True):
+            if not _alike(one, other):
+                yield f"{_named(keys, row)}, {column}: {one!r} in the table, {other!r} made again"
+
+
+def _named(keys: list[str], row: object) -> str:
+    parts = row if isinstance(row, tuple) else (row,)
+    return ", ".join(f"{key} {part}" for key, part in zip(keys, parts, strict=True))
+
+
+def _alike(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return math.isclose(float(one), float(other), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    except ValueError:
+        return False

@@ -1,0 +1,53 @@
+"""Predictions of models that were never trained, for tests of the tables made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+THESIS = Path(__file__).resolve().parents[2] / "resources" / "thesis"
+CLASSES = ["negative", "typical"]
+
+
+def made_up(
+    variant: str,
+    curriculum: str,
+    *,
+    split: str = "test",
+    seed: int = 0,
+    right: float = 0.8,
+    rows: int = 80,
+    classes: Sequence[str] = CLASSES,
+) -> pd.DataFrame:
+    """Return one model's predictions on the same images for every model, right at a given rate."""
+    images = np.random.default_rng(1)
+    count = len(classes)
+    label = images.integers(count, size=rows)
+    view = np.where(images.random(rows) < 0.7, label % 2, 1 - label % 2)
+    share = images.uniform(0.2, 0.3, size=rows)
+    generator = np.random.default_rng([seed, *map(ord, variant + curriculum)])
+    guess = np.where(generator.random(rows) < right, label, (label + 1) % count)
+    sure = generator.uniform(0.5, 1, size=rows)
+    chances = [np.where(guess == k, sure, (1 - sure) / (count - 1)) for k in range(count)]
+    metadata = variant == "metadata"
+    return pd.DataFrame(
+        {
+            "variant": variant,
+            "curriculum": curriculum,
+            "seed": seed,
+            "image_id": [f"i{index}" for index in range(rows)],
+            "patient_id": [f"p{index // 2}" for index in range(rows)],
+            "split": split,
+            "label": np.array(classes)[label],
+            "predicted": np.array(classes)[guess],
+            **{f"prob_{name}": chances[k] for k, name in enumerate(classes)},
+            "view": np.array(["AP", "PA"])[view],
+            "ail": np.nan if metadata else share + 0.1,
+            "lung_share": np.nan if metadata else share,
+            "mark_attention": np.nan,
+            "mark_share": np.nan,
+        }
+    )

@@ -1,0 +1,170 @@
+"""Exactly what determines a node's weights is in its identity: no module more, none less."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sscdl import source
+from sscdl.runs import object_key
+from sscdl.store import read_pointer
+from sscdl.trie import thesis_curricula
+from tests.conftest import ROOT
+from tests.unit.plan_helpers import make_nodes, train
+from tests.unit.small_store import small_store  # noqa: F401
+
+TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "sscdl").rglob("*.py")
+)
+# Written down by hand, so that a fault in the search for imports shows.
+IN_ALL = {"session", "train", "search", "backbones", "optim", "data", "pixels",
+          "run_state", "variants", "tasks.base", "recipe", "ranks"}  # fmt: skip
+IN_NONE = {"figures", "tables", "metrics", "plan", "plan_reasons", "rates", "study", "trie",
+           "source", "stage", "runs", "crew", "store", "dicom", "ingest", "attention", "config", "model"}  # fmt: skip
+
+
+class Copy:
+    """A copy of the package whose modules can be edited; unchanged ones are parsed once."""
+
+    def __init__(self, folder: Path, parse) -> None:
+        self.folder, self.parse, self.known = folder, parse, {}
+
+    def parsed(self, module: str):
+        if module not in self.known:
+            self.known[module] = self.parse(module)
+        return self.known[module]
+
+    def path(self, module: str) -> Path:
+        stem = self.folder.joinpath(*module.split(".")[1:])
+        return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+
+    def write(self, module: str, text: str) -> None:
+        self.path(module).write_text(text)
+        self.known.pop(module, None)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch) -> Copy:
+    """Return an editable copy of the package, which replaces it where sources are hashed."""
+    shutil.copytree(ROOT / "sscdl", tmp_path / "sscdl", ignore=shutil.ignore_patterns("*.pyc"))
+    found = Copy(tmp_path / "sscdl", source._parsed.__wrapped__)
+    monkeypatch.setattr(source, "HERE", found.folder)
+    monkeypatch.setattr(source, "_parsed", found.parsed)
+    return found
+
+
+def hashes() -> dict[str, str]:
+    """Return the source hash of the nodes of each task."""
+    return {task: source.source_hash(*source.training_modules(task)) for task in TASKS}
+
+
+def closures() -> dict[str, set[str]]:
+    return {task: set(source.import_closure(source.training_modules(task))) for task in TASKS}
+
+
+def test_an_edit_of_any_module_changes_the_tasks_that_use_it_and_no_other(package):
+    before, used = hashes(), closures()
+    for module in MODULES:
+        text = package.path(module).read_text()
+        package.write(module, text + "\nEDITED = True\n")
+        after = hashes()
+        changed = {task for task in TASKS if after[task] != before[task]}
+        assert changed == {task for task in TASKS if module in used[task]}, module
+        package.write(module, text)
+    assert hashes() == before
+
+
+def test_modules_whose_part_in_it_is_known():
+    for task, found in closures().items():
+        names = {name.removeprefix("sscdl.") for name in found}
+        assert names >= IN_ALL, task
+        assert not names & IN_NONE, task
+        assert {name for name in names if name.startswith("tasks.")} == {
+            "tasks.base", f"tasks.{task}",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("task", ["swav", "classify"])
+def test_what_python_imports_for_training_is_in_the_closure(task):
+    code = (
+        "import importlib, json, sys\n"
+        f"for name in {source.training_modules(task)}: importlib.import_module(name)\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('sscdl.')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    loaded = set(json.loads(done.stdout))
+    assert f"sscdl.tasks.{task}" in loaded
+    assert loaded <= closures()[task] | source.WITHOUT_INFLUENCE
+
+
+def test_comments_formatting_and_docstrings_of_any_module_change_nothing(package):
+    before = hashes()
+    for module in {module for used in closures().values() for module in used}:
+        tree = ast.parse(package.path(module).read_text())
+        # Unparsed code has no comments, other quotes and other line breaks.
+        text = ast.unparse(tree)
+        doc = ast.get_docstring(tree, clean=False)
+        if doc:
+            text = f'"""Another docstring."""\n{ast.unparse(ast.Module(tree.body[1:], []))}'
+        package.write(module, f"# A comment.\n{text}\n\n\n# The end.\n")
+    assert package.known == {}
+    assert hashes() == before
+
+
+def names_by_fingerprint() -> dict[str, str]:
+    return {node.fingerprint: node.name for node in make_nodes(*thesis_curricula())}
+
+
+def test_an_edit_of_the_swav_loss_changes_the_nodes_at_and_below_swav_alone(package):
+    before = names_by_fingerprint()
+    text = package.path("sscdl.tasks.swav").read_text()
+    edited = text.replace(".mean()", ".sum()", 1)
+    assert edited != text
+    package.write("sscdl.tasks.swav", edited)
+    after = names_by_fingerprint()
+    changed = {before[one] for one in before.keys() - after.keys()}
+    assert changed == {name for name in before.values() if "swav" in name.split("+")}
+    assert len(changed) == 22
+
+
+def test_an_edit_of_the_training_loop_changes_every_node(package):
+    before = names_by_fingerprint()
+    text = package.path("sscdl.train").read_text()
+    package.write("sscdl.train", text.replace("0.5 * (1 + math.cos", "0.4 * (1 + math.cos"))
+    assert not before.keys() & names_by_fingerprint().keys()
+
+
+def test_an_edit_of_the_classifier_changes_the_classifiers_alone(package):
+    before = names_by_fingerprint()
+    text = package.path("sscdl.tasks.classify").read_text()
+    package.write("sscdl.tasks.classify", text + "\nEDITED = True\n")
+    changed = {before[one] for one in before.keys() - names_by_fingerprint().keys()}
+    assert changed == {name for name in before.values() if name.split("+")[-1] == "classify"}
+
+
+def test_a_new_learning_rate_leaves_the_objects_of_the_others(small_store):  # noqa: F811
+    folder = small_store.folder
+    (node,) = make_nodes("moco")[:1]
+    (more,) = make_nodes("moco", stages={"moco": {"learning_rates": [0.1, 0.15, 0.2]}})[:1]
+    assert more.fingerprint != node.fingerprint
+    for rate in node.learning_rates:
+        for phase in ("search", "final"):
+            assert object_key(more.recipe, rate, phase) == object_key(node.recipe, rate, phase)
+    train(folder, [node])
+    before = small_store.contents()
+    objects = {path.name for path in (folder / "objects").iterdir()}
+    train(folder, [more])
+    after = small_store.contents()
+    assert {name: after[name] for name in before} == before
+    new = {path.name for path in (folder / "objects").iterdir()} - objects
+    assert new == {object_key(more.recipe, 0.15, "search")}
+    one, two = (read_pointer(folder / "recipes" / each.pointer) for each in (node, more))
+    assert one["object"] == two["object"], "0.2 still wins"

@@ -1,0 +1,15 @@
+"""Write table 3.1."""
+
+from pathlib import Path
+
+from sscdl.progress import job_log
+from sscdl.thesis_results import write_backbones
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "backbones"):
+        write_backbones(
+            Path(snakemake.output[0]),
+            name=snakemake.params.backbone["name"],
+            last_stage=snakemake.params.backbone["last_stage"],
+            thesis=Path(snakemake.params.thesis),
+        )

@@ -1,0 +1,19 @@
+"""Write one of the tables that are made from predictions and pointers."""
+
+from pathlib import Path
+
+from sscdl.progress import job_log
+from sscdl.thesis_results import write_thesis_table
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], snakemake.params.name):
+        write_thesis_table(
+            snakemake.params.name,
+            [Path(path) for path in snakemake.input.predictions],
+            [Path(path) for path in snakemake.input.pointers],
+            Path(snakemake.output[0]),
+            split=snakemake.params.split,
+            thesis=Path(snakemake.params.thesis),
+            draws=snakemake.params.draws,
+            batches=snakemake.params.batches,
+        )
