@@ -20,6 +20,7 @@ from sscdl.files import read_json
 from sscdl.imagelist import write_csv
 from sscdl.metrics import class_names
 from sscdl.rate_table import learning_rates, search_costs
+from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
 from sscdl.thesis_names import TWO_CLASSES
@@ -163,10 +164,12 @@ def write_prediction_table(
     convention: str,
     thesis: Path,
     draws: int,
+    stand_ins: list[str],
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
 
-    ``convention`` says what the lung masks count as lung.
+    ``convention`` says what the lung masks count as lung; ``stand_ins`` names the roots whose
+    weights are random.
     """
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
@@ -182,6 +185,7 @@ def write_prediction_table(
     notes += [note for variant, note in AIL_NOTES.items() if f"{variant}_floor" in frame]
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
+    notes += stand_in_notes(stand_ins)
     digits = {"auc": 3, "f1": 3, "p": 4, "p_mcnemar": 4, "p_holm": 4}
     digits |= {f"{key}_{part}": 3 for key in ("auc", "f1") for part in ("std", "low", "high")}
     write_table(

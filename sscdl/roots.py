@@ -6,24 +6,32 @@ import logging
 import os
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from sscdl.backbones import build_backbone, imagenet_weights, load_root
 from sscdl.files import atomic_path
 
 LOGGER = logging.getLogger("sscdl.roots")
+STAND_IN_SEED = 1
 
 
-def fetch_root(root: str, file: Path | None, out: Path, *, name: str, last_stage: int) -> None:
+def fetch_root(
+    root: str, file: Path | None, out: Path, *, stand_in: bool, name: str, last_stage: int
+) -> None:
     """Write the backbone's weights of ``root`` to ``out`` as safetensors.
 
     ``file`` is a checkpoint; without one, ``imagenet`` takes torchvision's weights, which are
-    downloaded on first use. Raises InputError if the weights cannot be had or do not fit.
+    downloaded on first use. A ``stand_in`` is random weights, the same ones each time. Raises
+    InputError if the weights cannot be had or do not fit.
     """
+    torch.manual_seed(STAND_IN_SEED)
     backbone = build_backbone(name, last_stage)
-    source = imagenet_weights(name, file) if root == "imagenet" else file
-    load_root(backbone, source)
+    if stand_in:
+        LOGGER.warning("%s: random weights stand in for it", root)
+    else:
+        load_root(backbone, imagenet_weights(name, file) if root == "imagenet" else file)
     with atomic_path(out) as temporary:
-        save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt", "root": root})
+        save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt"})
         os.chmod(temporary, 0o664)
     LOGGER.info("%s: weights for %s stored", root, name)

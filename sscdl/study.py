@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sscdl import root_names
 from sscdl.cohorts import MAIN, MARKED, PRETRAINING
-from sscdl.errors import InputError
 from sscdl.layouts import content
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.segment import default
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
-from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node, Trie, preset_curricula
+from sscdl.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.variant_kinds import EDGED
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
@@ -207,12 +207,7 @@ class Study:
     @cached_property
     def root_identities(self) -> dict[str, str]:
         """Return what identifies the weights of each root that a curriculum may start from."""
-        name = self.config["backbone"]["name"]
-        found = {"imagenet": f"torchvision {name} IMAGENET1K_V1"}
-        for root, settings in self.config["roots"].items():
-            if settings.get("file"):
-                found[root] = file_hash(settings["file"])
-        return found
+        return root_names.identities(self.config["roots"], self.config["backbone"]["name"])
 
     def root_file(self, root: str) -> Path | None:
         """Return where the weights of a root lie in the store, None for random initialisation."""
@@ -282,11 +277,7 @@ class Study:
 
     def check(self) -> None:
         """Raise InputError for what only the files and the curricula together can tell."""
-        for root, settings in self.config["roots"].items():
-            if root in {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}:
-                raise InputError(f"roots.{root}: this name has a meaning of its own; use another")
-            if root != "imagenet" and not settings.get("file"):
-                raise InputError(f"roots.{root}.file: missing; the checkpoint to start from")
+        root_names.check_roots(self.config["roots"])
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sscdl.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
 from sscdl.results import INTERVALS, SWAPPED, THESIS, read_predictions, read_runs, resamplings
+from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
 from sscdl.thesis_names import KINDS, OF_RATES, THESIS_TABLES
@@ -85,8 +86,12 @@ def write_thesis_table(
     thesis: Path,
     draws: int,
     batches: Mapping[str, int],
+    stand_ins: list[str],
 ) -> None:
-    """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX."""
+    """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
+
+    ``stand_ins`` names the roots whose weights are random.
+    """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
     frame = make_table(
@@ -99,6 +104,7 @@ def write_thesis_table(
         notes += means_by_kind(frame)
     else:
         notes.append(THESIS)
+    notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")
     if 0 in tasks and kind != "pretext":
         many = f"at most {many}"

@@ -28,7 +28,8 @@ MODULES = sorted(
 IN_ALL = {"session", "train", "search", "backbones", "optim", "data", "pixels",
           "run_state", "variants", "tasks.base", "recipe", "ranks"}  # fmt: skip
 IN_NONE = {"figures", "tables", "metrics", "plan", "plan_reasons", "rates", "study", "trie",
-           "source", "stage", "runs", "crew", "store", "dicom", "ingest", "attention", "config", "model"}  # fmt: skip
+           "source", "stage", "runs", "crew", "store", "dicom", "ingest", "attention", "config",
+           "model"}  # fmt: skip
 
 
 class Copy:

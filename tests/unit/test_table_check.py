@@ -55,7 +55,7 @@ def written(folder: Path, thesis_tables, **more) -> Path:
     pd.concat(views).to_csv(files[-1], index=False)
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
-    common = {"split": "test", "thesis": THESIS, "draws": 5}
+    common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"
         write_prediction_table(name, files, out, convention="lungs", **common)

@@ -202,7 +202,8 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
         node(tmp_path, "classify", "classify", {0.1: 0.5}, 0.6),
         node(tmp_path, "rotation+classify", "classify", {0.2: 0.5}, 0.6),
     ]
-    common = {"split": "test", "thesis": THESIS, "draws": 20, "batches": {}}
+    common = {"split": "test", "thesis": THESIS, "draws": 20, "batches": {},
+              "stand_ins": ["imagenet"]}  # fmt: skip
     name = "4.8_summary_full"
     write_thesis_table(name, files, pointers, tmp_path / f"{name}.csv", **common)
     table = pd.read_csv(tmp_path / f"{name}.csv")
@@ -213,6 +214,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
     assert best in text
     assert "swav 83.97 and rotation 84.72 here and in B.2" in text
     assert "Resamplings behind each interval: 20." in text
+    assert "imagenet: random weights stand in for it; the row says nothing of imagenet." in text
     name = "B.2_classification_1task_full"
     write_thesis_table(name, [], pointers, tmp_path / f"{name}.csv", **common)
     table = pd.read_csv(tmp_path / f"{name}.csv", dtype={"lr": str})

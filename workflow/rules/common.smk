@@ -15,6 +15,7 @@ sys.path.insert(0, str(HERE))
 
 from sscdl.config import check_config, load_schema
 from sscdl.errors import InputError
+from sscdl.root_names import stand_ins
 from sscdl.store import Store
 from sscdl.study import Study
 from sscdl.launch import clear_stale_locks, share_package
@@ -228,6 +229,7 @@ ROOTS = {
     for node in STUDY.nodes.values()
     if STUDY.root_file(node.root)
 }
+STAND_INS = stand_ins(STUDY.config["roots"])
 THESIS = str(HERE / "resources/thesis")
 PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in model_names()]
 PREDICTION_TABLES = prediction_tables()

@@ -35,6 +35,9 @@ if ROOTS and unfinished(ROOTS.values()):
             file=lambda wildcards: STUDY.config["roots"]
             .get(wildcards.root, {})
             .get("file"),
+            stand_in=lambda wildcards: STUDY.config["roots"]
+            .get(wildcards.root, {})
+            .get("stand_in", False),
             backbone=STUDY.config["backbone"],
         script:
             "../scripts/fetch_root.py"

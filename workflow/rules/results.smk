@@ -59,6 +59,7 @@ for TABLE in PREDICTION_TABLES:
             convention=STUDY.mask_convention,
             thesis=THESIS,
             draws=STUDY.config["results"]["bootstrap"],
+            stand_ins=STAND_INS,
         script:
             "../scripts/prediction_table.py"
 
@@ -90,6 +91,7 @@ for TABLE in THESIS_TABLES:
             split=STUDY.reported,
             thesis=THESIS,
             draws=STUDY.config["results"]["bootstrap"],
+            stand_ins=STAND_INS,
             batches=BATCHES,
         script:
             "../scripts/thesis_table.py"

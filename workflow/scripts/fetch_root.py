@@ -11,5 +11,6 @@ if __name__ == "__main__":
             snakemake.wildcards.root,
             Path(snakemake.params.file) if snakemake.params.file else None,
             Path(snakemake.output[0]),
+            stand_in=snakemake.params.stand_in,
             **snakemake.params.backbone,
         )

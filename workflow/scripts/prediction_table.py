@@ -15,4 +15,5 @@ if __name__ == "__main__":
             convention=snakemake.params.convention,
             thesis=Path(snakemake.params.thesis),
             draws=snakemake.params.draws,
+            stand_ins=snakemake.params.stand_ins,
         )

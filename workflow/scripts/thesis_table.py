@@ -15,5 +15,6 @@ if __name__ == "__main__":
             split=snakemake.params.split,
             thesis=Path(snakemake.params.thesis),
             draws=snakemake.params.draws,
+            stand_ins=snakemake.params.stand_ins,
             batches=snakemake.params.batches,
         )
