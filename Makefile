@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
 
-.PHONY: help demo test lint format docs bench fuzz lock clean
+.PHONY: help demo test test-slurm lint format docs bench fuzz lock clean
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -20,6 +20,10 @@ $(VENV)/dev.ok: requirements-dev.in requirements.in requirements.lock | $(BIN)/p
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.in --constraint requirements.lock
 	touch $(VENV)/run.ok $@
 
+$(VENV)/slurm.ok: requirements-slurm.in requirements.lock $(VENV)/dev.ok
+	$(BIN)/python -m pip install --quiet --requirement requirements-slurm.in --constraint requirements.lock
+	touch $@
+
 demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --resources gpu=1 --configfile config/demo.yaml
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores 1 --configfile config/demo.yaml --report results/demo/report.zip
@@ -27,6 +31,10 @@ demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a
 
 test: $(VENV)/dev.ok  ## all tests
 	$(BIN)/python -m pytest -q tests
+
+test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
+	tests/slurm/setup.sh start
+	$(BIN)/python -m pytest -q tests/slurm/test_slurm.py; status=$$?; tests/slurm/setup.sh stop; exit $$status
 
 lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/ruff check .
@@ -49,7 +57,7 @@ bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 fuzz: $(VENV)/dev.ok  ## 20,000 damaged DICOM files: no crash, no hang, none lost
 	$(BIN)/python benchmarks/fuzz.py --files 20000 --seed 0
 
-lock: $(VENV)/dev.ok  ## pin the versions that .venv has now
+lock: $(VENV)/slurm.ok  ## pin the versions that .venv has now
 	(echo "# Every package at the version that is tested; made by: make lock"; \
 	$(BIN)/python -m pip freeze --all | grep -viE '^(pip|setuptools|nvidia-|cuda-|triton)' | sed -E 's/\+cpu//') > requirements.lock
 

@@ -38,7 +38,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     except OSError as error:
         # A full disk is noticed by calls that know no name.
-        error.filename = error.filename or str(target)
+        if error.errno is not None and error.filename is None:
+            error.filename = str(target)
         raise
     finally:
         temporary.unlink(missing_ok=True)
