@@ -59,12 +59,12 @@ def undisturbed(stage: Stage) -> float:
 def killed(stage: Stage, kills: int, seconds: float, rng: random.Random) -> int:
     """Train ``stage`` while killing it up to ``kills`` times; return how often it was.
 
-    ``seconds``: how long it takes undisturbed. Each attempt lives for up to a third of that.
+    ``seconds``: how long it takes undisturbed. Attempts are so short that as many fit into that.
     """
     for number in range(kills):
         process = SERVER.Process(target=work, args=(stage, stage.store / "log"))
         process.start()
-        process.join(rng.uniform(0.02, 0.35) * seconds)
+        process.join(rng.uniform(0.3, 1.0) / (kills + 1) * seconds)
         if not process.is_alive():
             return number
         process.kill()

@@ -94,7 +94,7 @@ def draw_attention(
     split: str,
     number: int,
 ) -> None:
-    """Draw figure 4.4: attention maps of ``number`` images, one row per model.
+    """Draw figure 4.4: attention maps of ``number`` images by several models.
 
     ``models`` has (variant, curriculum, predictions file, maps file), ``packs`` the packed
     pictures of each variant and the lung masks that belong to them.
@@ -123,7 +123,8 @@ def draw_attention(
                     heading=f"{curriculum}\n{variant}",
                 )
             )
-    figures.write_figure(panels.attention_panel(items, columns=len(chosen)), out)
+    columns = len(chosen) * max(1, 4 // len(chosen))  # whole models side by side
+    figures.write_figure(panels.attention_panel(items, columns=columns), out)
 
 
 def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Path) -> None:

@@ -19,6 +19,7 @@ from sscdl.root_names import stand_ins
 from sscdl.store import Store
 from sscdl.study import Study
 from sscdl.launch import clear_stale_locks, share_package
+from sscdl.trie import split_curriculum
 from sscdl.variant_kinds import masks_of
 
 ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
@@ -103,9 +104,25 @@ def stage_parameters(wildcards):
     }
 
 
-def model_names():
-    """Return the names of the study's models, as their prediction files carry them."""
-    return [f"{v}.{c}.s{seed}" for v, c, seed in STUDY.models]
+def names(models):
+    """Return the names of models, as their prediction files carry them."""
+    return [f"{v}.{c}.s{seed}" for v, c, seed in models]
+
+
+def attention_figures():
+    """Return the models of each figure with attention maps, those of the first seed.
+
+    One figure for all as long as it fits a page, otherwise one for each variant and number of tasks.
+    """
+    first = [model for model in STUDY.models if model[2] == min(STUDY.seeds)]
+    if len(first) <= 8:
+        return {"4.4_attention": first}
+    pages = {}
+    for variant, curriculum, seed in first:
+        tasks = len(split_curriculum(curriculum, set(ROOTS))[1])
+        page = f"4.4_attention-{variant}-{tasks}_tasks"
+        pages.setdefault(page, []).append((variant, curriculum, seed))
+    return pages
 
 
 def model_input(wildcards):
@@ -179,14 +196,16 @@ def figure_inputs():
     if MARKED:
         found["shortcut"] = {"table": table("shortcut")}
     if SHOW_IMAGES:
-        maps = [f"{RESULTS}/attention/{name}.npz" for name in model_names()]
         pictures = {**variant_packs(), **mask_packs()}
         found["4.1_variants"] = {"images": IMAGES, **pictures}
-        found["4.4_attention"] = {
-            "predictions": PREDICTIONS,
-            "maps": maps,
-            **pictures,
-        }
+        for name, models in ATTENTION_FIGURES.items():
+            found[name] = {
+                "predictions": [
+                    f"{RESULTS}/predictions/{m}.csv" for m in names(models)
+                ],
+                "maps": [f"{RESULTS}/attention/{m}.npz" for m in names(models)],
+                **pictures,
+            }
         found["masks"] = {
             "images": IMAGES,
             "full": str(STUDY.pack("full")),
@@ -231,6 +250,7 @@ ROOTS = {
 }
 STAND_INS = stand_ins(STUDY.config["roots"])
 THESIS = str(HERE / "resources/thesis")
-PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in model_names()]
+PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
+ATTENTION_FIGURES = attention_figures()
 PREDICTION_TABLES = prediction_tables()
 FIGURES = figure_inputs()

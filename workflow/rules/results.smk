@@ -266,7 +266,7 @@ for FIGURE, INPUTS in FIGURES.items():
         output:
             report(
                 f"{RESULTS}/figures/{FIGURE}.png",
-                caption=f"../report/figure_{FIGURE}.rst",
+                caption=f"../report/figure_{FIGURE.partition('-')[0]}.rst",
                 category="Figures",
                 labels={"figure": FIGURE},
             ),
@@ -276,7 +276,7 @@ for FIGURE, INPUTS in FIGURES.items():
             ENVIRONMENT
         params:
             name=FIGURE,
-            models=list(STUDY.models),
+            models=ATTENTION_FIGURES.get(FIGURE, []),
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     }
     out, params = Path(snakemake.output[0]), snakemake.params
     with job_log(snakemake.log[0], params.name):
-        match params.name:
+        match params.name.partition("-")[0]:
             case "dataset":
                 drawing.draw_data(given["images"], given["rejected"], given["full"], out)
             case "4.1_variants":
@@ -27,9 +27,8 @@ if __name__ == "__main__":
             case "4.3_ail_by_model":
                 drawing.draw_ail(given["table"], out)
             case "4.4_attention":
-                seed = min(seed for _, _, seed in params.models)
                 files = zip(params.models, given["predictions"], given["maps"], strict=True)
-                models = [(v, c, p, m) for (v, c, s), p, m in files if s == seed]
+                models = [(v, c, p, m) for (v, c, _), p, m in files]
                 drawing.draw_attention(
                     models, pictures, out, split=params.split, number=params.number
                 )
