@@ -193,3 +193,16 @@ def test_download_asks_for_the_published_file_and_its_hash(tmp_path, monkeypatch
     assert url == "https://download.pytorch.org/models/resnet50-0676ba61.pth"
     assert target == str(tmp_path / "hub" / "checkpoints" / "resnet50-0676ba61.pth")
     assert options["hash_prefix"] == "0676ba61"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_are_those_of_timms_network_too(name):
+    import timm
+
+    torch.manual_seed(0)
+    ours = build_backbone(name).eval()
+    theirs = timm.create_model(name, num_classes=0).eval()
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(x), ours(x))

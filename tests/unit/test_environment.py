@@ -30,6 +30,32 @@ def test_the_conda_environment_has_the_locked_versions():
     described = yaml.safe_load((ROOT / "envs/sscdl.yaml").read_text())
     pins = next(item["pip"] for item in described["dependencies"] if isinstance(item, dict))
     assert pins == [f"{name}=={locked()[name.lower()]}" for name in direct()]
+    cpu = yaml.safe_load((ROOT / "envs/sscdl-cpu.yaml").read_text())
+    index, *builds = next(item["pip"] for item in cpu["dependencies"] if isinstance(item, dict))
+    assert index == "--extra-index-url https://download.pytorch.org/whl/cpu"
+    assert [pin.removesuffix("+cpu") for pin in builds] == pins
+    assert [pin for pin in builds if pin.endswith("+cpu")] == [
+        f"{name}=={locked()[name]}+cpu" for name in ("torch", "torchvision")
+    ]
+
+
+def test_the_container_has_the_locked_versions_and_all_that_the_workflow_reads():
+    recipe = (ROOT / "envs/Dockerfile").read_text()
+    conda = yaml.safe_load((ROOT / "envs/sscdl.yaml").read_text())["dependencies"]
+    python = next(str(one) for one in conda if str(one).startswith("python="))
+    assert f"FROM python:{python.removeprefix('python=')}-slim" in recipe
+    assert "--requirement /opt/sscdl/requirements.in --constraint /opt/sscdl/req" in recipe
+    copied = {word for line in re.findall(r"^COPY (.*) \S+$", recipe, flags=re.M)
+              for word in line.split()}  # fmt: skip
+    assert all((ROOT / name).exists() for name in copied)
+    assert {"Snakefile", "config", "profiles", "resources", "sscdl", "workflow"} <= copied
+
+
+def test_the_catalog_finds_what_it_reads():
+    described = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())
+    assert described["usage"]["software-stack-deployment"]["conda"] is True
+    assert described["usage"]["mandatory-flags"]["flags"] in (ROOT / "README.md").read_text()
+    assert 'include: "../Snakefile"' in (ROOT / "workflow/Snakefile").read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", "config/README.md"])

@@ -22,7 +22,6 @@ from sscdl.launch import clear_stale_locks, share_package
 from sscdl.trie import split_curriculum
 from sscdl.variant_kinds import masks_of
 
-ENVIRONMENT = str(HERE / "envs" / "sscdl.yaml")
 CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
@@ -230,6 +229,7 @@ REJECTED = f"{RESULTS}/rejected.csv"
 THREADS = STUDY.config["training"]["threads"]
 # A stage that trains on the CPU leaves the GPU to others.
 ON_CPU = STUDY.config["training"]["device"] == "cpu"
+ENVIRONMENT = str(HERE / "envs" / ("sscdl-cpu.yaml" if ON_CPU else "sscdl.yaml"))
 GPUS = 0 if ON_CPU else STUDY.config["training"]["devices"]
 # The processes of one stage compute at the same time, on a CPU all of them there.
 PROCESSES = (
