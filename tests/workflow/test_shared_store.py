@@ -98,6 +98,7 @@ def test_halving_and_several_at_a_time_through_the_workflow(study, place):
     table = pd.read_csv(halved.results / "tables" / "search.csv")
     row = table[table["stage"] == "rotation"].iloc[0]
     assert (row["method"], row["epochs_grid"], row["epochs_halving"]) == ("halving", 16, 8)
+    winner = row["chosen_halving"]
     node = next(halved.results.glob("monitors/full/rotation.s0"))
     lines = {
         path.parent.name: len(path.read_text().splitlines())
@@ -108,4 +109,6 @@ def test_halving_and_several_at_a_time_through_the_workflow(study, place):
     grid("tables")
     row = pd.read_csv(grid.results / "tables" / "search.csv").set_index("stage").loc["rotation"]
     assert (row["method"], row["epochs_halving"]) == ("grid", 8)
-    assert texts(grid).count("learning rate") == 1, "what halving has trained to the end is found"
+    assert f"learning rate {winner:g} found" in texts(grid), "what halving has trained to the end"
+    trained = [rate for rate in rates if f"lr {rate:g} epoch 4/4" in texts(grid)]
+    assert trained == [rate for rate in rates if rate != winner]
