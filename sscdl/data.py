@@ -7,6 +7,9 @@ pandas nor torch.
 from __future__ import annotations
 
 import csv
+import hashlib
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +46,8 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     only images labelled with one of these train and validate. "masked" is False or, for variants
     made with lung masks, the policy ``lungs.implausible``; with any policy only images that have a
     mask to use count. "also" names a further archive whose images train, but for those of patients
-    whom the main archive holds back for validation or testing.
+    whom the main archive holds back for validation or testing. "labels" limits training to a share
+    of the patients of each class: {"share": in (0, 1], "seed": int}.
     """
     lines = {line["image_id"]: line for line in read_images(path)}
     also = data.get("also")
@@ -70,9 +74,34 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
             fits = wanted == "all" or wanted == line["split"]
             if fits and (use == "normalise" or not classes or labels[-1] >= 0):
                 rows.append(row)
+    if "labels" in data:
+        chosen["train"] = _share_of_labels(chosen["train"], described["ids"], lines, data["labels"])
     if not chosen["train"]:
         raise InputError(f"{path}: no image to train on in split {data['train']!r}")
     if data["validate"] and not chosen["validate"]:
         raise InputError(f"{path}: no image to validate on in split {data['validate']!r}")
     digest = fingerprint([described["sha256"], chosen, labels, patients])
     return Rows(**chosen, labels=labels, patients=patients, known=known, digest=digest)
+
+
+def _share_of_labels(
+    rows: list[int], ids: list[str], lines: dict[str, dict[str, str]], wanted: dict[str, Any]
+) -> list[int]:
+    """Return the rows of a share of the patients of each class, at least one patient of each.
+
+    Patients are taken in the order of a hash of seed and id, so that a smaller share is a part of
+    a larger one. A patient with images of several classes counts with each of them by itself.
+    """
+    patients: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        line = lines[ids[row]]
+        patients[line["label"]].add(line["patient_id"])
+
+    def place(patient: str) -> bytes:
+        return hashlib.blake2b(f"{wanted['seed']}:label:{patient}".encode()).digest()
+
+    kept = {
+        label: set(sorted(own, key=place)[: max(1, math.ceil(wanted["share"] * len(own) - 1e-9))])
+        for label, own in patients.items()
+    }
+    return [row for row in rows if lines[ids[row]]["patient_id"] in kept[lines[ids[row]]["label"]]]

@@ -196,6 +196,11 @@ class Study:
             "validate": "val" if strict else self.reported,
             "classes": self.config["classes"],
         }
+        if self.config["label_share"] < 1:
+            classify["labels"] = {
+                "share": self.config["label_share"],
+                "seed": self.config["split_seed"],
+            }
         return {"pretext": pretext, CLASSIFY: classify}
 
     @cached_property

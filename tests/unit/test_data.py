@@ -93,3 +93,49 @@ def test_empty_splits_are_named(images):
         select_rows(images, DESCRIBED, recipe(validate="mark_reversed"))
     with pytest.raises(InputError, match="no image to train on"):
         select_rows(images, DESCRIBED, recipe(classes=["indeterminate"]))
+
+
+@pytest.fixture
+def many(tmp_path):
+    path = tmp_path / "images.csv"
+    lines = [
+        (f"i{n}", f"p{n // 2}", "typical" if n % 8 < 2 else "negative", "train", "m", "main")
+        for n in range(80)
+    ]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", "patient_id", "label", "split", "mask", "cohort"])
+        writer.writerows([*lines, ("v", "pv", "typical", "val", "m", "main")])
+    return path, lines
+
+
+def limited(many, share, seed=0, **change):
+    path, lines = many
+    described = {"ids": [line[0] for line in lines] + ["v"], "sha256": "x"}
+    labels = {"share": share, "seed": seed}
+    classes = ["negative", "typical"]
+    return select_rows(path, described, recipe(classes=classes, labels=labels) | change)
+
+
+@pytest.mark.parametrize(
+    ("share", "negative", "typical"), [(1, 30, 10), (0.5, 15, 5), (0.1, 3, 1), (0.001, 1, 1)]
+)
+def test_a_share_of_the_labels_is_of_patients_of_each_class(many, share, negative, typical):
+    rows = limited(many, share)
+    lines = [many[1][row] for row in rows.train]
+    patients = {
+        label: {p for _, p, own, *_ in lines if own == label} for label in ("negative", "typical")
+    }
+    assert {k: len(v) for k, v in patients.items()} == {"negative": negative, "typical": typical}
+    assert len(lines) == 2 * (negative + typical), "all images of a patient come along"
+    assert rows.validate == [80], "validation keeps all of its labels"
+
+
+def test_a_smaller_share_of_the_labels_is_part_of_a_larger_one(many):
+    few, more = limited(many, 0.2), limited(many, 0.6)
+    assert set(few.train) < set(more.train)
+    assert few.digest != more.digest
+
+
+def test_another_seed_takes_the_labels_of_other_patients(many):
+    assert limited(many, 0.2).train != limited(many, 0.2, seed=1).train

@@ -49,6 +49,8 @@ CLASSIFIERS = {("full", "classify"), ("segmented_black", "classify")}
         ({"ingest": {"rendering": {"window": "widest"}}}, ALL),
         ({"ingest": {"accept": {"uniform": 0.5}}}, ALL),
         ({"classes": ["negative", "atypical"]}, CLASSIFIERS),
+        ({"label_share": 0.1}, CLASSIFIERS),
+        ({"label_share": 1}, set()),
         ({"ingest": {"shards": 5}}, set()),
         ({"results": {"bootstrap": 200}}, set()),
         ({"training": {"threads": 3}}, set()),
