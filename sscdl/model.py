@@ -2,10 +2,11 @@
 
 python -m sscdl model export STORE_OR_POINTER OUT --configfile STUDY.yaml
 python -m sscdl model predict MODEL IMAGES OUT
+python -m sscdl model score PREDICTIONS LABELS OUT
 
 `export` makes a folder that holds a classifier and all that its use needs; `predict` asks it about
-DICOM, PNG, JPEG or TIFF files, which become its input as those of its training did. Not a medical
-device.
+DICOM, PNG, JPEG or TIFF files, which become its input as those of its training did; `score`
+compares predictions with labels, on another data set than the one trained on. Not a medical device.
 """
 
 from __future__ import annotations
@@ -57,13 +58,21 @@ def _predict(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _score(options: argparse.Namespace) -> int:
+    from sscdl.model_score import score
+
+    table = score(options.predictions, options.labels, options.out, draws=options.draws)
+    print(table.round(3).to_string(index=False, na_rep=""))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sscdl model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="export|predict")
+    commands = parser.add_subparsers(required=True, metavar="export|predict|score")
     export = commands.add_parser("export", help="make a folder of a finished classifier")
     export.set_defaults(run=_export)
     export.add_argument(
@@ -129,4 +138,14 @@ def _parser() -> argparse.ArgumentParser:
         help="view of the files that do not tell theirs, if the model was trained on known views",
     )
     predict.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    score = commands.add_parser("score", help="compare predictions with known labels")
+    score.set_defaults(run=_score)
+    score.add_argument("predictions", type=Path, help="predictions.csv, as predict wrote it")
+    score.add_argument(
+        "labels",
+        type=Path,
+        help="CSV with the columns file, label and, if known, patient",
+    )
+    score.add_argument("out", type=Path, help="stem of the table's files: out/scores")
+    score.add_argument("--draws", type=int, default=1000, help="resamplings of the patients")
     return parser
