@@ -66,9 +66,10 @@ class OnSlurm(Runner):
             yield running
         finally:
             running.send_signal(signal.SIGINT)
-            # It may be a minute until it notices, and another until it ends with no job left.
+            # It may be a minute until it notices, and another until it ends with no job left: more
+            # where others use the machine.
             try:
-                wait_until(lambda: not self.queued(), 120)
+                wait_until(lambda: not self.queued(), 400)
             finally:
                 running.kill()
                 running.wait()
@@ -175,13 +176,13 @@ def test_a_time_limit_interrupts_a_stage_and_the_retry_goes_on(study, place):
         # Instead of the profile's settings of single rules, its signal included.
         killed.started("pretrain", "--set-resources", "pretext_stage:runtime=1"),
     ):
-        wait_until(lambda: warned.log, 120)
+        wait_until(lambda: warned.log, 300)
         (job,) = warned.jobs("pretext_stage")
         limit = [f"JobId={job['JobId']}", "TimeLimit=2"]
         subprocess.run(["scontrol", "update", *limit], check=True)
-        wait_until(lambda: "stopped by SIGTERM" in warned.log, 200)
+        wait_until(lambda: "stopped by SIGTERM" in warned.log, 400)
         for runner in (warned, killed):
-            wait_until(lambda: "going on after epoch" in runner.log, 120)  # noqa: B023
+            wait_until(lambda: "going on after epoch" in runner.log, 400)  # noqa: B023
     # Leaving the block has cancelled what ran: nothing is left in the queue.
     for runner, ended in ((warned, "FAILED"), (killed, "TIMEOUT")):
         states = [job["JobState"] for job in runner.jobs("pretext_stage")]
@@ -192,10 +193,10 @@ def test_a_cancelled_stage_is_finished_by_the_next_run(study, place):
     runner = OnSlurm(place / "cancelled", one_stage("cancelled", 0.013, 300))
     runner.folder.mkdir()
     with runner.started("pretrain", "--retries", "0") as running:
-        wait_until(lambda: re.search(r"epoch \d+/", runner.log), 120)
+        wait_until(lambda: re.search(r"epoch \d+/", runner.log), 300)
         (job,) = runner.jobs("pretext_stage")
         subprocess.run(["scancel", job["JobId"]], check=True)
-        assert running.wait(120) != 0
+        assert running.wait(400) != 0
     assert "stopped by SIGTERM" in runner.log
     runner("pretrain")
     assert "going on after epoch" in runner.log
