@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from sscdl.augment import sample_boxes, symmetric, to_unit
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task
+from sscdl.tasks.sizes import smallest_side
 
 CELLS = 9
 CENTRE = 4
@@ -54,10 +55,15 @@ class RelativeLocation(Task):
                 "relloc: patch and gap together exceed a cell; make their sum 1 or less"
             )
         self.options = options
-        self.patch_size = options["patch_size"]
+        self.patch_size, smallest = options["patch_size"], smallest_side(backbone)
         if self.patch_size == "auto":
             natural = options["extent"] / 3 * options["patch"] * setup.image_size
-            self.patch_size = max(SMALLEST_PATCH, round(natural))
+            self.patch_size = max(SMALLEST_PATCH, smallest, round(natural))
+        if self.patch_size < smallest:
+            raise InputError(
+                f"relloc: patches of {self.patch_size} px are too small for {backbone.name}; make "
+                f"patch_size auto, or at least {smallest}"
+            )
         joined = 2 * backbone.channels
         hidden = joined if options["hidden"] == "auto" else options["hidden"]
         self.hidden = nn.Sequential(

@@ -16,6 +16,7 @@ from sscdl import ranks
 from sscdl.augment import Augmentation
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
+from sscdl.tasks.sizes import smallest_side
 
 GLOBAL_CROPS = 2
 
@@ -83,7 +84,7 @@ class SwAV(Task):
             setup.image_size, crop=tuple(options["crop"]), blur=options["blur"], **shared
         )
         self.augment_local = Augmentation(
-            max(1, round(options["local_size"] * setup.image_size)),
+            max(smallest_side(backbone), round(options["local_size"] * setup.image_size)),
             crop=tuple(options["local_crop"]),
             blur=options["blur"],
             **shared,

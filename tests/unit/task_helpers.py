@@ -38,12 +38,18 @@ def class_pictures() -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def make_task(name: str, seed: int = 0, patients: Tensor | None = None, **options: Any) -> Task:
+def make_task(
+    name: str,
+    seed: int = 0,
+    patients: Tensor | None = None,
+    backbone: tuple[str, int] = ("resnet18", 2),
+    **options: Any,
+) -> Task:
     """Return task ``name`` on the first half of a ResNet-18, for 32 px images."""
     torch.manual_seed(seed)
     return build_task(
         name,
-        build_backbone("resnet18", last_stage=2),
+        build_backbone(*backbone),
         options=options,
         image_size=32,
         images=IMAGES,

@@ -122,6 +122,17 @@ def test_every_learnt_parameter_gets_a_gradient(name):
     assert missing == []
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_small_patches_and_crops_are_as_large_as_a_densenet_needs(name):
+    task = make_task(name, backbone=("densenet121", 4))
+    assert step(task, pictures()).loss.isfinite()
+
+
+def test_patches_that_a_densenet_cannot_take_are_refused():
+    with pytest.raises(InputError, match="patches of 24 px are too small for densenet121"):
+        make_task("relloc", backbone=("densenet121", 4), patch_size=24)
+
+
 def test_options_are_completed_and_checked():
     complete = complete_options("moco", {"temperature": 0.1})
     assert complete == {**DEFAULTS["moco"], "temperature": 0.1}
