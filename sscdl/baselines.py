@@ -136,7 +136,9 @@ def metadata_predictions(
     )
     for index, name in enumerate(classes):
         result[f"prob_{name}"] = probabilities[:, index]
-    result["view"] = others["view"].fillna("").to_numpy() if "view" in others else ""
+    for column in CATEGORICAL:
+        result[column] = others[column].fillna("").to_numpy() if column in others else ""
+    result["age"] = _ages(others) if "age" in others else np.nan
     for column in ATTENTION_COLUMNS:
         result[column] = np.nan
     return result

@@ -1,12 +1,13 @@
 """Tables that ask whether a model looks at the lungs or at how the radiograph was taken.
 
 Two tests: :func:`shortcut` for artificial marks whose link to the label is known and can be turned
-around, :func:`subgroups` for the real confounder view position. The tables' conventions (percent,
-seeds, intervals) are those of :mod:`sscdl.tables`.
+around, :func:`subgroups` for view position, sex and age. The tables' conventions (percent, seeds,
+intervals) are those of :mod:`sscdl.tables`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,8 @@ from sscdl.cohorts import MARKED
 from sscdl.tables import METADATA, NAN, mean_percent, models_in, score_model
 
 VIEWS = ("AP", "PA")
+SEXES = ("F", "M")
+AGES = {"age below 40": (0, 40), "age 40 to 59": (40, 60), "age 60 and above": (60, 200)}
 SHORTCUT_COLUMNS = (
     *("variant", "curriculum", "split", "n_images", "n_patients", "balanced_accuracy"),
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high"),
@@ -23,7 +26,7 @@ SHORTCUT_COLUMNS = (
     "mark_share",
 )
 SUBGROUP_COLUMNS = (
-    *("variant", "curriculum", "split", "view", "n_images", "n_patients", "balanced_accuracy"),
+    *("variant", "curriculum", "split", "group", "n_images", "n_patients", "balanced_accuracy"),
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high", "chance"),
     *("metadata", "metadata_balanced_accuracy", "difference", "difference_low"),
     *("difference_high", "p", "verdict"),
@@ -89,29 +92,42 @@ def _verdict(difference: metrics.Difference) -> str:
     return "worse" if difference.high < 0 else "not better than metadata"
 
 
+def groups_of(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each group of images that has any, by its name, and its rows; ``all`` comes first.
+
+    Groups are those of one view position, one sex, and patients below 40, from 40 to 59 and from 60
+    years on. Images of which the property is not known belong to none of its groups.
+    """
+    years = pd.to_numeric(predictions["age"])
+    masks = {"all": pd.Series(True, index=predictions.index)}
+    masks |= {f"view {view}": predictions["view"] == view for view in VIEWS}
+    masks |= {f"sex {sex}": predictions["sex"] == sex for sex in SEXES}
+    masks |= {name: (years >= low) & (years < high) for name, (low, high) in AGES.items()}
+    for name, mask in masks.items():
+        if mask.any():
+            yield name, predictions[mask]
+
+
 def subgroups(
     predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return each model's accuracy over all images and within AP and PA, beside the metadata's.
+    """Return each model's accuracy over all images and within groups, beside the metadata's.
 
     The baseline of a group is the metadata model with the highest balanced accuracy in that very
     group, which favours the baseline. The comparison is a paired patient bootstrap.
 
     Returns:
-        one row per model and ``view`` (``all``, ``AP``, ``PA``; those with images): ``variant,
-        curriculum, split, view, n_images, n_patients, balanced_accuracy`` with ``_std, _low,
-        _high``, ``chance``, ``metadata`` (the baseline's curriculum) and its
-        ``metadata_balanced_accuracy``, ``difference`` (model minus baseline, percent points) with
-        ``_low, _high``, ``p`` and ``verdict``: ``beats metadata`` or ``worse`` if the interval
-        excludes zero, else ``not better than metadata``; ``one class only`` where there is nothing
-        to tell apart; empty without a baseline.
+        one row per model and ``group`` (see :func:`groups_of`): ``variant, curriculum, split,
+        group, n_images, n_patients, balanced_accuracy`` with ``_std, _low, _high``, ``chance``,
+        ``metadata`` (the baseline's curriculum) and its ``metadata_balanced_accuracy``,
+        ``difference`` (model minus baseline, percent points) with ``_low, _high``, ``p`` and
+        ``verdict``: ``beats metadata`` or ``worse`` if the interval excludes zero, else ``not
+        better than metadata``; ``one class only`` where there is nothing to tell apart; empty
+        without a baseline.
     """
     rows = metrics.labelled(predictions[predictions["split"] == split])
     table = []
-    for view in ("all", *VIEWS):
-        part = rows if view == "all" else rows[rows["view"] == view]
-        if part.empty:
-            continue
+    for group, part in groups_of(rows):
         models = dict(models_in(part))
         baselines = {name: model for name, model in models.items() if name[0] == METADATA}
         scores = {name: metrics.evaluate(model, _BALANCED) for name, model in baselines.items()}
@@ -119,7 +135,7 @@ def subgroups(
         for name, model in models.items():
             if name in baselines:
                 continue
-            line = {"variant": name[0], "curriculum": name[1], "split": split, "view": view}
+            line = {"variant": name[0], "curriculum": name[1], "split": split, "group": group}
             line.update(_measures(model, draws=draws, seed=seed))
             line.update(metadata="", metadata_balanced_accuracy=NAN, verdict="")
             if best is not None:
@@ -127,15 +143,12 @@ def subgroups(
             if model["label"].nunique() < 2:
                 line["verdict"] = "one class only"
             elif best is not None:
-                result = metrics.paired_difference(
+                found = metrics.paired_difference(
                     model, baselines[best], _BALANCED, draws=draws, seed=seed
                 )
-                line["difference"] = 100 * result.estimate
-                line["difference_low"], line["difference_high"] = (
-                    100 * result.low,
-                    100 * result.high,
-                )
-                line.update(p=result.p, verdict=_verdict(result))
+                line["difference"] = 100 * found.estimate
+                line["difference_low"], line["difference_high"] = 100 * found.low, 100 * found.high
+                line.update(p=found.p, verdict=_verdict(found))
             table.append(line)
     result = pd.DataFrame(table, columns=list(SUBGROUP_COLUMNS))
     order = result.groupby(["variant", "curriculum"], sort=False).ngroup().argsort(kind="stable")

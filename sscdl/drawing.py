@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from sscdl import figures, panels
+from sscdl.attention_table import OF_CLASS
 from sscdl.cohorts import DUPLICATE
 from sscdl.dataset_figure import draw_dataset
+from sscdl.metrics import class_names
 from sscdl.results import read_predictions, read_runs
 from sscdl.variants import read_pack, read_with_masks
 
@@ -36,7 +38,7 @@ def draw_ail(table: Path, out: Path) -> None:
 def draw_accuracy(table: Path, subgroups: Path, out: Path) -> None:
     """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
     groups = pd.read_csv(subgroups)
-    baseline = groups.loc[groups["view"] == "all", ["metadata", "metadata_balanced_accuracy"]]
+    baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
     lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
     figures.write_figure(figures.accuracy_overview_figure(pd.read_csv(table), baselines=lines), out)
 
@@ -100,11 +102,7 @@ def draw_attention(
     pictures of each variant and the lung masks that belong to them.
     """
     chosen = _choose(read_predictions([models[0][2]]), split, number)
-    pictures = {}
-    for variant, paths in packs.items():
-        array, lungs, described = read_with_masks(*paths)
-        rows = [described["ids"].index(image_id) for image_id in chosen]
-        pictures[variant] = list(zip(chosen, array[rows], lungs[rows] > 127, strict=True))
+    pictures = _pictures(packs, chosen)
     items = []
     for variant, curriculum, predictions, maps_file in models:
         lines = read_predictions([predictions]).set_index("image_id")
@@ -125,6 +123,73 @@ def draw_attention(
             )
     columns = len(chosen) * max(1, 4 // len(chosen))  # whole models side by side
     figures.write_figure(panels.attention_panel(items, columns=columns), out)
+
+
+def draw_class_maps(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, tuple[Path, Path]],
+    out: Path,
+    *,
+    split: str,
+    number: int,
+) -> None:
+    """Draw the maps of every class, of ``number`` images by several models.
+
+    ``models`` and ``packs`` are as for :func:`draw_attention`. Each row has one image, as several
+    models see it where there is room.
+    """
+    first = read_predictions([models[0][2]])
+    chosen, classes = _choose(first, split, number), class_names(first)
+    pictures = _pictures(packs, chosen)
+    by_model = []
+    for variant, curriculum, predictions, maps_file in models:
+        lines = read_predictions([predictions]).set_index("image_id")
+        with np.load(maps_file) as stored:
+            maps = dict(zip(stored["ids"].tolist(), stored["class_maps"], strict=True))
+        by_model.append(
+            [
+                panels.ClassMapsItem(
+                    image=image,
+                    cams=np.stack(
+                        [
+                            cv2.resize(cam.astype(np.float32), image.shape[::-1])
+                            for cam in maps[image_id]
+                        ]
+                    ),
+                    mask=mask,
+                    ails=[float(lines.loc[image_id, f"{OF_CLASS}{name}"]) for name in classes],
+                    chances=[float(lines.loc[image_id, f"prob_{name}"]) for name in classes],
+                    predicted=lines.loc[image_id, "predicted"],
+                    label=lines.loc[image_id, "label"],
+                    heading=f"{curriculum}\n{variant}",
+                )
+                for image_id, image, mask in pictures[variant]
+            ]
+        )
+    # Rows of as many models as fit, and no fewer in the last: each column has then one variant.
+    fit = max(1, 4 // len(classes))
+    beside = max(k for k in range(1, fit + 1) if len(models) % k == 0)
+    items = [
+        item
+        for start in range(0, len(models), beside)
+        for image in zip(*by_model[start : start + beside], strict=True)
+        for item in image
+    ]
+    figures.write_figure(
+        panels.class_maps_panel(items, classes, columns=beside * len(classes)), out
+    )
+
+
+def _pictures(
+    packs: dict[str, tuple[Path, Path]], chosen: list[str]
+) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
+    """Return by variant each chosen image's id, picture uint8 (S, S) and lungs bool (S, S)."""
+    found = {}
+    for variant, paths in packs.items():
+        array, lungs, described = read_with_masks(*paths)
+        rows = [described["ids"].index(image_id) for image_id in chosen]
+        found[variant] = list(zip(chosen, array[rows], lungs[rows] > 127, strict=True))
+    return found
 
 
 def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Path) -> None:

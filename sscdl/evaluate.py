@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import logging
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from sscdl import variants
-from sscdl.attention import attention_share, class_activation_map, region_share, resize_map
+from sscdl.attention import class_activation_map
+from sscdl.attention_scores import score_maps
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
 from sscdl.cohorts import NOT_REPORTED
@@ -25,6 +27,14 @@ from sscdl.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.evaluate")
 BATCH = 64
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+
+class Pictures(NamedTuple):
+    """Descriptions of the packed pictures of a variant and of the lung masks that belong to it."""
+
+    pack: Path
+    lungs: Path
 
 
 class Classifier:
@@ -50,19 +60,48 @@ class Classifier:
         self.backbone.to(device, memory_format=torch.channels_last).eval()
         self.device = device
 
-    @torch.no_grad()
-    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (B, K) and maps of the predicted class (B, h, w).
 
+        ``images`` is uint8 (B, S, S).
+        """
+        chances, maps = self.explain(images)
+        return chances, of_predicted(chances, maps)
+
+    @torch.no_grad()
+    def explain(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities (B, K) and maps of every class (B, K, h, w).
+
         ``images`` is uint8 (B, S, S). The map is Zhou's class activation map: the last features
-        weighted by the predicted class's row of the linear layer.
+        weighted by the class's row of the linear layer.
         """
         x = center_resize(images.to(self.device)[:, None], self.size)
         x = ((x - self.mean) / self.std).expand(-1, 3, -1, -1)
         features = self.backbone.features(x.contiguous(memory_format=torch.channels_last))
         logits = features.mean(dim=(2, 3)) @ self.weight.T + self.bias
-        maps = class_activation_map(features, self.weight[logits.argmax(dim=1)])
-        return logits.softmax(dim=1), maps
+        maps = [class_activation_map(features, row.expand(len(x), -1)) for row in self.weight]
+        return logits.softmax(dim=1), torch.stack(maps, dim=1)
+
+    def untrained(self, seed: int) -> Self:
+        """Return the same network with random weights, those that ``seed`` gives on any device.
+
+        Where its attention falls tells what architecture and pictures bring about by themselves
+        (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018). Its normalisation layers
+        are as they begin: they change nothing.
+        """
+        twin = copy.copy(self)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            twin.backbone = build_backbone(self.backbone.name, self.backbone.last_stage)
+            head = torch.nn.Linear(twin.backbone.channels, len(self.classes))
+        twin.backbone.to(self.device, memory_format=torch.channels_last).eval()
+        twin.weight, twin.bias = (part.detach().to(self.device) for part in head.parameters())
+        return twin
+
+
+def of_predicted(chances: Tensor, class_maps: Tensor) -> Tensor:
+    """Return of each image's maps (B, K, h, w) that of its most probable class, (B, h, w)."""
+    return class_maps[torch.arange(len(chances), device=chances.device), chances.argmax(dim=1)]
 
 
 def predict(
@@ -81,112 +120,131 @@ def predict(
 ) -> None:
     """Write one line per labelled image outside the training split: probabilities and attention.
 
-    ``maps_out`` (.npz) holds the class activation maps (N, h, w) and the image ids.
+    ``maps_out`` (.npz) holds ``maps``, the class activation maps of the predicted classes (float32,
+    N, h, w), ``class_maps``, those of all classes (float16, N, K, h, w), and the image ``ids``.
+    :func:`sscdl.attention_scores.score_maps` says what the columns about attention are.
     """
     torch.set_num_threads(threads)
     model = Classifier(pointer, choose_device(device))
-    array, lungs, described = variants.read_with_masks(pack, lung_pack)
-    trained_on = select_rows(images_csv, described, model.lineage["recipe"]["data"]).digest
+    frame = _held_out(images_csv, pack, model, pointer.name)
+    names = {"variant": variant, "curriculum": curriculum, "seed": seed}
+    result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names, seed)
+    write_csv(result, out)
+    with atomic_path(maps_out) as temporary:
+        np.savez_compressed(
+            temporary,
+            maps=maps.astype(np.float32),
+            # An overflow would become infinite, which no figure can be scaled to.
+            class_maps=class_maps.clip(-_LARGEST_HALF, _LARGEST_HALF).astype(np.float16),
+            ids=frame["image_id"].to_numpy(str),
+        )
+    _report(result, f"{variant} {curriculum}")
+
+
+def predict_shown(
+    pointer: Path,
+    pack: Path,
+    images_csv: Path,
+    out: Path,
+    shown: dict[str, Pictures],
+    *,
+    variant: str,
+    curriculum: str,
+    seed: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Write what a model predicts when it is shown the pictures of other variants than its own.
+
+    The lines are those of :func:`predict` for every variant in ``shown``, one after the other, with
+    its name in the column ``shown``. The model is used as it would be elsewhere: it normalises what
+    it sees as in its training. ``pack`` describes the pictures of its own variant, which prove that
+    it was trained with this list of images.
+    """
+    torch.set_num_threads(threads)
+    model = Classifier(pointer, choose_device(device))
+    frame = _held_out(images_csv, pack, model, pointer.name)
+    parts = []
+    for other, pictures in shown.items():
+        names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
+        parts.append(_predict(model, pictures, frame, names, seed)[0])
+        _report(parts[-1], f"{variant} {curriculum} shown {other}")
+    write_csv(pd.concat(parts, ignore_index=True), out)
+
+
+def _held_out(images_csv: Path, pack: Path, model: Classifier, name: str) -> pd.DataFrame:
+    """Return the lines of the labelled images with lungs outside the training split.
+
+    ``pack`` describes the pictures that the model was trained on; InputError if that was with
+    another list of images.
+    """
+    data = model.lineage["recipe"]["data"]
+    trained_on = select_rows(images_csv, read_json(pack), data).digest
     if trained_on != model.lineage["data"]["rows"]:
         raise InputError(
-            f"{images_csv}: is not the list of images that {pointer.name} was trained with: test "
+            f"{images_csv}: is not the list of images that {name} was trained with: test "
             "images may have been trained on; delete the pointer and run again"
         )
-    kept = {"patient_id": str, "image_id": str}
+    kept = dict.fromkeys(("patient_id", "image_id", "sex", "age"), str)
     frame = pd.read_csv(images_csv, dtype=kept, keep_default_na=False)
     held_out = ~frame["split"].isin(NOT_REPORTED) & (frame["mask"] != "")
     frame = frame[held_out & frame["label"].isin(model.classes)].reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
+    return frame
+
+
+def _predict(
+    model: Classifier,
+    pictures: Pictures,
+    frame: pd.DataFrame,
+    names: dict[str, str | int],
+    seed: int,
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return the predictions of the images in ``frame``, and their maps.
+
+    These are the maps of the predicted class, float32 (N, h, w), and of all, (N, K, h, w).
+    ``names`` are the first columns; ``seed`` that of the untrained network to compare with.
+    """
+    array, lungs, described = variants.read_with_masks(*pictures)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
     rows = [row_of[image_id] for image_id in frame["image_id"]]
     crops = described["crops"] or [variants.WHOLE] * len(array)
-    probabilities, maps, scores = [], [], []
+    untrained = model.untrained(seed)
+    probabilities, maps, all_maps, scores = [], [], [], []
     for begin in range(0, len(rows), BATCH):
         part = rows[begin : begin + BATCH]
-        chance, attention = model(torch.from_numpy(array[part]))
-        probabilities.append(chance.cpu().numpy())
-        maps.append(attention.cpu().numpy())
-        lines = frame.iloc[begin : begin + BATCH]
-        regions, shown = torch.from_numpy(lungs[part] > 127), [crops[row] for row in part]
-        scores.append(_attention(attention.cpu(), regions, lines, shown))
-    chances = np.concatenate(probabilities)
+        images = torch.from_numpy(array[part])
+        chances, class_maps = model.explain(images)
+        predicted = of_predicted(chances, class_maps).cpu()
+        probabilities.append(chances.cpu().numpy())
+        maps.append(predicted.numpy())
+        all_maps.append(class_maps.cpu().numpy())
+        score = score_maps(
+            predicted,
+            class_maps.cpu(),
+            untrained(images)[1].cpu(),
+            torch.from_numpy(lungs[part] > 127),
+            frame.iloc[begin : begin + BATCH],
+            [crops[row] for row in part],
+            model.classes,
+        )
+        scores.append(score)
+    found = np.concatenate(probabilities)
     result = pd.DataFrame(
         {
-            "variant": variant,
-            "curriculum": curriculum,
-            "seed": seed,
+            **names,
             **{key: frame[key] for key in ("image_id", "patient_id", "split", "label")},
-            "predicted": [model.classes[k] for k in chances.argmax(axis=1)],
-            **{f"prob_{name}": chances[:, k].round(6) for k, name in enumerate(model.classes)},
-            "view": frame["view"],
+            "predicted": [model.classes[k] for k in found.argmax(axis=1)],
+            **{f"prob_{name}": found[:, k].round(6) for k, name in enumerate(model.classes)},
+            **{key: frame[key] for key in ("view", "sex", "age")},
         }
     )
     result = pd.concat([result, pd.concat(scores, ignore_index=True).round(6)], axis=1)
-    write_csv(result, out)
-    with atomic_path(maps_out) as temporary:
-        np.savez_compressed(
-            temporary,
-            maps=np.concatenate(maps).astype(np.float32),
-            ids=frame["image_id"].to_numpy(str),
-        )
+    return result, np.concatenate(maps), np.concatenate(all_maps)
+
+
+def _report(result: pd.DataFrame, name: str) -> None:
     correct = (result["label"] == result["predicted"]).groupby(result["split"]).mean()
-    for name, share in correct.items():
-        LOGGER.info("%s %s: %.1f %% of %s right", variant, curriculum, 100 * share, name)
-
-
-def _attention(
-    maps: torch.Tensor, lungs: torch.Tensor, lines: pd.DataFrame, crops: list[variants.Box]
-) -> pd.DataFrame:
-    """Return the share of attention, and of the picture, inside lungs, planted mark and boxes.
-
-    ``maps`` (B, h, w) and ``lungs`` (B, S, S) belong to pictures that show the parts ``crops`` of
-    the images; mark and boxes in ``lines`` are fractions of the whole images. Those that a picture
-    does not show have no share.
-    """
-    size = lungs.shape[-1]
-    large = resize_map(maps, size)
-    found: dict[str, Any] = {
-        "ail": attention_share(large, lungs),
-        "lung_share": region_share(lungs),
-    }
-    for name, column in (("mark", "mark"), ("box", "boxes")):
-        region = torch.stack(
-            [
-                _boxes(text, size, column == "mark", crop)
-                for text, crop in zip(lines[column], crops, strict=True)
-            ]
-        )
-        known = region.flatten(1).any(dim=1)
-        for key, share in (
-            (f"{name}_attention", attention_share(large, region)),
-            (f"{name}_share", region_share(region)),
-        ):
-            found[key] = torch.where(known, share, torch.nan)
-    return pd.DataFrame({key: value.numpy() for key, value in found.items()})
-
-
-def _boxes(text: str, size: int, single: bool, crop: variants.Box) -> torch.Tensor:
-    """Return the pixels (size, size) inside boxes, for a picture of the part ``crop`` of an image.
-
-    The boxes are JSON lists of fractions of the image; ``single`` says that there is but one.
-    """
-    region = torch.zeros(size, size, dtype=torch.bool)
-    boxes = json.loads(text) if text else []
-    left, top, right, bottom = crop
-    for x0, y0, x1, y1 in [boxes] if single and boxes else boxes:
-        rows = _pixels((y0 - top) / (bottom - top), (y1 - top) / (bottom - top), size)
-        columns = _pixels((x0 - left) / (right - left), (x1 - left) / (right - left), size)
-        region[rows, columns] = True
-    return region
-
-
-def _pixels(start: float, stop: float, size: int) -> slice:
-    """Return the pixels between two fractions of a picture's side; none if they lie beside it.
-
-    At least one pixel, however close they are.
-    """
-    if start >= 1 or (start < 0 and stop <= 0):
-        return slice(0, 0)
-    first = int(max(start, 0.0) * size)
-    return slice(first, max(round(min(stop, 1.0) * size), first + 1))
+    for split, share in correct.items():
+        LOGGER.info("%s: %.1f %% of %s right", name, 100 * share, split)

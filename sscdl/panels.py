@@ -36,6 +36,24 @@ class AttentionItem(NamedTuple):
     heading: str = ""
 
 
+class ClassMapsItem(NamedTuple):
+    """One image as one model sees it, with the maps of all classes.
+
+    ``image`` is uint8 (H, W), ``cams`` float (K, H, W) (values below 0 are drawn as 0), ``mask``
+    bool (H, W) or None, ``ails`` and ``chances`` the K classes' AIL (NaN: undefined) and
+    probabilities in [0, 1]; ``predicted`` and ``label`` name classes, ``heading`` the model.
+    """
+
+    image: NDArray[np.uint8]
+    cams: NDArray[np.floating]
+    mask: NDArray[np.bool_] | None
+    ails: Sequence[float]
+    chances: Sequence[float]
+    predicted: str
+    label: str
+    heading: str
+
+
 def _grid(
     count: int, columns: int, title_lines: int, side: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
@@ -76,26 +94,81 @@ def attention_panel(items: Sequence[AttentionItem], *, columns: int = 4) -> Figu
         lines = 3 + max(len(item.heading.splitlines()) for item in items)
         figure, grid = _grid(len(items), columns, title_lines=lines, side=0.8)
         for axes, item in zip(grid, items, strict=True):
-            _radiograph(axes, item.image)
-            heat = np.clip(np.nan_to_num(np.asarray(item.cam, dtype=float)), 0, None)
-            heat = heat / heat.max() if heat.max() > 0 else heat
-            axes.imshow(heat, cmap=_COLORMAP, vmin=0, vmax=1, alpha=0.75 * np.sqrt(heat))
-            _outline(axes, item.mask)
-            ail = "undefined" if not np.isfinite(item.ail) else f"{100 * item.ail:.1f} %"
-            lines = [f"AIL {ail}", f"predicted {item.predicted}", f"true {item.label or 'unknown'}"]
+            _attention(axes, item.image, _positive(item.cam), item.mask)
+            lines = [
+                f"AIL {_percent(item.ail)}",
+                f"predicted {item.predicted}",
+                f"true {item.label or 'unknown'}",
+            ]
             if item.heading:
                 lines.insert(0, item.heading)
             wrong = bool(item.label) and item.label != item.predicted
             axes.set_title("\n".join(lines), fontsize=7.5, color=VERMILION if wrong else BLACK)
-        figure.colorbar(
-            ScalarMappable(Normalize(0, 100), _COLORMAP),
-            ax=figure.axes,
-            location="right",
-            shrink=0.6 if len(items) > columns else 0.8,
-            aspect=30,
-            label="attention (% of the map's maximum)",
-        )
+        _scale(figure, "attention (% of the map's maximum)", rows=len(items) > columns)
     return figure
+
+
+def class_maps_panel(
+    items: Sequence[ClassMapsItem], classes: Sequence[str], *, columns: int = 4
+) -> Figure:
+    """Draw of each image the map of every class side by side, ``columns`` panels in a row.
+
+    The maps of an image by one model share a scale, up to the highest value of them all, so that
+    they show which class has more in its favour and where. Each title gives the class, its
+    probability and the AIL of its map, the first also the model and the true class. An arrow marks
+    the class that is predicted; its title is red where that is not the true one.
+    """
+    count = len(items) * len(classes)
+    with figure_style():
+        lines = 3 + max((len(item.heading.splitlines()) for item in items), default=0)
+        figure, grid = _grid(count, columns, title_lines=lines, side=0.8)
+        for number, axes in enumerate(grid):
+            item, place = items[number // len(classes)], number % len(classes)
+            heats = _positive(item.cams)
+            _attention(axes, item.image, heats[place], item.mask)
+            name = classes[place]
+            chosen = name == item.predicted
+            lines = [
+                # The model and the truth stand over the first of its maps.
+                *((item.heading, f"true {item.label or 'unknown'}") if place == 0 else ()),
+                f"\N{RIGHTWARDS ARROW} {name}" if chosen else name,
+                f"p {item.chances[place]:.2f}, AIL {_percent(item.ails[place])}",
+            ]
+            wrong = chosen and bool(item.label) and item.label != name
+            axes.set_title("\n".join(lines), fontsize=7.5, color=VERMILION if wrong else BLACK)
+        _scale(figure, "attention (% of the classes' maximum)", rows=count > columns)
+    return figure
+
+
+def _positive(cam: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return maps clipped at 0 and scaled to their common maximum; all 0 where there is none."""
+    heat = np.clip(np.nan_to_num(np.asarray(cam, dtype=float)), 0, None)
+    return heat / heat.max() if heat.max() > 0 else heat
+
+
+def _attention(
+    axes: Axes, image: NDArray[np.uint8], heat: NDArray[np.float64], mask: NDArray[np.bool_] | None
+) -> None:
+    """Draw an image with a map in [0, 1] laid over and the lungs outlined."""
+    _radiograph(axes, image)
+    axes.imshow(heat, cmap=_COLORMAP, vmin=0, vmax=1, alpha=0.75 * np.sqrt(heat))
+    _outline(axes, mask)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if np.isfinite(share) else "undefined"
+
+
+def _scale(figure: Figure, label: str, *, rows: bool) -> None:
+    """Draw the colour scale of attention, 0 to 100; ``rows`` if there are several."""
+    figure.colorbar(
+        ScalarMappable(Normalize(0, 100), _COLORMAP),
+        ax=figure.axes,
+        location="right",
+        shrink=0.6 if rows else 0.8,
+        aspect=30,
+        label=label,
+    )
 
 
 def variants_panel(

@@ -1,140 +1,40 @@
 """From the files of a study to its tables: what each is made from, and how it is written.
 
-Add a table: write its function in ``tables.py``, ``confounders.py`` or a module of its own, an
-entry in ``PREDICTION_TABLES``, and name it in ``workflow/rules/common.smk``. ``thesis_results.py``
-writes those that need more than predictions.
+``thesis_results.py`` writes those that need more than predictions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from sscdl import comparisons, confounders, detail_tables, tables
+from sscdl import tables
 from sscdl.baselines import metadata_predictions
 from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.files import read_json
 from sscdl.imagelist import write_csv
 from sscdl.metrics import class_names
+from sscdl.prediction_tables import AIL_NOTES, PREDICTION_TABLES, THESIS, resamplings
 from sscdl.rate_table import learning_rates, search_costs
 from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table
 from sscdl.thesis_names import TWO_CLASSES
-from sscdl.thesis_tables import CONCLUSIONS, SAME_VALUE
 from sscdl.trie import CLASSIFY, SCRATCH
 from sscdl.variants import mean_std
 
 METADATA_FEATURES = (["view"], ["view", "sex", "age"])
-INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
-RESAMPLINGS = "Resamplings behind each interval: {}."
-THESIS = "Columns ending in _thesis are the figures that the thesis prints."
-SWAPPED = (
-    "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
-    "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
-    "against 4.14. The figures here are those of 4.14."
-)
-
-
-# What attention inside the lungs means on variants that do not show the whole radiograph.
-AIL_NOTES = {
-    "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
-    "lung_box": "lung_box: lungs, floor and findings are those of the part that is shown.",
-}
-
-
-class PredictionTable(NamedTuple):
-    """A table made from predictions alone: its function, how it is captioned and rounded."""
-
-    make: Callable[..., pd.DataFrame]
-    caption: str
-    notes: tuple[str, ...]
-    best: tuple[str, ...] = ()
-
-
-PREDICTION_TABLES = {
-    "4.14_accuracy_overview": PredictionTable(
-        lambda rows, split, thesis, draws: tables.accuracy_overview(
-            rows, split, thesis_dir=thesis, draws=draws
-        ),
-        "Balanced accuracy of every curriculum on every variant, in percent.",
-        (
-            "better: the variant with the higher accuracy. best: the variants on which the row is "
-            "the best of its number of pretext tasks, which is what the thesis marks.",
-            *(INTERVALS, THESIS, SWAPPED, CONCLUSIONS, SAME_VALUE),
-        ),
-        ("full", "segmented_black"),
-    ),
-    "4.15_ail_overview": PredictionTable(
-        lambda rows, split, thesis, draws: tables.ail_overview(
-            rows, split, thesis_dir=thesis, draws=draws
-        ),
-        "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
-        (
-            "Attention is the class activation map of the predicted class, clipped at 0.",
-            "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
-            INTERVALS,
-            THESIS,
-        ),
-    ),
-    "accuracy_details": PredictionTable(
-        lambda rows, split, thesis, draws: detail_tables.accuracy_details(rows, draws=draws),
-        "Every metric of every model on every set of images.",
-        ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
-    ),
-    "confusions": PredictionTable(
-        lambda rows, split, thesis, draws: detail_tables.confusions(rows),
-        "Confusion matrices, one row a cell.",
-        ("share: percent of the images of that label.",),
-    ),
-    "comparisons": PredictionTable(
-        lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
-        "Each model against scratch, ImageNet and its own first task: balanced accuracy.",
-        (
-            "difference: in percent points, paired over patients. p_mcnemar: McNemar's exact test "
-            "on the images that only one of the two gets right; it counts images, not classes.",
-            "p_holm: corrected after Holm for all comparisons of the variant.",
-            "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
-            "Interval and test are about the choice of patients and images. How much another "
-            "training would differ, only several seeds tell.",
-            INTERVALS,
-        ),
-    ),
-    "subgroups": PredictionTable(
-        lambda rows, split, thesis, draws: confounders.subgroups(rows, split, draws=draws),
-        "Balanced accuracy over all images and by view, beside a model that sees only metadata.",
-        (
-            "metadata: the better of two logistic regressions, on view, and on view, sex and age.",
-            "difference: model minus metadata in percent points, paired over the same patients.",
-            INTERVALS,
-        ),
-    ),
-    "shortcut": PredictionTable(
-        lambda rows, split, thesis, draws: confounders.shortcut(rows, draws=draws),
-        "What becomes of the accuracy when the planted mark is removed or changes sides.",
-        (
-            "The three sets show the same patients and differ in the mark alone.",
-            "drop: fall in percent points from the mark as trained, paired over patients.",
-            INTERVALS,
-        ),
-    ),
-}
-
-
-def resamplings(draws: int) -> str:
-    """Return the note by which a table's intervals can be made again."""
-    return RESAMPLINGS.format(draws)
 
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table."""
-    kept = {"patient_id": str, "image_id": str, "view": str}
+    kept = {"patient_id": str, "image_id": str, "view": str, "sex": str}
     parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
     rows = pd.concat(parts, ignore_index=True)
-    for column in ("view", "label"):
+    for column in ("view", "sex", "label"):
         rows[column] = rows[column].fillna("")
     return rows
 
@@ -182,7 +82,8 @@ def write_prediction_table(
         notes.append("The thesis's figures are of two other classes: negative and typical.")
     if any(column.endswith("_low") for column in frame):
         notes.append(resamplings(draws))
-    notes += [note for variant, note in AIL_NOTES.items() if f"{variant}_floor" in frame]
+    shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
+    notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
     notes += stand_in_notes(stand_ins)

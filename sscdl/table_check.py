@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from sscdl.beside import beside
 from sscdl.errors import InputError
-from sscdl.results import PREDICTION_TABLES, RESAMPLINGS, read_predictions
+from sscdl.prediction_tables import PREDICTION_TABLES, RESAMPLINGS
+from sscdl.results import read_predictions
 from sscdl.thesis_names import OF_RATES, THESIS_TABLES
 from sscdl.thesis_results import make_table
 from sscdl.thesis_tables import FROM_POINTERS
@@ -27,9 +29,10 @@ from sscdl.thesis_tables import FROM_POINTERS
 THESIS = Path(__file__).resolve().parents[1] / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
 KEYS = (
-    *("variant", "curriculum", "pretraining", "against", "seed", "split", "view", "label"),
-    "predicted",
+    *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
+    *("label_share", "group", "label", "predicted"),
 )
+BESIDE, CROSS = "beside", "cross_variants"
 TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
 
 
@@ -75,13 +78,18 @@ def check_tables(
     rows = read_predictions(predictions)
     made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
     faults, checked = [], {}
-    for name in (*PREDICTION_TABLES, *made):
+    for name in (*PREDICTION_TABLES, *made, BESIDE):
         path = results / "tables" / f"{name}.csv"
         if not path.is_file():
             continue
         draws = _draws(path.with_name(f"{name}.md"))
         if name in PREDICTION_TABLES:
-            again = PREDICTION_TABLES[name].make(rows, split, thesis, draws)
+            shown = sorted((results / "predictions/shown").glob("*.csv"))
+            cross = name == CROSS and shown
+            read = pd.concat([rows, read_predictions(shown)]) if cross else rows
+            again = PREDICTION_TABLES[name].make(read, split, thesis, draws)
+        elif name == BESIDE:
+            again = _beside(path, rows, split, draws)
         else:
             again = make_table(
                 name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
@@ -95,6 +103,15 @@ def check_tables(
     if not checked:
         raise InputError(f"{results}: none of the tables that predictions make is in tables/")
     return faults, checked
+
+
+def _beside(path: Path, rows: pd.DataFrame, split: str, draws: int) -> pd.DataFrame:
+    """Return the table of other studies made again from the predictions that lie beside these."""
+    others = {
+        study: read_predictions(sorted((path.parents[2] / study / "predictions").glob("*.csv")))
+        for study in pd.read_csv(path)["study"].unique()
+    }
+    return beside(rows, others, split, draws=draws)
 
 
 def _draws(markdown: Path) -> int:

@@ -6,10 +6,13 @@ Imports nothing heavy: it is asked each time the workflow is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from sscdl.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node
 
+# The thesis's tables as printed, which lie beside the package.
+THESIS_FOLDER = Path(__file__).parents[1] / "resources/thesis"
 VARIANTS = ("full", "segmented_black")
 TWO_CLASSES = ("negative", "typical")
 FOUR_CLASSES = (*TWO_CLASSES, "indeterminate", "atypical")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from sscdl.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
-from sscdl.results import INTERVALS, SWAPPED, THESIS, read_predictions, read_runs, resamplings
+from sscdl.prediction_tables import INTERVALS, SWAPPED, THESIS, resamplings
+from sscdl.results import read_predictions, read_runs
 from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
 from sscdl.table_files import write_table

@@ -45,9 +45,21 @@ def made_up(
             "predicted": np.array(classes)[guess],
             **{f"prob_{name}": chances[k] for k, name in enumerate(classes)},
             "view": np.array(["AP", "PA"])[view],
+            "sex": np.where(np.arange(rows) // 2 % 3 == 0, "F", "M"),
+            "age": 20.0 + np.arange(rows) // 2 % 60,
             "ail": np.nan if metadata else share + 0.1,
             "lung_share": np.nan if metadata else share,
             "mark_attention": np.nan,
             "mark_share": np.nan,
+            "box_share": np.where(label == 1, 0.1, np.nan),
+            "box_attention": np.where(label == 1, 0.3 * sure, np.nan),
+            "box_hit": np.where(label == 1, guess == label, np.nan),
+            **{
+                name: np.nan if metadata else share + shift
+                for name, shift in (
+                    *(("ail_signed", 0.15), ("ail_stretched", 0.05), ("ail_centre", 0.02)),
+                    *(("ail_random", 0.01), *((f"ail_of_{name}", 0.1) for name in classes)),
+                )
+            },
         }
     )

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from sscdl.attention import attention_share, class_activation_map, region_share, resize_map
+from sscdl.attention import (
+    attention_share,
+    centre_prior,
+    class_activation_map,
+    pointing_hit,
+    region_share,
+    resize_map,
+    stretched_map,
+)
 
 
 def test_map_is_the_weighted_sum_of_channels_and_explains_the_logit():
@@ -76,6 +86,59 @@ def test_resize_keeps_constants_and_is_bilinear():
     assert (resize_map(torch.full((2, 7, 7), 0.25), 56) == 0.25).all()
     ramp = torch.tensor([[[0.0, 1.0]]])
     assert resize_map(ramp, (1, 4))[0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_stretching_takes_the_lowest_level_away_and_a_constant_map_with_it():
+    maps = torch.tensor([[[2.0, 6.0], [2.0, 4.0]], [[-3.0, 4.0], [1.0, 0.0]], [[5.0] * 2] * 2])
+    found = stretched_map(maps, 2)
+    torch.testing.assert_close(found[0], torch.tensor([[0.0, 1.0], [0.0, 0.5]]))
+    # Where the lowest is 0 after clipping, stretching is scaling, and the share stays as it is.
+    torch.testing.assert_close(found[1], torch.tensor([[0.0, 1.0], [0.25, 0.0]]))
+    assert (found[2] == 0).all()
+    right = torch.tensor([[[False, True]] * 2] * 3)
+    assert attention_share(maps, right)[:2].tolist() == pytest.approx([10 / 14, 4 / 5])
+    assert attention_share(found, right)[:2].tolist() == pytest.approx([1, 4 / 5])
+    assert attention_share(found, right)[2].isnan()
+
+
+def test_stretching_clips_before_it_resizes():
+    # Clipped after resizing, the slope from 1 to -1 would cross zero half-way.
+    ramp = stretched_map(torch.tensor([[[1.0, -1.0]]]), (1, 4))
+    assert ramp[0, 0].tolist() == [1.0, 0.75, 0.25, 0.0]
+
+
+def test_centre_prior_is_a_gaussian_of_a_quarter_of_the_side():
+    prior = centre_prior(200)
+    across = (torch.arange(200) - 99.5) / 50
+    expected = torch.exp(-(across[:, None] ** 2 + across**2) / 2).double()
+    torch.testing.assert_close(prior, expected, atol=1e-6, rtol=0)
+    middle = torch.zeros(1, 200, 200, dtype=torch.bool)
+    middle[0, 50:150, 50:150] = True
+    # Within one of the two standard deviations that the picture shows, along each side.
+    share = (math.erf(1 / 2**0.5) / math.erf(2 / 2**0.5)) ** 2
+    assert attention_share(prior[None], middle).item() == pytest.approx(share, abs=1e-3)
+    assert region_share(middle).item() == 0.25
+
+
+def test_pointing_hits_where_the_maximum_is():
+    region = torch.zeros(5, 4, 4, dtype=torch.bool)
+    region[:, 1:3, 1:3] = True
+    cam = torch.rand(5, 4, 4, generator=torch.Generator().manual_seed(2))
+    cam[0, 2, 1] = cam[1, 0, 3] = 2.0
+    cam[2] = 0.5  # everywhere alike: as good as pointing at random
+    cam[3] = 0.0
+    cam[4] = -1.0
+    found = pointing_hit(cam, region)
+    assert found[:3].tolist() == [1, 0, 0.25]
+    assert found[3:].isnan().all()
+
+
+def test_pointing_does_not_depend_on_rounding_along_the_border():
+    region = torch.zeros(1, 60, 60, dtype=torch.bool)
+    region[0, :, :4] = True
+    peak = torch.zeros(1, 7, 7)
+    peak[0, 3, 0] = 1 / 3  # the resized map is flat from the border to this cell's middle
+    assert pointing_hit(resize_map(peak, 60), region).item() == 1
 
 
 def test_wrong_shapes_and_options_are_refused():

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from PIL import Image
 
-from sscdl import figures, panels
+from sscdl import drawing, figures, panels
 from sscdl.errors import InputError
+from sscdl.files import write_json
 
 
 def overview(curricula: list[str], *, floor: bool = False) -> pd.DataFrame:
@@ -198,6 +203,82 @@ def test_attention_panel_tells_ail_and_marks_errors():
     assert (heat.min(), heat.max()) == (0, 1)
     assert np.argmax(heat) == np.argmax(cam)
     assert inside(figure)
+
+
+def test_class_maps_share_the_scale_of_their_image():
+    image, mask = picture()
+    cams = np.zeros((2, *image.shape))
+    cams[0, 10, 6], cams[1, 20, 22], cams[1, 0, 0] = 1.0, 4.0, -9.0
+    heading, classes = "moco\nfull", ["negative", "typical"]
+    given = [
+        ("typical", "typical", [0.423, float("nan")]),
+        ("typical", "negative", [0.5, 0.25]),
+        ("negative", "", [0.5, 0.25]),
+    ]
+    items = [
+        panels.ClassMapsItem(image, cams, mask, ails, [0.25, 0.75], predicted, label, heading)
+        for predicted, label, ails in given
+    ]
+    figure = panels.class_maps_panel(items, classes, columns=2)
+    assert len(figure.axes) == 7
+    right, wrong, unknown = (figure.axes[place : place + 2] for place in (0, 2, 4))
+    assert right[0].get_title() == "moco\nfull\ntrue typical\nnegative\np 0.25, AIL 42.3 %"
+    assert right[1].get_title() == "→ typical\np 0.75, AIL undefined"
+    colours = [to_hex(axes.title.get_color()).upper() for axes in (*right, *wrong, *unknown)]
+    assert colours == [figures.BLACK] * 3 + [figures.VERMILION] + [figures.BLACK] * 2
+    assert "true unknown" in unknown[0].get_title()
+    first, second = (axes.images[1].get_array() for axes in right)
+    assert (first.max(), second.max()) == (0.25, 1)
+    assert first.min() == second.min() == 0
+    assert inside(figure)
+    with pytest.raises(InputError, match="no images"):
+        panels.class_maps_panel([], classes)
+
+
+@pytest.mark.parametrize(("variants", "beside"), [(["full", "black"], 2), (["full"] * 3, 1)])
+def test_class_maps_are_drawn_from_files_model_by_model(tmp_path, monkeypatch, variants, beside):
+    rng = np.random.default_rng(3)
+    ids, classes = ["i0", "i1", "i2"], ["negative", "typical"]
+    arrays = rng.integers(0, 255, (3, 24, 24)).astype(np.uint8)
+    lungs = np.zeros(arrays.shape, np.uint8)
+    lungs[:, 4:20, 3:10] = 255
+    for name, array in (("full", arrays), ("black", arrays // 2), ("lungs", lungs)):
+        np.save(tmp_path / f"{name}.npy", array)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()
+        write_json(tmp_path / f"{name}.json", {"ids": ids, "crops": None, "sha256": digest})
+    models, stored = [], []
+    for number, variant in enumerate(variants):
+        cams = rng.normal(size=(3, 2, 4, 4)).astype(np.float16)
+        stored.append(cams)
+        np.savez(tmp_path / f"{number}.npz", class_maps=cams, maps=cams[:, 0], ids=ids)
+        lines = pd.DataFrame({"image_id": ids, "split": "test", "label": ["negative"] + classes})
+        lines[["patient_id", "view", "sex", "age", "seed"]] = ["p", "AP", "F", 50, 0]
+        lines[["predicted", "prob_negative", "prob_typical"]] = ["negative", 0.7, 0.3]
+        lines[["ail_of_negative", "ail_of_typical"]] = [0.1 * number, 0.5]
+        lines.to_csv(tmp_path / f"{number}.csv", index=False)
+        models.append((variant, "moco", tmp_path / f"{number}.csv", tmp_path / f"{number}.npz"))
+    packs = {v: (tmp_path / f"{v}.json", tmp_path / "lungs.json") for v in variants}
+    drawn_ones = []
+    monkeypatch.setattr(
+        drawing.panels,
+        "class_maps_panel",
+        lambda items, names, columns: drawn_ones.append((items, names, columns)) or Figure(),
+    )
+    drawing.draw_class_maps(models, packs, tmp_path / "out.png", split="test", number=2)
+    ((items, names, columns),) = drawn_ones
+    assert (names, columns) == (classes, 2 * beside)
+    # One image of each class, i0 and i2; of the models as many beside each other as fit.
+    order = [(0, 0), (1, 0), (0, 2), (1, 2)] if beside == 2 else [
+        (model, row) for model in range(3) for row in (0, 2)
+    ]  # fmt: skip
+    for item, (model, row) in zip(items, order, strict=True):
+        shown = arrays[row] // (2 if variants[model] == "black" else 1)
+        assert (item.image == shown).all()
+        expected = [cv2.resize(cam.astype(np.float32), (24, 24)) for cam in stored[model][row]]
+        np.testing.assert_allclose(item.cams, expected)
+        assert item.ails == pytest.approx([0.1 * model, 0.5])
+        assert item.heading == f"moco\n{variants[model]}"
+        assert item.label == ["negative", "negative", "typical"][row]
 
 
 def test_variants_panel_and_contact_sheet_show_each_image():

@@ -12,7 +12,8 @@ from sscdl.__main__ import main
 from sscdl.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.files import write_json
-from sscdl.results import PREDICTION_TABLES, write_prediction_table
+from sscdl.prediction_tables import PREDICTION_TABLES
+from sscdl.results import write_prediction_table
 from sscdl.table_check import check_tables
 from sscdl.thesis_names import FOUR_CLASSES
 from sscdl.thesis_results import write_thesis_table
@@ -53,12 +54,17 @@ def written(folder: Path, thesis_tables, **more) -> Path:
     files.append(folder / "predictions/metadata.csv")
     views = [made_up("metadata", f"metadata:{name}", **more) for name in ("view", "view+sex+age")]
     pd.concat(views).to_csv(files[-1], index=False)
+    (folder / "predictions/shown").mkdir()
+    shown = [folder / "predictions/shown/full.moco.s0.csv"]
+    other = made_up("full", "moco", right=0.6, **more).assign(shown="segmented_black")
+    other.to_csv(shown[0], index=False)
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
     common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"
-        write_prediction_table(name, files, out, convention="lungs", **common)
+        read = files + shown if name == "cross_variants" else files
+        write_prediction_table(name, read, out, convention="lungs", **common)
     for name in thesis_tables:
         out, stages = folder / f"tables/{name}.csv", alone if "kinds" in name else nodes
         write_thesis_table(name, files, stages, out, batches={"moco": 8}, **common)
@@ -92,7 +98,17 @@ def test_the_tables_of_four_classes_are_made_again(tmp_path):
 
 
 def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
-    keys = {"variant", "curriculum", "against", "seed", "split", "view", "label", "predicted"}
+    keys = {
+        "variant",
+        "curriculum",
+        "against",
+        "seed",
+        "split",
+        "group",
+        "shown",
+        "label",
+        "predicted",
+    }
     planted = []
     for name in (*PREDICTION_TABLES, *TWO):
         path = results / f"tables/{name}.csv"

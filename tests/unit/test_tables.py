@@ -224,8 +224,10 @@ def test_subgroups_compare_with_the_best_metadata_baseline():
     ]
     table = confounders.subgroups(pd.concat(parts), "test", draws=200)
     assert table.columns.tolist() == list(confounders.SUBGROUP_COLUMNS)
-    assert table["view"].tolist() == ["all", "AP", "PA"] * 3
-    overall = table[table["view"] == "all"].set_index("curriculum")
+    groups = ["all", "view AP", "view PA", "sex F", "sex M"]
+    groups += ["age below 40", "age 40 to 59"]
+    assert table["group"].tolist() == groups * 3, "nobody is older"
+    overall = table[table["group"] == "all"].set_index("curriculum")
     assert set(overall["metadata"]) == {"metadata:view+sex+age"}
     assert overall["verdict"].to_dict() == {
         "good": "beats metadata",
@@ -235,10 +237,14 @@ def test_subgroups_compare_with_the_best_metadata_baseline():
     assert overall.loc["good", "difference"] == pytest.approx(
         100 - overall.loc["good", "metadata_balanced_accuracy"]
     )
-    sizes = table[table["curriculum"] == "good"].set_index("view")["n_images"]
-    assert sizes["AP"] + sizes["PA"] == sizes["all"] == 80
+    sizes = table[table["curriculum"] == "good"].set_index("group")["n_images"]
+    for name in ("view", "sex", "age"):
+        assert sum(sizes[group] for group in groups if group.startswith(name)) == 80, name
+    assert sizes["all"] == 80
+    # Patients are 20 to 59 years old; there are forty with two images each.
+    assert sizes["age below 40"] == 40
     within = parts[0][parts[0]["view"] == "AP"]
-    row = table[(table["curriculum"] == "bad") & (table["view"] == "AP")].iloc[0]
+    row = table[(table["curriculum"] == "bad") & (table["group"] == "view AP")].iloc[0]
     bad = parts[1].loc[within.index]
     assert row["balanced_accuracy"] == pytest.approx(
         100 * reference.balanced_accuracy_score(bad["label"], bad["predicted"])
@@ -250,9 +256,9 @@ def test_subgroups_without_baseline_or_with_one_class_give_no_verdict():
     assert set(confounders.subgroups(model, "test", draws=20)["verdict"]) == {""}
     one = model[(model["view"] != "PA") | (model["label"] == "typical")]
     both = pd.concat([one, one.assign(variant="metadata", curriculum="metadata:view")])
-    table = confounders.subgroups(both, "test", draws=20).set_index("view")
-    assert table.loc["PA", "verdict"] == "one class only"
-    assert table.loc["AP", "verdict"] == "not better than metadata"
+    table = confounders.subgroups(both, "test", draws=20).set_index("group")
+    assert table.loc["view PA", "verdict"] == "one class only"
+    assert table.loc["view AP", "verdict"] == "not better than metadata"
 
 
 def test_write_table_writes_exact_csv_and_rounded_text(tmp_path):

@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sscdl.results import PREDICTION_TABLES, read_predictions
+from sscdl.prediction_tables import PREDICTION_TABLES
+from sscdl.results import read_predictions
 from sscdl.variants import read_pack
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner

@@ -15,6 +15,8 @@ sys.path.insert(0, str(HERE))
 
 from sscdl.config import check_config, load_schema
 from sscdl.errors import InputError
+from sscdl.other_studies import prediction_files
+from sscdl.report_names import report_entry
 from sscdl.root_names import stand_ins
 from sscdl.store import Store
 from sscdl.study import Study
@@ -41,6 +43,16 @@ def read_study():
         if workflow.is_main_process:
             os.environ[CONTENTS] = json.dumps(study.contents)
         return study
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def other_studies():
+    """Return the prediction files of the studies that this one is set beside."""
+    try:
+        return prediction_files(
+            STUDY.results, STUDY.config["results"]["beside"], STUDY.models
+        )
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -108,20 +120,21 @@ def names(models):
     return [f"{v}.{c}.s{seed}" for v, c, seed in models]
 
 
-def attention_figures():
-    """Return the models of each figure with attention maps, those of the first seed.
+def pages(figure, most):
+    """Return the models of each page of a figure, those of the first seed.
 
-    One figure for all as long as it fits a page, otherwise one for each variant and number of tasks.
+    One page for all as long as there are no more than ``most``, otherwise one for each variant and
+    number of tasks.
     """
     first = [model for model in STUDY.models if model[2] == min(STUDY.seeds)]
-    if len(first) <= 8:
-        return {"4.4_attention": first}
-    pages = {}
+    if len(first) <= most:
+        return {figure: first}
+    found = {}
     for variant, curriculum, seed in first:
         tasks = len(split_curriculum(curriculum, set(ROOTS))[1])
-        page = f"4.4_attention-{variant}-{tasks}_tasks"
-        pages.setdefault(page, []).append((variant, curriculum, seed))
-    return pages
+        page = f"{figure}-{variant}-{tasks}_tasks"
+        found.setdefault(page, []).append((variant, curriculum, seed))
+    return found
 
 
 def model_input(wildcards):
@@ -135,16 +148,48 @@ def model_input(wildcards):
     }
 
 
+def other_variants(variant):
+    """Return the study's variants but for this one."""
+    return [other for other in STUDY.variants if other != variant]
+
+
+def shown_input(wildcards):
+    """Return what one model's predictions on the pictures of other variants are made from."""
+    found = model_input(wildcards)
+    del found["lungs"]
+    for variant in other_variants(wildcards.variant):
+        found[variant] = str(STUDY.pack(variant))
+        found[f"lungs_of_{variant}"] = str(STUDY.pack(masks_of(variant)))
+    return found
+
+
+def in_report(name, caption=None):
+    """Return the caption, heading and title of a table or figure as keywords of ``report``."""
+    caption = caption or name.partition("-")[0]
+    return {"caption": f"../report/{caption}.rst", **report_entry(name)}
+
+
+def learning_rates_tried():
+    """Return how many learning rates the stages of each task try, in order of the tasks."""
+    found = {}
+    for node in STUDY.nodes.values():
+        found.setdefault(node.task, set()).add(len(node.learning_rates))
+    last = found.pop("classify")
+    return {task: sorted(many) for task, many in {**found, "classify": last}.items()}
+
+
 def prediction_tables():
     """Return the names of the tables that are made from predictions."""
     names = [
         "4.14_accuracy_overview",
         "4.15_ail_overview",
+        "attention",
         "accuracy_details",
         "comparisons",
         "confusions",
         "subgroups",
     ]
+    names += ["cross_variants"] if CROSS else []
     return [*names, "shortcut"] if MARKED else names
 
 
@@ -157,6 +202,7 @@ def written_tables():
         "4.1_normalisation",
         *PREDICTION_TABLES,
         *THESIS_TABLES,
+        *(["beside"] if OTHERS else []),
         "learning_rates",
         "search",
     ]
@@ -186,8 +232,13 @@ def figure_inputs():
             "rejected": REJECTED,
             "full": str(STUDY.pack("full")),
         },
-        "4.2_validation_curves": {
-            "pointers": [str(STUDY.pointer(f)) for f in CLASSIFIERS]
+        **{
+            page: {
+                "pointers": [
+                    str(STUDY.pointer(STUDY.models[m].fingerprint)) for m in models
+                ]
+            }
+            for page, models in pages("4.2_validation_curves", most=12).items()
         },
         "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
         "accuracy_overview": accuracy,
@@ -197,7 +248,7 @@ def figure_inputs():
     if SHOW_IMAGES:
         pictures = {**variant_packs(), **mask_packs()}
         found["4.1_variants"] = {"images": IMAGES, **pictures}
-        for name, models in ATTENTION_FIGURES.items():
+        for name, models in {**ATTENTION_FIGURES, "class_maps": CLASS_MAPS}.items():
             found[name] = {
                 "predictions": [
                     f"{RESULTS}/predictions/{m}.csv" for m in names(models)
@@ -249,8 +300,31 @@ ROOTS = {
     if STUDY.root_file(node.root)
 }
 STAND_INS = stand_ins(STUDY.config["roots"])
-THESIS = str(HERE / "resources/thesis")
 PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
-ATTENTION_FIGURES = attention_figures()
+OTHERS = other_studies()
+ATTENTION_FIGURES = pages("4.4_attention", most=8)
+# The last curriculum, most often the longest, by its first seed.
+CLASS_MAPS = [
+    model
+    for model in STUDY.models
+    if model[1:] == (STUDY.curricula[-1], min(STUDY.seeds))
+]
+CROSS = STUDY.config["results"]["cross_variants"] and len(STUDY.variants) > 1
+SHOWN = [
+    f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
+]
 PREDICTION_TABLES = prediction_tables()
 FIGURES = figure_inputs()
+SUMMARISED = {
+    "tables": [
+        "4.14_accuracy_overview",
+        "4.15_ail_overview",
+        "comparisons",
+        *(["shortcut"] if MARKED else []),
+    ],
+    "figures": [
+        "accuracy_overview",
+        "4.3_ail_by_model",
+        *(["shortcut"] if MARKED else []),
+    ],
+}

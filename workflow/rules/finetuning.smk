@@ -43,5 +43,30 @@ rule predict:
         gpu=min(GPUS, 1),
     params:
         training=STUDY.config["training"],
+        columns=2,  # raise it with the columns, so that predictions without them are made again
     script:
         "../scripts/predict.py"
+
+
+rule predict_shown:
+    input:
+        unpack(shown_input),
+    output:
+        f"{RESULTS}/predictions/shown/{{variant}}.{{curriculum}}.s{{seed}}.csv",
+    log:
+        f"{RESULTS}/logs/predict/shown/{{variant}}.{{curriculum}}.s{{seed}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+        curriculum=one_of(STUDY.curricula),
+        seed="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        training=STUDY.config["training"],
+        shown=lambda wildcards: other_variants(wildcards.variant),
+        columns=2,
+    script:
+        "../scripts/predict_shown.py"

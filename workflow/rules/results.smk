@@ -1,6 +1,6 @@
 # Tables and figures. Every cell of the accuracy and attention tables comes from predictions/ alone.
 
-from sscdl import thesis_names
+from sscdl import study_facts, thesis_names
 
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
 THESIS_TABLES = thesis_names.tables_of(
@@ -16,6 +16,29 @@ rule tables:
 rule figures:
     input:
         drawn_figures(),
+
+
+rule summary:
+    input:
+        images=IMAGES,
+        tables=[f"{RESULTS}/tables/{name}.csv" for name in SUMMARISED["tables"]],
+        figures=[f"{RESULTS}/figures/{name}.png" for name in SUMMARISED["figures"]],
+    output:
+        page=report(f"{RESULTS}/summary.html", **in_report("summary")),
+        description=f"{RESULTS}/summary.rst",
+    log:
+        f"{RESULTS}/logs/summary.log",
+    conda:
+        ENVIRONMENT
+    params:
+        told={key: STUDY.config[key] for key in study_facts.TOLD},
+        origin=STUDY.layout,
+        masks=LUNGS["source"],
+        curricula=STUDY.curricula,
+        rates=learning_rates_tried(),
+        stand_ins=STAND_INS,
+    script:
+        "../scripts/summary.py"
 
 
 rule metadata_baseline:
@@ -41,14 +64,10 @@ for TABLE in PREDICTION_TABLES:
         input:
             PREDICTIONS,
             f"{RESULTS}/predictions/metadata.csv",
+            SHOWN if TABLE == "cross_variants" else [],
         output:
-            report(
-                f"{RESULTS}/tables/{TABLE}.csv",
-                caption=f"../report/{TABLE}.rst",
-                category="Tables",
-                labels={"table": TABLE},
-            ),
-            multiext(f"{RESULTS}/tables/{TABLE}", ".md", ".tex"),
+            multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
+            report(f"{RESULTS}/tables/{TABLE}.html", **in_report(TABLE)),
         log:
             f"{RESULTS}/logs/tables/{TABLE}.log",
         conda:
@@ -57,7 +76,6 @@ for TABLE in PREDICTION_TABLES:
             name=TABLE,
             split=STUDY.reported,
             convention=STUDY.mask_convention,
-            thesis=THESIS,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
         script:
@@ -75,13 +93,10 @@ for TABLE in THESIS_TABLES:
             predictions=[] if KIND in thesis_names.OF_RATES else PREDICTIONS,
             pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
         output:
+            multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
             report(
-                f"{RESULTS}/tables/{TABLE}.csv",
-                caption=f"../report/thesis_{KIND}.rst",
-                category="Tables",
-                labels={"table": TABLE},
+                f"{RESULTS}/tables/{TABLE}.html", **in_report(TABLE, f"thesis_{KIND}")
             ),
-            multiext(f"{RESULTS}/tables/{TABLE}", ".md", ".tex"),
         log:
             f"{RESULTS}/logs/tables/{TABLE}.log",
         conda:
@@ -89,7 +104,6 @@ for TABLE in THESIS_TABLES:
         params:
             name=TABLE,
             split=STUDY.reported,
-            thesis=THESIS,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
             batches=BATCHES,
@@ -97,22 +111,39 @@ for TABLE in THESIS_TABLES:
             "../scripts/thesis_table.py"
 
 
+if OTHERS:
+
+    rule table_beside:
+        input:
+            predictions=PREDICTIONS,
+            others=[path for files in OTHERS.values() for path in files],
+        output:
+            multiext(f"{RESULTS}/tables/beside", ".csv", ".md", ".tex"),
+            report(f"{RESULTS}/tables/beside.html", **in_report("beside")),
+        log:
+            f"{RESULTS}/logs/tables/beside.log",
+        conda:
+            ENVIRONMENT
+        params:
+            others={
+                study: [str(path) for path in files] for study, files in OTHERS.items()
+            },
+            split=STUDY.reported,
+            draws=STUDY.config["results"]["bootstrap"],
+        script:
+            "../scripts/beside.py"
+
+
 rule table_backbones:
     output:
-        report(
-            f"{RESULTS}/tables/3.1_backbones.csv",
-            caption="../report/3.1_backbones.rst",
-            category="Tables",
-            labels={"table": "3.1_backbones"},
-        ),
-        multiext(f"{RESULTS}/tables/3.1_backbones", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/3.1_backbones", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/tables/3.1_backbones.html", **in_report("3.1_backbones")),
     log:
         f"{RESULTS}/logs/tables/3.1_backbones.log",
     conda:
         ENVIRONMENT
     params:
         backbone=STUDY.config["backbone"],
-        thesis=THESIS,
     script:
         "../scripts/backbones.py"
 
@@ -122,13 +153,8 @@ rule table_dataset:
         images=IMAGES,
         rejected=REJECTED,
     output:
-        report(
-            f"{RESULTS}/tables/dataset.csv",
-            caption="../report/dataset.rst",
-            category="Data",
-            labels={"table": "dataset"},
-        ),
-        multiext(f"{RESULTS}/tables/dataset", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/dataset", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/tables/dataset.html", **in_report("dataset")),
     log:
         f"{RESULTS}/logs/tables/dataset.log",
     conda:
@@ -173,7 +199,7 @@ rule table_implausible_masks:
         images=IMAGES,
         masks=[str(path) for path in STUDY.mask_manifests()],
     output:
-        multiext(f"{RESULTS}/tables/implausible_masks", ".csv", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/implausible_masks", ".csv", ".md", ".tex", ".html"),
     log:
         f"{RESULTS}/logs/tables/implausible_masks.log",
     conda:
@@ -189,20 +215,17 @@ rule table_normalisation:
         unpack(variant_packs),
         images=IMAGES,
     output:
+        multiext(f"{RESULTS}/tables/4.1_normalisation", ".csv", ".md", ".tex"),
         report(
-            f"{RESULTS}/tables/4.1_normalisation.csv",
-            caption="../report/4.1_normalisation.rst",
-            category="Tables",
-            labels={"table": "4.1_normalisation"},
+            f"{RESULTS}/tables/4.1_normalisation.html",
+            **in_report("4.1_normalisation"),
         ),
-        multiext(f"{RESULTS}/tables/4.1_normalisation", ".md", ".tex"),
     log:
         f"{RESULTS}/logs/tables/4.1_normalisation.log",
     conda:
         ENVIRONMENT
     params:
         protocol=STUDY.config["protocol"],
-        thesis=THESIS,
     script:
         "../scripts/normalisation.py"
 
@@ -211,19 +234,12 @@ rule table_learning_rates:
     input:
         [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
     output:
-        report(
-            f"{RESULTS}/tables/learning_rates.csv",
-            caption="../report/learning_rates.rst",
-            category="Tables",
-            labels={"table": "learning_rates"},
-        ),
-        multiext(f"{RESULTS}/tables/learning_rates", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/learning_rates", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/tables/learning_rates.html", **in_report("learning_rates")),
     log:
         f"{RESULTS}/logs/tables/learning_rates.log",
     conda:
         ENVIRONMENT
-    params:
-        thesis=THESIS,
     script:
         "../scripts/learning_rates.py"
 
@@ -232,13 +248,8 @@ rule table_search:
     input:
         [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
     output:
-        report(
-            f"{RESULTS}/tables/search.csv",
-            caption="../report/search.rst",
-            category="Tables",
-            labels={"table": "search"},
-        ),
-        multiext(f"{RESULTS}/tables/search", ".md", ".tex"),
+        multiext(f"{RESULTS}/tables/search", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/tables/search.html", **in_report("search")),
     log:
         f"{RESULTS}/logs/tables/search.log",
     conda:
@@ -266,9 +277,7 @@ for FIGURE, INPUTS in FIGURES.items():
         output:
             report(
                 f"{RESULTS}/figures/{FIGURE}.png",
-                caption=f"../report/figure_{FIGURE.partition('-')[0]}.rst",
-                category="Figures",
-                labels={"figure": FIGURE},
+                **in_report(f"figure_{FIGURE}"),
             ),
         log:
             f"{RESULTS}/logs/figures/{FIGURE}.log",
@@ -276,7 +285,11 @@ for FIGURE, INPUTS in FIGURES.items():
             ENVIRONMENT
         params:
             name=FIGURE,
-            models=ATTENTION_FIGURES.get(FIGURE, []),
+            models=(
+                CLASS_MAPS
+                if FIGURE == "class_maps"
+                else ATTENTION_FIGURES.get(FIGURE, [])
+            ),
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
+from sscdl.thesis_names import THESIS_FOLDER
 from sscdl.thesis_results import write_backbones
 
 if __name__ == "__main__":
@@ -11,5 +12,5 @@ if __name__ == "__main__":
             Path(snakemake.output[0]),
             name=snakemake.params.backbone["name"],
             last_stage=snakemake.params.backbone["last_stage"],
-            thesis=Path(snakemake.params.thesis),
+            thesis=THESIS_FOLDER,
         )

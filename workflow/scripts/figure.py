@@ -26,12 +26,11 @@ if __name__ == "__main__":
                 drawing.draw_validation_curves(given["pointers"], out, classes=params.classes)
             case "4.3_ail_by_model":
                 drawing.draw_ail(given["table"], out)
-            case "4.4_attention":
+            case "4.4_attention" | "class_maps" as name:
                 files = zip(params.models, given["predictions"], given["maps"], strict=True)
                 models = [(v, c, p, m) for (v, c, _), p, m in files]
-                drawing.draw_attention(
-                    models, pictures, out, split=params.split, number=params.number
-                )
+                draw = drawing.draw_class_maps if name == "class_maps" else drawing.draw_attention
+                draw(models, pictures, out, split=params.split, number=params.number)
             case "accuracy_overview":
                 drawing.draw_accuracy(given["table"], given["subgroups"], out)
             case "shortcut":

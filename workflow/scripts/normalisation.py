@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sscdl.progress import job_log
 from sscdl.results import write_normalisation
+from sscdl.thesis_names import THESIS_FOLDER
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "normalisation"):
@@ -13,5 +14,5 @@ if __name__ == "__main__":
             Path(snakemake.input.images),
             Path(snakemake.output[0]),
             protocol=snakemake.params.protocol,
-            thesis=Path(snakemake.params.thesis),
+            thesis=THESIS_FOLDER,
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sscdl.progress import job_log
 from sscdl.results import write_prediction_table
+from sscdl.thesis_names import THESIS_FOLDER
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], snakemake.params.name):
@@ -13,7 +14,7 @@ if __name__ == "__main__":
             Path(snakemake.output[0]),
             split=snakemake.params.split,
             convention=snakemake.params.convention,
-            thesis=Path(snakemake.params.thesis),
+            thesis=THESIS_FOLDER,
             draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
+from sscdl.thesis_names import THESIS_FOLDER
 from sscdl.thesis_results import write_thesis_table
 
 if __name__ == "__main__":
@@ -13,7 +14,7 @@ if __name__ == "__main__":
             [Path(path) for path in snakemake.input.pointers],
             Path(snakemake.output[0]),
             split=snakemake.params.split,
-            thesis=Path(snakemake.params.thesis),
+            thesis=THESIS_FOLDER,
             draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
             batches=snakemake.params.batches,

@@ -1,0 +1,16 @@
+"""Write the table that sets this study beside others."""
+
+from pathlib import Path
+
+from sscdl.beside import write_beside
+from sscdl.progress import job_log
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], "beside"):
+        write_beside(
+            [Path(path) for path in snakemake.input.predictions],
+            {study: [Path(p) for p in files] for study, files in snakemake.params.others.items()},
+            Path(snakemake.output[0]),
+            split=snakemake.params.split,
+            draws=snakemake.params.draws,
+        )

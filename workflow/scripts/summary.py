@@ -1,0 +1,27 @@
+"""Write the summary of the study."""
+
+from pathlib import Path
+
+from sscdl.progress import job_log
+from sscdl.study_facts import facts
+from sscdl.study_summary import write_summary
+
+if __name__ == "__main__":
+    params = snakemake.params
+    with job_log(snakemake.log[0], "summary"):
+        write_summary(
+            Path(snakemake.output.page),
+            Path(snakemake.output.description),
+            study=params.told["study"],
+            facts=facts(
+                params.told,
+                origin=params.origin,
+                masks=params.masks,
+                curricula=params.curricula,
+                rates=params.rates,
+                stand_ins=params.stand_ins,
+            ),
+            images_csv=Path(snakemake.input.images),
+            tables={Path(path).stem: Path(path) for path in snakemake.input.tables},
+            figures={Path(path).stem: Path(path) for path in snakemake.input.figures},
+        )
