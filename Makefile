@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
+# What make test-report opens; the demo's is made if it is not there.
+REPORT ?= results/demo/report.zip
 
-.PHONY: help demo test test-slurm lint format docs bench fuzz lock clean
+.PHONY: help demo test test-slurm test-report lint format docs bench fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +26,10 @@ $(VENV)/slurm.ok: requirements-slurm.in requirements.lock $(VENV)/dev.ok
 	$(BIN)/python -m pip install --quiet --requirement requirements-slurm.in --constraint requirements.lock
 	touch $@
 
+$(VENV)/report.ok: requirements-report.in requirements-dev.in requirements.in requirements.lock $(VENV)/dev.ok
+	$(BIN)/python -m pip install --quiet --requirement $< --constraint requirements.lock
+	touch $@
+
 demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --resources gpu=1 --configfile config/demo.yaml
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores 1 --configfile config/demo.yaml --report results/demo/report.zip
@@ -35,6 +41,11 @@ test: $(VENV)/dev.ok  ## all tests
 test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
 	tests/slurm/setup.sh start
 	$(BIN)/python -m pytest -q tests/slurm/test_slurm.py; status=$$?; tests/slurm/setup.sh stop; exit $$status
+
+test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and stays offline (installs chromium: root, Debian)
+	tests/report/setup.sh
+	[ -f "$(REPORT)" ] || $(MAKE) demo
+	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m pytest -q tests/report/test_report.py
 
 lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/ruff check .
@@ -57,7 +68,7 @@ bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 fuzz: $(VENV)/dev.ok  ## 20,000 damaged DICOM files: no crash, no hang, none lost
 	$(BIN)/python benchmarks/fuzz.py --files 20000 --seed 0
 
-lock: $(VENV)/slurm.ok  ## pin the versions that .venv has now
+lock: $(VENV)/slurm.ok $(VENV)/report.ok  ## pin the versions that .venv has now
 	(echo "# Every package at the version that is tested; made by: make lock"; \
 	$(BIN)/python -m pip freeze --all | grep -viE '^(pip|setuptools|nvidia-|cuda-|triton)' | sed -E 's/\+cpu//') > requirements.lock
 

@@ -15,6 +15,9 @@ resource_scopes:
 configfile: workflow.source_path("config/config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/plan.smk"
@@ -39,3 +42,4 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.summary.output,

@@ -1,4 +1,4 @@
-"""Writing a table as CSV (exact, for programs), Markdown and LaTeX (rounded, for people)."""
+"""Writing a table as CSV (exact, for programs), Markdown, LaTeX and a web page (for people)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from sscdl import html_table
 from sscdl.errors import InputError
-from sscdl.files import atomic_path, write_text
+from sscdl.files import write_text
+from sscdl.report_names import place
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -22,6 +24,7 @@ _TEX = {
 }
 # Beyond this many columns a table does not fit a page at its natural width.
 _WIDE = 8
+_EXACT = "%.10g"
 
 
 def escape_tex(text: str) -> str:
@@ -47,7 +50,34 @@ def _cell(value: Any, digits: int) -> str:
     return str(value)
 
 
-def _printed(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, list[str]]:
+def numeric_columns(df: pd.DataFrame) -> set[str]:
+    """Return the names of the columns that hold numbers and nothing else."""
+    return {
+        str(name)
+        for name in df.columns
+        if df[name].notna().any()
+        and all(
+            isinstance(value, Number) and not isinstance(value, bool | np.bool_)
+            for value in df[name].dropna()
+        )
+    }
+
+
+def exact_cells(df: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the cells of each column as the CSV has them, but yes and no as they are printed."""
+    cells = {}
+    for name in df.columns:
+        cells[str(name)] = [
+            _EXACT % value
+            if isinstance(value, float | np.floating) and np.isfinite(value)
+            else _cell(value, 0)
+            for value in df[name]
+        ]
+    return cells
+
+
+def printed_cells(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, list[str]]:
+    """Return the cells of each column as they are printed, with 2 decimals where none are named."""
     places = {} if isinstance(digits, int) else digits
     default = digits if isinstance(digits, int) else 2
     return {
@@ -56,7 +86,7 @@ def _printed(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, lis
     }
 
 
-def _bold_cells(
+def best_cells(
     df: pd.DataFrame,
     printed: Mapping[str, list[str]],
     best: Mapping[str, Literal["max", "min"]],
@@ -158,10 +188,10 @@ def write_table(
     best: Mapping[str, Literal["max", "min"]] | None = None,
     groups: Sequence[Any] | None = None,
 ) -> list[Path]:
-    """Write ``df`` as ``<stem>.csv``, ``<stem>.md`` and ``<stem>.tex``, each atomically.
+    """Write ``df`` as ``<stem>.csv``, ``.md``, ``.tex`` and ``.html``, each atomically.
 
     The CSV has ten significant digits and no rounding beyond that, and empty cells where a value is
-    undefined; the other two are rounded and carry caption and notes.
+    undefined; the others are rounded and carry caption and notes.
 
     Args:
         df: the table; its column names become the header.
@@ -173,27 +203,30 @@ def write_table(
         groups: for each row what it competes among, None if it does not; all rows if not given.
 
     Returns:
-        the three paths.
+        the four paths.
 
     Raises:
         InputError: ``best`` names a column that is not there, or no direction.
     """
-    printed = _printed(df, digits)
-    bold = _bold_cells(df, printed, best or {}, groups)
-    numeric = {
-        str(name)
-        for name in df.columns
-        if df[name].notna().any()
-        and all(
-            isinstance(value, Number) and not isinstance(value, bool | np.bool_)
-            for value in df[name].dropna()
-        )
-    }
+    printed = printed_cells(df, digits)
+    bold = best_cells(df, printed, best or {}, groups)
+    numeric = numeric_columns(df)
     stem = Path(stem)
-    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("csv", "md", "tex")]
+    paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
     label = re.sub(r"[^A-Za-z0-9.-]", "-", stem.name)
-    with atomic_path(paths[0]) as temporary:
-        df.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    csv = df.to_csv(index=False, float_format=_EXACT, lineterminator="\n")
+    table = html_table.Content(
+        caption=caption,
+        exact=exact_cells(df),
+        printed=printed,
+        numeric=numeric,
+        bold=bold,
+        notes=notes,
+        csv=csv,
+        file=paths[0].name,
+    )
+    write_text(paths[0], csv)
     write_text(paths[1], _markdown(printed, numeric, bold, caption, notes))
     write_text(paths[2], _latex(printed, numeric, bold, caption, notes, label))
+    write_text(paths[3], html_table.page(place(stem.name)[1], [html_table.section(table)]))
     return paths

@@ -117,7 +117,7 @@ def test_jitter_changes_each_patch_by_itself():
 class MeanBackbone(nn.Module):
     """Stands in for a network: the feature of a patch is its mean gray value."""
 
-    channels = 1
+    name, last_stage, channels = "resnet18", 4, 1
 
     def __init__(self) -> None:
         super().__init__()

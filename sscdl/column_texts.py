@@ -1,0 +1,148 @@
+"""What the columns of the tables mean, for readers who do not know the workflow.
+
+One entry for a column of any table; ``explain`` puts together what is said of names that are made
+of parts, such as ``segmented_black_low``.
+"""
+
+from __future__ import annotations
+
+# Columns whose meaning is the same wherever they occur.
+COLUMNS = {
+    # What a row is about.
+    "curriculum": "pretext tasks that the network was pretrained with, in their order; scratch: "
+    "random weights, imagenet: weights trained on photographs",
+    "variant": "what of the radiograph the network sees: full, or the lungs alone",
+    "shown": "variant that the model was tested on",
+    "split": "set of images: test is what results are reported on",
+    "group": "property of the images, or those that have it",
+    "tasks": "number of pretext tasks",
+    "seed": "what the random numbers of the training start from",
+    "seeds": "number of trainings, which differ in their random numbers",
+    "stage": "part of the training: a pretext task, or the classification",
+    "task": "what the network learns in this stage",
+    "label": "class that the image has",
+    "predicted": "class that the model gives it",
+    "label_share": "share of the training labels that were used",
+    "study": "study beside this one",
+    # How many.
+    "n_images": "number of images",
+    "n_patients": "number of patients",
+    "n_seeds": "number of trainings, which differ in their random numbers",
+    "n_labels": "number of labels that were used",
+    "n_draws": "number of random choices of these labels",
+    "images": "number of images",
+    "patients": "number of patients",
+    "count": "number of images",
+    "train": "images that models learn from",
+    "val": "images that choose learning rates",
+    "test": "images that results are reported on",
+    "mark_trained": "test images, their mark as in training",
+    "mark_removed": "the same without the mark",
+    "mark_reversed": "the same with the mark on the wrong patients",
+    "total": "all images",
+    # How good.
+    "accuracy": "share of right predictions, averaged as the caption says",
+    "balanced_accuracy": "mean over the classes of the share of right predictions, in percent",
+    "balanced_accuracy_against": "that of the model it is compared with",
+    "balanced_accuracy_study": "that of the same model in the other study",
+    "n_seeds_study": "number of trainings in the other study",
+    "metadata_balanced_accuracy": "that of the model that sees no image",
+    "chance": "percent that guessing scores: 100 over the number of classes",
+    "auc": "area under the ROC curve: 0.5 is chance, 1 is perfect",
+    "f1": "mean over the classes of the F1 score, between 0 and 1",
+    "confidence": "probability that the model gives to what it predicts",
+    "ece": "expected calibration error: mean gap between confidence and accuracy",
+    "ece_floor": "what few images alone would make of the calibration error",
+    "brier": "Brier score: squared error of the probabilities, 0 is perfect",
+    "nll": "negative log likelihood of the labels, 0 is perfect",
+    "bin": "predictions of similar confidence",
+    "n_bins": "number of bins of confidence",
+    "share": "percent of the images of that label",
+    "better": "variant on which this row is more accurate",
+    "best": "variants on which this row is the best of its number of pretext tasks",
+    "drop": "fall in percent points, from the mark as trained or from the model's own variant",
+    # Compared with what.
+    "against": "the model that this one is compared with",
+    "metadata": "what the model that sees no image is told",
+    "difference": "difference between the two, in percent points",
+    "only_model": "images that only this model gets right",
+    "only_against": "images that only the other model gets right",
+    "p": "probability of so large a difference by chance alone",
+    "p_mcnemar": "McNemar's exact test on the images that only one of the two gets right",
+    "p_holm": "the same, corrected after Holm for the number of comparisons",
+    "verdict": "better or worse where interval and corrected test agree on it",
+    "kind": "from easy to hard tasks (curriculum), from hard to easy (anti-curriculum), or mixed",
+    "difficulty": "of each task, its last loss over that of guessing: 1 is no better than guessing",
+    "first_task": "the model that ends after the first of the tasks",
+    "delta": "difference to the first task alone, in percent points",
+    "to_scratch": "difference to no pretraining, in percent points",
+    "to_imagenet": "difference to weights trained on photographs, in percent points",
+    # Where it looks.
+    "ail": "attention inside the lungs: percent of the attention map's sum",
+    "ail_floor": "AIL of a map that is the same everywhere: the lungs' share of the image",
+    "floor": "AIL of a map that is the same everywhere: the lungs' share of the image",
+    "undefined": "maps without positive values, which count in none of the means",
+    "lift": "AIL minus floor, in percent points",
+    "ail_centre": "AIL of a Gaussian in the middle of every picture",
+    "lift_centre": "AIL minus ail_centre, in percent points",
+    "ail_random": "AIL of the same network without training",
+    "lift_random": "AIL minus ail_random, in percent points",
+    "ail_signed": "AIL with values below zero kept, which has no bounds",
+    "ail_stretched": "AIL of maps stretched to [0, 1] by their minimum and maximum",
+    "n_boxed": "images that show boxes around findings",
+    "box_attention": "percent of the attention that falls into the boxes around findings",
+    "box_share": "percent of the picture that the boxes cover",
+    "box_hit": "percent of the images whose map has its maximum in a box",
+    "mark_attention": "percent of the attention map's sum that lies on the planted mark",
+    "mark_share": "percent of the image that the mark covers",
+    # How it was trained.
+    "metric": "by what the learning rate is chosen",
+    "lr": "learning rate",
+    "best_lr": "learning rate that was chosen",
+    "epochs": "passes over the training images",
+    "chosen": "whether this learning rate was taken",
+    "chosen_by": "number of seeds that took this learning rate",
+    "method": "grid: all rates to the end; halving: the better half goes on, again and again",
+    "rates": "number of learning rates",
+    "epochs_grid": "epochs that training all rates to the end takes",
+    "epochs_halving": "epochs that halving takes",
+    "saved": "percent of the epochs that halving saves",
+    "chosen_grid": "learning rate that the grid chooses",
+    "chosen_halving": "learning rate that halving chooses",
+    "agree": "whether both choose alike",
+    "value_grid": "metric of the grid's choice",
+    "value_halving": "metric of halving's choice",
+    "parameters": "numbers that the network learns",
+    "parameters_millions": "numbers that the network learns, in millions",
+    "with_classifier": "the same with its classifier for ImageNet",
+    "layers": "number of convolutions",
+    "last_stage": "stage after which the network ends, of four",
+}
+_PARTS = {
+    "_thesis": "what the thesis prints",
+    "_std": "standard deviation between seeds",
+    "_floor": "AIL of a map that is the same everywhere",
+    "_low": "lower end of the 95 % interval",
+    "_high": "upper end of the 95 % interval",
+    "_lift": "AIL minus floor, in percent points",
+    "_undefined": "images whose attention map has no positive value",
+}
+
+
+def explain(column: str) -> str:
+    """Return what a column means, empty if nothing is known of it."""
+    if column in COLUMNS:
+        return COLUMNS[column]
+    if column.startswith("ail_of_"):
+        return f"AIL of the map of class {column.removeprefix('ail_of_')}, predicted or not"
+    if column.startswith("accuracy_"):
+        return f"percent of the images of class {column.removeprefix('accuracy_')} that are right"
+    for ending, text in _PARTS.items():
+        if column.endswith(ending):
+            return f"{column.removesuffix(ending)}: {text}"
+    return ""
+
+
+def heading(column: str) -> str:
+    """Return a column's name as it is printed above it."""
+    return column.removesuffix("_thesis").replace("_", " ")
