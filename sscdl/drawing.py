@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from sscdl import figures, panels
+from sscdl import figures, panels, quality_figures
 from sscdl.attention_table import OF_CLASS
 from sscdl.cohorts import DUPLICATE
 from sscdl.dataset_figure import draw_dataset
@@ -46,6 +46,16 @@ def draw_accuracy(table: Path, subgroups: Path, out: Path) -> None:
 def draw_shortcut(table: Path, out: Path) -> None:
     """Draw what becomes of the accuracy without the planted mark."""
     figures.write_figure(figures.shortcut_figure(pd.read_csv(table)), out)
+
+
+def draw_label_efficiency(table: Path, out: Path) -> None:
+    """Draw linear probes against the number of labels, from the table of linear probes."""
+    figures.write_figure(quality_figures.label_efficiency(pd.read_csv(table)), out)
+
+
+def draw_calibration(bins: Path, table: Path, out: Path) -> None:
+    """Draw reliability diagrams of the reported set from the two tables of calibration."""
+    figures.write_figure(quality_figures.reliability(pd.read_csv(bins), pd.read_csv(table)), out)
 
 
 def draw_validation_curves(pointers: list[Path], out: Path, *, classes: int) -> None:

@@ -13,10 +13,12 @@ import pandas as pd
 
 from sscdl import (
     attention_table,
+    calibration,
     comparisons,
     confounders,
     cross_table,
     detail_tables,
+    probe_table,
     tables,
 )
 from sscdl.thesis_tables import CONCLUSIONS, SAME_VALUE
@@ -76,6 +78,39 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, draws: detail_tables.accuracy_details(rows, draws=draws),
         "Every metric of every model on every set of images.",
         ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
+    ),
+    "calibration": PredictionTable(
+        lambda rows, split, thesis, draws: calibration.calibration(rows, draws=draws),
+        "How far each model's probabilities may be trusted, on every set of images.",
+        (
+            "confidence: mean probability of the predicted class, percent. ece: expected "
+            "calibration error, percent points, in n_bins bins of as many images each. "
+            "ece_calibrated: what a calibrated model would be expected to show with as many "
+            "images; an interval below its estimate says that their number accounts for it.",
+            "brier: 0 is perfect, 1 the worst; with two classes the mean of (p - y)^2. nll: "
+            "negative log likelihood, nats. prior: of always giving the labels' frequencies.",
+            INTERVALS,
+        ),
+    ),
+    "calibration_bins": PredictionTable(
+        lambda rows, split, thesis, draws: calibration.calibration_bins(rows, split, draws=draws),
+        "Accuracy beside confidence by bins of confidence, in percent.",
+        (
+            "A bin holds the predictions of all seeds, as many as another bin but for ties.",
+            INTERVALS,
+        ),
+    ),
+    "linear_probe": PredictionTable(
+        lambda rows, split, thesis, draws: probe_table.linear_probe(rows, split, draws=draws),
+        "Linear probes: logistic regression on the frozen features of each network.",
+        (
+            "curriculum: the stages that the network went through; scratch is a random network.",
+            "label_share: of the training patients of each class; n_labels: images, mean of the "
+            "draws. draws: standard deviation between draws of labels.",
+            "Balanced accuracy in percent, AUC in [0, 1]. difference: to scratch with the same "
+            "labels, percent points, paired over patients.",
+            INTERVALS,
+        ),
     ),
     "confusions": PredictionTable(
         lambda rows, split, thesis, draws: detail_tables.confusions(rows),

@@ -87,8 +87,9 @@ def write_prediction_table(
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
     notes += stand_in_notes(stand_ins)
-    digits = {"auc": 3, "f1": 3, "p": 4, "p_mcnemar": 4, "p_holm": 4}
-    digits |= {f"{key}_{part}": 3 for key in ("auc", "f1") for part in ("std", "low", "high")}
+    digits = {"p": 4, "p_mcnemar": 4, "p_holm": 4, "n_labels": 0}
+    for key in ("auc", "f1", "brier", "nll"):
+        digits |= {key: 3} | {f"{key}_{part}": 3 for part in ("std", "low", "high", "prior")}
     write_table(
         frame,
         out.with_suffix(""),

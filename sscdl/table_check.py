@@ -30,9 +30,10 @@ THESIS = Path(__file__).resolve().parents[1] / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
 KEYS = (
     *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
-    *("label_share", "group", "label", "predicted"),
+    *("label_share", "group", "label", "predicted", "bin"),
 )
-BESIDE, CROSS = "beside", "cross_variants"
+BESIDE, CROSS, PROBE = "beside", "cross_variants", "linear_probe"
+FOLDERS = {CROSS: "shown", PROBE: "probe"}  # of predictions/, for tables that need others
 TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
 
 
@@ -84,9 +85,10 @@ def check_tables(
             continue
         draws = _draws(path.with_name(f"{name}.md"))
         if name in PREDICTION_TABLES:
-            shown = sorted((results / "predictions/shown").glob("*.csv"))
-            cross = name == CROSS and shown
-            read = pd.concat([rows, read_predictions(shown)]) if cross else rows
+            read = _made_from(name, rows, results / "predictions")
+            if read is None:
+                faults.append(f"{name}: no predictions/{FOLDERS[name]}/*.csv to make it from")
+                continue
             again = PREDICTION_TABLES[name].make(read, split, thesis, draws)
         elif name == BESIDE:
             again = _beside(path, rows, split, draws)
@@ -103,6 +105,20 @@ def check_tables(
     if not checked:
         raise InputError(f"{results}: none of the tables that predictions make is in tables/")
     return faults, checked
+
+
+def _made_from(name: str, rows: pd.DataFrame, predictions: Path) -> pd.DataFrame | None:
+    """Return the predictions that a table is made from, None if they are gone.
+
+    ``rows`` are those of the models on their own variant.
+    """
+    if name not in FOLDERS:
+        return rows
+    files = sorted((predictions / FOLDERS[name]).glob("*.csv"))
+    if not files:
+        return None
+    own = [rows] if name == CROSS else []
+    return pd.concat([*own, read_predictions(files)])
 
 
 def _beside(path: Path, rows: pd.DataFrame, split: str, draws: int) -> pd.DataFrame:

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.preprocessing import StandardScaler
 
 from sscdl.backbones import build_backbone
 from sscdl.errors import InputError
-from sscdl.probe import extract_features, knn_accuracy, linear_probe
+from sscdl.probe import extract_features, fit_probe, knn_accuracy, linear_probe
 
 
 def clusters(count: int, seed: int, noise: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,6 +53,33 @@ def test_linear_probe_scores_classes_alike_and_needs_two_of_each():
     assert linear_probe(x, y, x, wrong, seed=0) == pytest.approx((20 / 22 + 1) / 2)
     with pytest.raises(InputError, match="two"):
         linear_probe(x[:21], y[:21], x, y, seed=0)
+
+
+@pytest.mark.parametrize(("images", "features"), [(60, 8), (24, 90)])
+def test_probabilities_are_those_of_plain_regression_with_the_best_penalty(images, features):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(images + 30, features)) * generator.uniform(0.1, 10, features)
+    y = (x[:, 0] / x[:, 0].std() + generator.normal(size=len(x)) > 0).astype(int)
+    train, test = slice(images), slice(images, None)
+    fitted = fit_probe(x[train], y[train], seed=0)
+    scaler = StandardScaler().fit(x[train])
+
+    def plain(strength):
+        return LogisticRegression(C=strength, max_iter=5000, tol=1e-6, class_weight="balanced")
+
+    chosen = fitted.regression.C
+    direct = plain(chosen).fit(scaler.transform(x[train]), y[train])
+    expected = direct.predict_proba(scaler.transform(x[test]))
+    np.testing.assert_allclose(fitted.probabilities(x[test]), expected, atol=5e-3)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    scores = {
+        strength: cross_val_score(
+            plain(strength), scaler.transform(x[train]), y[train], cv=folds,
+            scoring="balanced_accuracy",
+        ).mean()
+        for strength in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    }  # fmt: skip
+    assert scores[chosen] == pytest.approx(max(scores.values()))
 
 
 def test_knn_votes_by_direction():

@@ -58,12 +58,21 @@ def written(folder: Path, thesis_tables, **more) -> Path:
     shown = [folder / "predictions/shown/full.moco.s0.csv"]
     other = made_up("full", "moco", right=0.6, **more).assign(shown="segmented_black")
     other.to_csv(shown[0], index=False)
+    (folder / "predictions/probe").mkdir()
+    probe = [folder / "predictions/probe/full.s0.csv"]
+    runs = [
+        made_up("full", name, seed=draw, **more).assign(seed=0, share=0.1, draw=draw, n_labels=9)
+        for name in ("scratch", "moco")
+        for draw in (0, 1)
+    ]
+    pd.concat(runs).to_csv(probe[0], index=False)
+    made_of = {"cross_variants": files + shown, "linear_probe": probe}
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
     common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"
-        read = files + shown if name == "cross_variants" else files
+        read = made_of.get(name, files)
         write_prediction_table(name, read, out, convention="lungs", **common)
     for name in thesis_tables:
         out, stages = folder / f"tables/{name}.csv", alone if "kinds" in name else nodes
@@ -108,6 +117,8 @@ def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
         "shown",
         "label",
         "predicted",
+        "label_share",
+        "bin",
     }
     planted = []
     for name in (*PREDICTION_TABLES, *TWO):

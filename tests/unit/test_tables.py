@@ -280,7 +280,8 @@ def test_write_table_writes_exact_csv_and_rounded_text(tmp_path):
         digits={"accuracy": 1},
         best={"accuracy": "max", "loss": "min"},
     )
-    assert [path.name for path in paths] == [f"{stem.name}.{s}" for s in ("csv", "md", "tex")]
+    endings = ("csv", "md", "tex", "html")
+    assert [path.name for path in paths] == [f"{stem.name}.{s}" for s in endings]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
     pd.testing.assert_frame_equal(pd.read_csv(paths[0]), df)
     markdown = paths[1].read_text(encoding="utf-8").splitlines()

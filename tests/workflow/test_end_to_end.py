@@ -34,7 +34,9 @@ def test_everything_is_written(study):
         assert {f"{name}.csv", f"{name}.md", f"{name}.tex"} <= tables
     figures = {path.stem for path in (study.results / "figures").iterdir()}
     assert {"4.1_variants", "4.2_validation_curves", "4.3_ail_by_model", "4.4_attention"} <= figures
-    assert len(list((study.results / "predictions").iterdir())) == 5
+    assert len(list((study.results / "predictions").glob("*.csv"))) == 5
+    assert len(list((study.results / "predictions/probe").glob("*.csv"))) == 2
+    assert {"label_efficiency", "calibration"} <= figures
 
 
 def test_images_csv_has_the_documented_columns_and_no_patient_straddles(study):
@@ -51,7 +53,7 @@ def test_images_csv_has_the_documented_columns_and_no_patient_straddles(study):
 
 
 def test_tables_follow_from_the_predictions_alone(study):
-    files = sorted((study.results / "predictions").iterdir())
+    files = sorted((study.results / "predictions").glob("*.csv"))
     rows = read_predictions(files)
     for name in ("4.14_accuracy_overview", "shortcut"):
         again = PREDICTION_TABLES[name].make(rows, "test", ROOT / "resources/thesis", 100)

@@ -178,6 +178,23 @@ def learning_rates_tried():
     return {task: sorted(many) for task, many in {**found, "classify": last}.items()}
 
 
+def probed(variant, seed):
+    """Return the pretext stages of one variant and seed."""
+    nodes = [STUDY.nodes[fingerprint] for fingerprint in PRETEXT]
+    return [n for n in nodes if n.variant == variant and n.seed == seed]
+
+
+def probe_input(wildcards):
+    """Return what the linear probes of one variant and seed are made from."""
+    nodes = probed(wildcards.variant, int(wildcards.seed))
+    return {
+        "pack": str(STUDY.pack(wildcards.variant)),
+        "images": IMAGES,
+        "pointers": [str(STUDY.pointer(node.fingerprint)) for node in nodes],
+        "roots": list(ROOTS.values()),
+    }
+
+
 def prediction_tables():
     """Return the names of the tables that are made from predictions."""
     names = [
@@ -185,11 +202,14 @@ def prediction_tables():
         "4.15_ail_overview",
         "attention",
         "accuracy_details",
+        "calibration",
+        "calibration_bins",
         "comparisons",
         "confusions",
         "subgroups",
     ]
     names += ["cross_variants"] if CROSS else []
+    names += ["linear_probe"] if PROBES else []
     return [*names, "shortcut"] if MARKED else names
 
 
@@ -242,7 +262,13 @@ def figure_inputs():
         },
         "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
         "accuracy_overview": accuracy,
+        "calibration": {
+            "bins": table("calibration_bins"),
+            "table": table("calibration"),
+        },
     }
+    if PROBES:
+        found["label_efficiency"] = {"table": table("linear_probe")}
     if MARKED:
         found["shortcut"] = {"table": table("shortcut")}
     if SHOW_IMAGES:
@@ -312,6 +338,12 @@ CLASS_MAPS = [
 CROSS = STUDY.config["results"]["cross_variants"] and len(STUDY.variants) > 1
 SHOWN = [
     f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
+]
+PROBES = [
+    f"{RESULTS}/predictions/probe/{variant}.s{seed}.csv"
+    for variant in STUDY.variants
+    for seed in STUDY.seeds
+    if STUDY.config["results"]["label_shares"]
 ]
 PREDICTION_TABLES = prediction_tables()
 FIGURES = figure_inputs()

@@ -70,3 +70,35 @@ rule predict_shown:
         columns=2,
     script:
         "../scripts/predict_shown.py"
+
+
+rule probe:
+    input:
+        unpack(probe_input),
+    output:
+        f"{RESULTS}/predictions/probe/{{variant}}.s{{seed}}.csv",
+    log:
+        f"{RESULTS}/logs/probe/{{variant}}.s{{seed}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+        seed="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        nodes=lambda wildcards: [
+            node.curriculum for node in probed(wildcards.variant, int(wildcards.seed))
+        ],
+        roots=list(ROOTS),
+        settings=lambda wildcards: {
+            "data": STUDY.data(wildcards.variant)["classify"],
+            "backbone": STUDY.config["backbone"],
+            "image_size": STUDY.config["image"]["size"],
+            "shares": STUDY.config["results"]["label_shares"],
+            "draws": STUDY.config["results"]["probe_draws"],
+        },
+        training=STUDY.config["training"],
+    script:
+        "../scripts/probe.py"

@@ -62,8 +62,11 @@ for TABLE in PREDICTION_TABLES:
         name:
             f"table_{TABLE}"
         input:
-            PREDICTIONS,
-            f"{RESULTS}/predictions/metadata.csv",
+            (
+                PROBES
+                if TABLE == "linear_probe"
+                else [*PREDICTIONS, f"{RESULTS}/predictions/metadata.csv"]
+            ),
             SHOWN if TABLE == "cross_variants" else [],
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),

@@ -33,6 +33,10 @@ if __name__ == "__main__":
                 draw(models, pictures, out, split=params.split, number=params.number)
             case "accuracy_overview":
                 drawing.draw_accuracy(given["table"], given["subgroups"], out)
+            case "label_efficiency":
+                drawing.draw_label_efficiency(given["table"], out)
+            case "calibration":
+                drawing.draw_calibration(given["bins"], given["table"], out)
             case "shortcut":
                 drawing.draw_shortcut(given["table"], out)
             case "masks":
