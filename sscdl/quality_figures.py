@@ -92,6 +92,7 @@ def label_efficiency(table: pd.DataFrame) -> Figure:
     """
     if table.empty:
         raise InputError("figure: the table of linear probes has no rows to draw")
+    table = table.astype({"label_share": float})
     variants = list(dict.fromkeys(table["variant"]))
     columns = min(2, len(variants))
     rows = math.ceil(len(variants) / columns)

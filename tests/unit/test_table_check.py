@@ -65,6 +65,8 @@ def written(folder: Path, thesis_tables, **more) -> Path:
         for name in ("scratch", "moco")
         for draw in (0, 1)
     ]
+    # A whole number beside fractions: text in one table, a number in another.
+    runs += [run.assign(share=1.0, n_labels=90) for run in runs[::2]]
     pd.concat(runs).to_csv(probe[0], index=False)
     made_of = {"cross_variants": files + shown, "linear_probe": probe}
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
