@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -98,6 +99,28 @@ def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:
     return turns[:number]
 
 
+def _views(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, tuple[Path, Path]],
+    chosen: list[str],
+    kept: str,
+) -> Iterator[tuple[str, list[tuple[pd.Series, np.ndarray, np.ndarray, np.ndarray]]]]:
+    """Yield for each model a heading and, for each chosen image, what belongs together.
+
+    That is the line of its prediction, its maps (``kept`` says which of those in the file), the
+    picture and the lung mask.
+    """
+    pictures = _pictures(packs, chosen)
+    for variant, curriculum, predictions, maps_file in models:
+        lines = read_predictions([predictions]).set_index("image_id")
+        with np.load(maps_file) as stored:
+            maps = dict(zip(stored["ids"].tolist(), stored[kept], strict=True))
+        yield (
+            f"{curriculum}\n{variant}",
+            [(lines.loc[name], maps[name], *rest) for name, *rest in pictures[variant]],
+        )
+
+
 def draw_attention(
     models: list[tuple[str, str, Path, Path]],
     packs: dict[str, tuple[Path, Path]],
@@ -112,25 +135,19 @@ def draw_attention(
     pictures of each variant and the lung masks that belong to them.
     """
     chosen = _choose(read_predictions([models[0][2]]), split, number)
-    pictures = _pictures(packs, chosen)
-    items = []
-    for variant, curriculum, predictions, maps_file in models:
-        lines = read_predictions([predictions]).set_index("image_id")
-        with np.load(maps_file) as stored:
-            maps = dict(zip(stored["ids"].tolist(), stored["maps"], strict=True))
-        for image_id, image, mask in pictures[variant]:
-            line = lines.loc[image_id]
-            items.append(
-                panels.AttentionItem(
-                    image=image,
-                    cam=cv2.resize(maps[image_id], image.shape[::-1]),
-                    mask=mask,
-                    ail=float(line["ail"]),
-                    predicted=line["predicted"],
-                    label=line["label"],
-                    heading=f"{curriculum}\n{variant}",
-                )
-            )
+    items = [
+        panels.AttentionItem(
+            image=image,
+            cam=cv2.resize(cam, image.shape[::-1]),
+            mask=mask,
+            ail=float(line["ail"]),
+            predicted=line["predicted"],
+            label=line["label"],
+            heading=heading,
+        )
+        for heading, views in _views(models, packs, chosen, "maps")
+        for line, cam, image, mask in views
+    ]
     columns = len(chosen) * max(1, 4 // len(chosen))  # whole models side by side
     figures.write_figure(panels.attention_panel(items, columns=columns), out)
 
@@ -150,32 +167,24 @@ def draw_class_maps(
     """
     first = read_predictions([models[0][2]])
     chosen, classes = _choose(first, split, number), class_names(first)
-    pictures = _pictures(packs, chosen)
-    by_model = []
-    for variant, curriculum, predictions, maps_file in models:
-        lines = read_predictions([predictions]).set_index("image_id")
-        with np.load(maps_file) as stored:
-            maps = dict(zip(stored["ids"].tolist(), stored["class_maps"], strict=True))
-        by_model.append(
-            [
-                panels.ClassMapsItem(
-                    image=image,
-                    cams=np.stack(
-                        [
-                            cv2.resize(cam.astype(np.float32), image.shape[::-1])
-                            for cam in maps[image_id]
-                        ]
-                    ),
-                    mask=mask,
-                    ails=[float(lines.loc[image_id, f"{OF_CLASS}{name}"]) for name in classes],
-                    chances=[float(lines.loc[image_id, f"prob_{name}"]) for name in classes],
-                    predicted=lines.loc[image_id, "predicted"],
-                    label=lines.loc[image_id, "label"],
-                    heading=f"{curriculum}\n{variant}",
-                )
-                for image_id, image, mask in pictures[variant]
-            ]
-        )
+    by_model = [
+        [
+            panels.ClassMapsItem(
+                image=image,
+                cams=np.stack(
+                    [cv2.resize(cam.astype(np.float32), image.shape[::-1]) for cam in cams]
+                ),
+                mask=mask,
+                ails=[float(line[f"{OF_CLASS}{name}"]) for name in classes],
+                chances=[float(line[f"prob_{name}"]) for name in classes],
+                predicted=line["predicted"],
+                label=line["label"],
+                heading=heading,
+            )
+            for line, cams, image, mask in views
+        ]
+        for heading, views in _views(models, packs, chosen, "class_maps")
+    ]
     # Rows of as many models as fit, and no fewer in the last: each column has then one variant.
     fit = max(1, 4 // len(classes))
     beside = max(k for k in range(1, fit + 1) if len(models) % k == 0)
