@@ -82,9 +82,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_trained_again(study, place):
     changed = bytearray(whole)
     changed[-10] ^= 1
     weights.write_bytes(changed)
-    output = first("tables", ok=False)
+    table = "results/damaged/tables/confusions.csv"
+    output = first(table, ok=False)
     assert "damaged (not what was written), set aside as weights.damaged" in output
-    first("tables")
+    first(table)
     assert weights.read_bytes() == whole, "the same seed gives the same weights, bit for bit"
 
 
@@ -94,7 +95,7 @@ def test_halving_and_several_at_a_time_through_the_workflow(study, place):
     halved = runner(place, "halving", rotation=settings)
     halved.config["search"] = {"method": "halving"}
     halved.config["training"] = {"device": "cpu", "threads": 1, "side_by_side": 2}
-    halved("tables", "monitors")
+    halved("results/halving/tables/search.csv", "monitors")
     table = pd.read_csv(halved.results / "tables" / "search.csv")
     row = table[table["stage"] == "rotation"].iloc[0]
     assert (row["method"], row["epochs_grid"], row["epochs_halving"]) == ("halving", 16, 8)
@@ -106,7 +107,7 @@ def test_halving_and_several_at_a_time_through_the_workflow(study, place):
     }
     assert sorted(lines.values()) == [1, 1, 2, 5], "losers stop early, the winner goes on"
     grid = runner(place, "grid", rotation=settings)
-    grid("tables")
+    grid("results/grid/tables/search.csv")
     row = pd.read_csv(grid.results / "tables" / "search.csv").set_index("stage").loc["rotation"]
     assert (row["method"], row["epochs_halving"]) == ("grid", 8)
     assert f"learning rate {winner:g} found" in texts(grid), "what halving has trained to the end"
