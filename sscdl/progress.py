@@ -41,29 +41,44 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
         signal.signal(number, _stop)
     try:
         yield LOGGER
-    except Stopped as stopped:
-        number = stopped.args[0]
+    except (Stopped, Exception) as error:
+        number = _signal_behind(error)
+        if number is None:
+            _explain(error, title)
+            raise
         LOGGER.warning(
             "stopped by %s; what was finished is kept: run the same command again to go on",
             signal.Signals(number).name,
         )
         sys.exit(128 + number)
-    except InputError as error:
+
+
+def _signal_behind(error: BaseException) -> int | None:
+    """Return the signal that led to an exception, None for none.
+
+    What is interrupted may fail in turn while it closes its files, as torch.save does.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, Stopped):
+            return seen.args[0]
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _explain(error: BaseException, title: str) -> None:
+    """Log why a job failed, and exit if that is all that there is to say about it."""
+    if isinstance(error, InputError):
         LOGGER.error("%s", error)
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in FULL:
-            LOGGER.exception("%s failed", title)
-            raise
+    if isinstance(error, OSError) and error.errno in FULL:
         LOGGER.error(
             "%s: the disk or the quota is full; what was finished is kept: free some space "
             "(python -m sscdl store prune lists what can go) and run the same command again",
             error.filename or "writing failed",
         )
         sys.exit(1)
-    except Exception:
-        LOGGER.exception("%s failed", title)
-        raise
+    LOGGER.error("%s failed", title, exc_info=error)
 
 
 def log_file() -> str:

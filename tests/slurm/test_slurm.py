@@ -61,6 +61,8 @@ class OnSlurm(Runner):
             running = subprocess.Popen(
                 self.command(*arguments), cwd=self.folder, env=self.environment,
                 stdout=output, stderr=subprocess.STDOUT,
+                # Whoever runs the tests in the background has it ignored, children included.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
         try:
             yield running

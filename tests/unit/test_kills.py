@@ -11,6 +11,7 @@ import time
 import pytest
 
 from benchmarks.kills import SERVER, TASKS, digest, killed, undisturbed, work
+from sscdl.progress import ENDS, job_log
 from sscdl.stage import run_stage
 from tests.unit.real_stage import real_stage, same_weights, weights
 
@@ -83,3 +84,38 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path):
     half.write_bytes(b"half")
     undisturbed(stage)
     assert not half.exists()
+
+
+@pytest.fixture
+def _handlers():
+    """Leave this process with the handlers of signals that it had."""
+    before = {number: signal.getsignal(number) for number in ENDS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_what_fails_because_it_is_interrupted_is_told_as_the_interruption(tmp_path):
+    """torch.save fails in turn when a signal comes while it writes."""
+
+    def interrupted_writing() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            raise RuntimeError("unexpected position")
+
+    with pytest.raises(SystemExit) as ended, job_log(tmp_path / "log", "test"):
+        interrupted_writing()
+    assert ended.value.code == 128 + signal.SIGTERM
+    text = (tmp_path / "log").read_text()
+    assert "stopped by SIGTERM; what was finished is kept" in text
+    assert "unexpected position" not in text
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_another_failure_keeps_its_traceback(tmp_path):
+    with pytest.raises(RuntimeError), job_log(tmp_path / "log", "test"):
+        raise RuntimeError("of its own")
+    assert "Traceback" in (tmp_path / "log").read_text()
