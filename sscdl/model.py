@@ -61,7 +61,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from sscdl.model_score import score
 
-    table = score(options.predictions, options.labels, options.out, draws=options.draws)
+    table = score(options.predictions, options.labels, options.out)
     print(table.round(3).to_string(index=False, na_rep=""))
     return 0
 
@@ -144,8 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "labels",
         type=Path,
-        help="CSV with the columns file, label and, if known, patient",
+        help="CSV with the columns file, label and patient (empty if not known)",
     )
     score.add_argument("out", type=Path, help="stem of the table's files: out/scores")
-    score.add_argument("--draws", type=int, default=1000, help="resamplings of the patients")
     return parser

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from sscdl import metrics
+from sscdl.csv_rows import check_columns, read_rows
+from sscdl.detail_tables import accuracy_details
 from sscdl.errors import InputError
+from sscdl.lookup import find_files
+from sscdl.prediction_tables import INTERVALS, resamplings
 from sscdl.table_files import write_table
-from sscdl.tables import score_model
+from sscdl.tables import NAN, mean_percent, score_model
 
 LOGGER = logging.getLogger("sscdl.model")
-NEEDED = ("file", "label")
+KNOWN = ("file", "label", "patient")
 
 
 def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> pd.DataFrame:
@@ -24,49 +28,54 @@ def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> p
 
     Args:
         predictions: ``predictions.csv`` of `model predict`.
-        labels: CSV with the columns ``file`` (the name of the image, with more or fewer folders
-            before it than in the predictions, as long as it fits one image alone), ``label`` (a
-            class of the model; others are left out) and, if known, ``patient``: whose images are
-            drawn together.
-        out: stem of the table's files (.csv, .md, .tex).
+        labels: CSV with the columns ``file`` (found as :func:`sscdl.lookup.find_files` does),
+            ``label`` (a class of the model; others are left out) and ``patient``, whose images are
+            drawn together (empty: a patient of its own).
+        out: stem of the table's files (.csv, .md, .tex, .html).
         draws: resamplings of the patients.
 
     Returns:
         one row each for balanced accuracy, accuracy by class (percent), AUC, macro F1 ([0, 1]) and
-        AIL with its floor (percent): ``measure, value, low, high`` (95 % interval, bootstrap over
-        patients, over images where patients are not known) and ``n_images, n_patients``.
+        AIL with its floor (percent): ``measure, value, low, high`` (95 % interval over patients,
+        where there is one) and ``n_images, n_patients``.
 
     Raises:
-        InputError: a file is missing, lacks a column, names a file twice, or has no label of any
-            image that has a prediction.
+        InputError: a file cannot be read, lacks a column, names a file twice, or has no label of
+            any image that has a prediction.
     """
-    rows = _read(predictions, ("file", "predicted"))
-    known = _read(labels, NEEDED)
-    rows = rows[rows["predicted"] != ""].copy()
+    check_columns(predictions, ("file", "predicted", "ail", "lung_share"))
+    rows = pd.read_csv(predictions, dtype={"file": str, "predicted": str}, keep_default_na=False,
+                       na_values={"ail": "", "lung_share": ""})  # fmt: skip
+    rows = rows[rows["predicted"] != ""].set_index("file")
     classes = [name.removeprefix("prob_") for name in rows if name.startswith("prob_")]
-    joined = _join(rows, known, labels)
-    other = joined.loc[~joined["label"].isin(classes), "label"]
+    known = _labels(labels)
+    found, reasons = find_files(known, list(rows.index))
+    for name, reason in list(reasons.items())[:3]:
+        LOGGER.info("%s: %s: %s", labels.name, name, reason)
+    joined = rows.loc[list(found.values())].copy()
+    joined["label"] = [known[name][0] for name in found]
+    joined["patient_id"] = [known[name][1] or name for name in found]
+    others = joined.loc[~joined["label"].isin(classes), "label"]
     joined = joined[joined["label"].isin(classes)]
     if joined.empty:
-        found = ", ".join(sorted(set(other))[:5]) or "none"
         raise InputError(
             f"{labels}: no image with a prediction has a label that the model knows "
-            f"({', '.join(classes)}; found: {found}); use the model's names in the column label"
+            f"({', '.join(classes)}; found: {', '.join(sorted(set(others))[:5]) or 'none'}); use "
+            "the model's names in the column label"
         )
     LOGGER.info(
         "%d images scored; %d with a prediction but no label, %d with a label of no class of the "
-        "model, %d labels without a prediction",
-        len(joined), len(rows) - len(joined) - len(other), len(other),
-        len(known) - len(joined) - len(other),
+        "model, %d rows of labels without a prediction",
+        len(joined), len(rows) - len(found), len(others), len(reasons),
     )  # fmt: skip
-    table = _measures(joined, classes, draws)
-    patients = "patients" if "patient" in known else "images, as patients are not known"
+    table = _measures(joined.reset_index(names="image_id"), draws)
     write_table(
         table,
         out,
         caption="The model on this data set.",
         notes=[
-            f"Intervals are 95 %, from a bootstrap over {patients}; resamplings: {draws}.",
+            INTERVALS,
+            resamplings(draws),
             "Accuracies and attention inside the lungs (ail) in percent, AUC and F1 in [0, 1]. "
             "ail_floor: the lungs' share of the picture, what a uniform map would score.",
             f"Chance: {100 * metrics.chance(joined['label']):.1f} % balanced accuracy, AUC 0.5.",
@@ -76,80 +85,36 @@ def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> p
     return table
 
 
-def _read(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    """Return a CSV file as text, its columns checked."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a CSV file with the columns {needed}")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from None
-    absent = [column for column in needed if column not in table]
-    if absent:
-        raise InputError(
-            f"{path}: has no column {absent[0]} (found: {', '.join(table)}); rename or add it"
-        )
-    return table
+def _labels(path: Path) -> dict[str, tuple[str, str]]:
+    """Return label and patient of each file that a table of labels names."""
+    known: dict[str, tuple[str, str]] = {}
+    for line, row in read_rows(path, KNOWN, key="file"):
+        if row["file"] in known:
+            raise InputError(
+                f"{path}, line {line}: {row['file']} is there twice; delete one of its rows"
+            )
+        known[row["file"]] = (row["label"], row["patient"])
+    return known
 
 
-def _join(rows: pd.DataFrame, known: pd.DataFrame, labels: Path) -> pd.DataFrame:
-    """Return the predictions of files that a label is known of, with ``label`` and patient."""
-    repeated = known.loc[known["file"].duplicated(), "file"]
-    if len(repeated):
-        raise InputError(f"{labels}: names {repeated.iloc[0]} twice; leave one row for each file")
-    named: dict[str, list[tuple[str, int]]] = {}
-    for row, file in enumerate(known["file"]):
-        named.setdefault(PurePosixPath(file).name, []).append((f"/{file}", row))
-
-    def find(file: str) -> int:
-        fitting = [
-            row
-            for path, row in named.get(PurePosixPath(file).name, [])
-            if path.endswith(f"/{file}") or f"/{file}".endswith(path)
-        ]
-        return fitting[0] if len(fitting) == 1 else -1
-
-    found = rows["file"].map(find)
-    taken = found[found >= 0]
-    if taken.duplicated().any():
-        file = rows.loc[taken.index[taken.duplicated()][0], "file"]
-        raise InputError(
-            f"{labels}: the row of {PurePosixPath(file).name} fits several images; write their "
-            "folders too, as in predictions.csv"
-        )
-    joined = rows.loc[taken.index].copy()
-    lines = known.iloc[taken.to_numpy()]
-    joined["label"] = lines["label"].to_numpy()
-    whose = lines["patient"] if "patient" in lines else lines["file"]
-    # An empty cell says nothing: such an image counts as a patient of its own.
-    joined["patient_id"] = whose.where(whose != "", lines["file"]).to_numpy()
-    return joined
-
-
-def _measures(rows: pd.DataFrame, classes: list[str], draws: int) -> pd.DataFrame:
-    """Return the table of measures of labelled predictions."""
-    numbers = [f"prob_{name}" for name in classes] + ["ail", "lung_share"]
-    rows = rows.assign(seed=0, **{name: pd.to_numeric(rows[name]) for name in numbers})
-    statistics = {"balanced_accuracy": (metrics.balanced_accuracy_statistic, 100.0)}
-    for name in classes:
-        if (rows["label"] == name).any():
-            own = (rows["predicted"] == name).astype(float).where(rows["label"] == name)
-            rows[f"right_{name}"] = own
-            statistics[f"accuracy_{name}"] = (metrics.column_mean(f"right_{name}"), 100.0)
-    statistics["auc"] = (metrics.auc_statistic, 1.0)
-    statistics["f1"] = (metrics.macro_f1_statistic, 1.0)
+def _measures(rows: pd.DataFrame, draws: int) -> pd.DataFrame:
+    """Return the table of measures of labelled predictions, as those of a study are measured."""
+    rows = rows.assign(variant="", curriculum="model", split="scored", seed=0)
+    found = accuracy_details(rows, draws=draws).iloc[0].to_dict()
+    names = ["balanced_accuracy", *(n for n in found if n.startswith("accuracy_")), "auc", "f1"]
     if rows["ail"].notna().any():
-        statistics["ail"] = (metrics.column_mean("ail"), 100.0)
-        statistics["ail_floor"] = (metrics.column_mean("lung_share"), 100.0)
-    table = []
-    for name, (statistic, scale) in statistics.items():
-        found = score_model(rows, statistic, draws=draws, seed=0, scale=scale)
-        table.append(
-            {
-                "measure": name,
-                **{part: found[part] for part in ("value", "low", "high")},
-                "n_images": len(rows),
-                "n_patients": rows["patient_id"].nunique(),
-            }
-        )
+        score = score_model(rows, metrics.column_mean("ail"), draws=draws, seed=0)
+        found |= {"ail": score["value"], "ail_low": score["low"], "ail_high": score["high"]}
+        found["ail_floor"] = mean_percent(rows[rows["ail"].notna()], "lung_share")
+        names += ["ail", "ail_floor"]
+    table = [
+        {
+            "measure": name,
+            "value": found[name],
+            **{part: found.get(f"{name}_{part}", NAN) for part in ("low", "high")},
+            "n_images": found["n_images"],
+            "n_patients": found["n_patients"],
+        }
+        for name in names
+    ]
     return pd.DataFrame(table)

@@ -57,17 +57,19 @@ def test_scores_are_those_of_scikit_learn(files):
     assert found["ail"] == pytest.approx(100 * predictions["ail"].mean())
     assert found["ail_floor"] == pytest.approx(30)
     assert set(table["n_patients"]) == {20}
-    assert (table["low"] < table["value"] + 1e-9).all()
-    assert (table["value"] < table["high"] + 1e-9).all()
+    limits = table.dropna().set_index("measure")
+    assert limits.index.tolist() == ["balanced_accuracy", "auc", "f1", "ail"]
+    assert (limits["low"] < limits["value"]).all()
+    assert (limits["value"] < limits["high"]).all()
     assert pd.read_csv(folder / "scores.csv")["measure"].tolist() == table["measure"].tolist()
 
 
-def test_without_patients_every_image_stands_for_itself(files):
+def test_an_image_without_a_patient_stands_for_itself(files):
     folder, _, labels = files
-    labels.drop(columns="patient").to_csv(folder / "labels.csv", index=False)
+    labels.loc[::2, "patient"] = ""
+    labels.to_csv(folder / "labels.csv", index=False)
     table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=50)
     assert set(table["n_patients"]) == {40}
-    assert "patients are not known" in (folder / "scores.md").read_text()
 
 
 def test_images_without_a_label_of_the_model_are_left_out(files):
@@ -81,9 +83,12 @@ def test_images_without_a_label_of_the_model_are_left_out(files):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.rename(columns={"label": "class"}), "labels.csv: has no column label"),
+        (
+            lambda t: t.rename(columns={"label": "class"}),
+            "column 'label' is missing; the nearest there is 'file'",
+        ),
         (lambda t: t.assign(label="covid"), "no image with a prediction has a label .*covid"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "names 0.dcm twice"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "line 42: 0.dcm is there twice"),
         (lambda t: t.iloc[:0], "no image with a prediction has a label .*none"),
     ],
 )
@@ -94,12 +99,12 @@ def test_labels_that_do_not_fit_are_named(files, change, message):
         score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
 
 
-def test_one_row_for_several_images_is_refused(files):
+def test_a_row_that_fits_several_images_is_no_label_of_any(files):
     folder, predictions, labels = files
     two = predictions.iloc[:1].assign(file="b/0.dcm")
     pd.concat([predictions, two]).to_csv(folder / "predictions.csv", index=False)
-    with pytest.raises(InputError, match="the row of 0.dcm fits several images"):
-        score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    assert set(table["n_images"]) == {39}
     labels.replace("0.dcm", "/data/a/0.dcm").to_csv(folder / "labels.csv", index=False)
     table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
     assert set(table["n_images"]) == {40}, "with its folder the row fits one image alone"
@@ -108,5 +113,5 @@ def test_one_row_for_several_images_is_refused(files):
 def test_the_command_prints_the_table(files, capsys):
     folder = files[0]
     names = [str(folder / name) for name in ("predictions.csv", "labels.csv", "out/scores")]
-    assert main(["score", *names, "--draws", "20"]) == 0
+    assert main(["score", *names]) == 0
     assert "balanced_accuracy" in capsys.readouterr().out
