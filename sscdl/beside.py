@@ -12,20 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl import metrics
-from sscdl.comparisons import difference_to
+from sscdl import comparisons, metrics
 from sscdl.errors import InputError
 from sscdl.prediction_tables import INTERVALS, resamplings
 from sscdl.results import read_predictions
 from sscdl.table_files import write_table
 from sscdl.tables import METADATA, models_in
 
-COLUMNS = (
-    *("variant", "curriculum", "study", "n_images", "n_patients", "n_seeds", "n_seeds_study"),
-    *("balanced_accuracy", "balanced_accuracy_study", "difference", "difference_low"),
-    *("difference_high", "chance"),
-)
-_BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
+COLUMNS = tuple("study" if name == "against" else name for name in comparisons.COLUMNS)
 
 
 def beside(
@@ -46,10 +40,10 @@ def beside(
         seed: of the resamplings.
 
     Returns:
-        one row per model and other study that has it: ``variant, curriculum, study``, the images,
-        patients and seeds of both, both balanced accuracies, ``difference`` (this study minus the
-        other, percent points) with the 95 % interval of a paired bootstrap over patients, and
-        ``chance``.
+        one row per model and other study that has it: the columns of
+        :func:`sscdl.comparisons.comparisons`, with ``study``, the other's name, in place of
+        ``against``; ``difference`` is this study minus the other, and ``p_holm`` is corrected for
+        all models of one variant beside the same study.
 
     Raises:
         InputError: another study tested none of this study's images.
@@ -58,35 +52,24 @@ def beside(
     table = []
     for study, rows in others.items():
         there = dict(_models(rows, split))
-        pairs = [(name, here[name], there[name]) for name in here if name in there]
-        if not any(set(a["image_id"]) & set(b["image_id"]) for _, a, b in pairs):
+        pairs = [
+            (name, here[name], there[name])
+            for name in here
+            if name in there and here[name]["image_id"].isin(there[name]["image_id"]).any()
+        ]
+        if not pairs:
             raise InputError(
                 f"results.beside: {study} tested none of the images of this study; both need the "
                 "same data set, classes and split"
             )
-        for (variant, curriculum), model, other in pairs:
-            shared = set(model["image_id"]) & set(other["image_id"])
-            model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
-            if model.empty:
-                continue
-            found = difference_to(model, other, draws=draws, seed=seed)
-            table.append(
-                {
-                    "variant": variant,
-                    "curriculum": curriculum,
-                    "study": study,
-                    "n_images": len(shared),
-                    "n_patients": found["patients"],
-                    "n_seeds": model["seed"].nunique(),
-                    "n_seeds_study": other["seed"].nunique(),
-                    "balanced_accuracy": 100 * metrics.evaluate(model, _BALANCED),
-                    "balanced_accuracy_study": 100 * metrics.evaluate(other, _BALANCED),
-                    "difference": found["value"],
-                    "difference_low": found["low"],
-                    "difference_high": found["high"],
-                    "chance": 100 * metrics.chance(model["label"]),
-                }
-            )
+        for variant in dict.fromkeys(variant for (variant, _), _, _ in pairs):
+            family = [
+                {"variant": variant, "curriculum": curriculum, "study": study}
+                | comparisons.compared(model, other, draws=draws, seed=seed)
+                for (of, curriculum), model, other in pairs
+                if of == variant
+            ]
+            table += comparisons.with_verdicts(family)
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
@@ -106,8 +89,10 @@ def write_beside(
         out.with_suffix(""),
         caption="Balanced accuracy of the same models in other studies, in percent.",
         notes=[
-            "balanced_accuracy is this study's, balanced_accuracy_study the other's, on the images "
-            "that both tested. difference: this study minus the other, paired over patients.",
+            "balanced_accuracy is this study's, balanced_accuracy_against the other's, on the "
+            "images that both tested. difference: this study minus the other, in percent points, "
+            "paired over patients. only_against: right in the other study only.",
+            *comparisons.NOTES,
             f"Set of images: {split}.",
             INTERVALS,
             resamplings(draws),

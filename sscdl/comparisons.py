@@ -27,6 +27,14 @@ COLUMNS = (
     *("variant", "curriculum", "against", "n_images", "n_patients", "n_seeds"),
     *("balanced_accuracy", "balanced_accuracy_against", "difference", "difference_low"),
     *("difference_high", "only_model", "only_against", "p_mcnemar", "p_holm", "verdict"),
+    "chance",
+)
+NOTES = (
+    "p_mcnemar: McNemar's exact test on the images that only one of the two gets right; it counts "
+    "images, not classes. p_holm: corrected after Holm for all comparisons of the variant.",
+    "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
+    "Interval and test are about the choice of patients and images. How much another training "
+    "would differ, only several seeds tell.",
 )
 _BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
 
@@ -87,6 +95,13 @@ def holm(p_values: Iterable[float]) -> NDArray[np.float64]:
     return corrected
 
 
+def with_verdicts(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines of :func:`compared` that belong together with ``p_holm`` and ``verdict``."""
+    corrected = holm(line["p_mcnemar"] for line in family)
+    lines = [line | {"p_holm": float(p)} for line, p in zip(family, corrected, strict=True)]
+    return [line | {"verdict": _verdict(line)} for line in lines]
+
+
 def _verdict(line: Mapping[str, Any]) -> str:
     """Return "better" or "worse" if interval and corrected test agree on it, else "not shown"."""
     if line["p_holm"] < LEVEL:
@@ -109,7 +124,8 @@ def comparisons(
         ``only_against``, images that one of the two gets right and the other does not; the exact p
         of McNemar, and ``p_holm``, corrected for all comparisons of the variant; ``verdict``:
         ``better`` or ``worse`` where the interval excludes zero and ``p_holm`` is below 0.05, else
-        ``not shown``. No rows where there is nothing to compare with.
+        ``not shown``; ``chance``, the accuracy of guessing. No rows where there is nothing to
+        compare with.
     """
     rows = metrics.labelled(predictions[predictions["split"] == split])
     groups = {name: group for name, group in models_in(rows) if name[0] != METADATA}
@@ -118,19 +134,20 @@ def comparisons(
         models = {name: group for (of, name), group in groups.items() if of == variant}
         family = [
             {"variant": variant, "curriculum": name, "against": other}
-            | _compared(models[name], models[other], draws=draws, seed=seed)
+            | compared(models[name], models[other], draws=draws, seed=seed)
             for name in models
             for other in references(name, models)
         ]
-        for line, p in zip(family, holm(one["p_mcnemar"] for one in family), strict=True):
-            line["p_holm"] = float(p)
-            line["verdict"] = _verdict(line)
-        table += family
+        table += with_verdicts(family)
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
-    """Return the measures of one comparison, over the images that both models predicted."""
+def compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
+    """Return the measures of one comparison, over the images that both models predicted.
+
+    ``model`` and ``other`` are labelled predictions that share images. The result has the columns
+    from ``n_images`` to ``p_mcnemar`` that :func:`comparisons` describes, and ``chance``.
+    """
     shared = set(model["image_id"]) & set(other["image_id"])
     model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
     found = difference_to(model, other, draws=draws, seed=seed)
@@ -147,4 +164,5 @@ def _compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int
         "only_model": test.only_first,
         "only_against": test.only_second,
         "p_mcnemar": test.p,
+        "chance": 100 * metrics.chance(model["label"]),
     }

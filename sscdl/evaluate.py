@@ -17,11 +17,9 @@ from sscdl.attention import class_activation_map
 from sscdl.attention_scores import score_maps
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
-from sscdl.cohorts import NOT_REPORTED
-from sscdl.data import select_rows
 from sscdl.device import choose_device
-from sscdl.errors import InputError
 from sscdl.files import atomic_path, read_json
+from sscdl.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.imagelist import write_csv
 from sscdl.store import Store, read_pointer
 
@@ -124,9 +122,7 @@ def predict(
     N, h, w), ``class_maps``, those of all classes (float16, N, K, h, w), and the image ``ids``.
     :func:`sscdl.attention_scores.score_maps` says what the columns about attention are.
     """
-    torch.set_num_threads(threads)
-    model = Classifier(pointer, choose_device(device))
-    frame = _held_out(images_csv, pack, model, pointer.name)
+    model, frame = _begin(pointer, pack, images_csv, device, threads)
     names = {"variant": variant, "curriculum": curriculum, "seed": seed}
     result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names, seed)
     write_csv(result, out)
@@ -161,9 +157,7 @@ def predict_shown(
     it sees as in its training. ``pack`` describes the pictures of its own variant, which prove that
     it was trained with this list of images.
     """
-    torch.set_num_threads(threads)
-    model = Classifier(pointer, choose_device(device))
-    frame = _held_out(images_csv, pack, model, pointer.name)
+    model, frame = _begin(pointer, pack, images_csv, device, threads)
     parts = []
     for other, pictures in shown.items():
         names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
@@ -172,26 +166,18 @@ def predict_shown(
     write_csv(pd.concat(parts, ignore_index=True), out)
 
 
-def _held_out(images_csv: Path, pack: Path, model: Classifier, name: str) -> pd.DataFrame:
-    """Return the lines of the labelled images with lungs outside the training split.
+def _begin(
+    pointer: Path, pack: Path, images_csv: Path, device: str, threads: int
+) -> tuple[Classifier, pd.DataFrame]:
+    """Return a classifier and the images to test it on.
 
-    ``pack`` describes the pictures that the model was trained on; InputError if that was with
-    another list of images.
+    ``pack`` describes the pictures that it was trained on; InputError if that was with another list
+    of images.
     """
-    data = model.lineage["recipe"]["data"]
-    trained_on = select_rows(images_csv, read_json(pack), data).digest
-    if trained_on != model.lineage["data"]["rows"]:
-        raise InputError(
-            f"{images_csv}: is not the list of images that {name} was trained with: test "
-            "images may have been trained on; delete the pointer and run again"
-        )
-    kept = dict.fromkeys(("patient_id", "image_id", "sex", "age"), str)
-    frame = pd.read_csv(images_csv, dtype=kept, keep_default_na=False)
-    held_out = ~frame["split"].isin(NOT_REPORTED) & (frame["mask"] != "")
-    frame = frame[held_out & frame["label"].isin(model.classes)].reset_index(drop=True)
-    if frame.empty:
-        raise InputError(f"{images_csv}: no labelled image outside the training split to test on")
-    return frame
+    torch.set_num_threads(threads)
+    model = Classifier(pointer, choose_device(device))
+    check_trained_with(images_csv, read_json(pack), model.lineage, pointer.name)
+    return model, held_out(read_images(images_csv), model.classes)
 
 
 def _predict(
@@ -231,15 +217,9 @@ def _predict(
         )
         scores.append(score)
     found = np.concatenate(probabilities)
-    result = pd.DataFrame(
-        {
-            **names,
-            **{key: frame[key] for key in ("image_id", "patient_id", "split", "label")},
-            "predicted": [model.classes[k] for k in found.argmax(axis=1)],
-            **{f"prob_{name}": found[:, k].round(6) for k, name in enumerate(model.classes)},
-            **{key: frame[key] for key in ("view", "sex", "age")},
-        }
-    )
+    result = prediction_columns(frame, found, model.classes)
+    for place, (column, value) in enumerate(names.items()):
+        result.insert(place, column, value)
     result = pd.concat([result, pd.concat(scores, ignore_index=True).round(6)], axis=1)
     return result, np.concatenate(maps), np.concatenate(all_maps)
 

@@ -1,7 +1,7 @@
 """The tables that predictions alone make: the function of each, its caption, notes and rounding.
 
 Add one: write its function in ``tables.py``, ``confounders.py`` or a module of its own, an entry
-here, and name it in ``workflow/rules/common.smk``.
+here, and name it in ``workflow/rules/outputs.smk``.
 """
 
 from __future__ import annotations
@@ -121,12 +121,8 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
         "Each model against scratch, ImageNet and its own first task: balanced accuracy.",
         (
-            "difference: in percent points, paired over patients. p_mcnemar: McNemar's exact test "
-            "on the images that only one of the two gets right; it counts images, not classes.",
-            "p_holm: corrected after Holm for all comparisons of the variant.",
-            "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
-            "Interval and test are about the choice of patients and images. How much another "
-            "training would differ, only several seeds tell.",
+            "difference: in percent points, paired over patients.",
+            *comparisons.NOTES,
             INTERVALS,
         ),
     ),

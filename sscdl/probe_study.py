@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from sscdl import variants
 from sscdl.backbones import Backbone, build_backbone, load_root
-from sscdl.cohorts import NOT_REPORTED
 from sscdl.data import select_rows
 from sscdl.device import choose_device
 from sscdl.errors import InputError
 from sscdl.files import read_json
+from sscdl.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.imagelist import write_csv
 from sscdl.probe import extract_features, fit_probe
 from sscdl.store import Store, read_pointer
@@ -84,11 +84,7 @@ class Frozen:
         store, named = Store(network.pointer.parent.parent), read_pointer(network.pointer)
         lineage = read_json(store.object(named["object"]) / "lineage.json")
         recipe = lineage["recipe"]
-        if select_rows(images_csv, described, recipe["data"]).digest != lineage["data"]["rows"]:
-            raise InputError(
-                f"{images_csv}: is not the list of images that {network.pointer.name} was trained "
-                "with: test images may have been trained on; delete the pointer and run again"
-            )
+        check_trained_with(images_csv, described, lineage, network.pointer.name)
         self.mean, self.std = lineage["data"]["mean"], lineage["data"]["std"]
         self.size = recipe["image_size"]
         self.backbone = build_backbone(**recipe["backbone"])
@@ -215,16 +211,17 @@ def probe_networks(
     array, described = variants.read_pack(pack)
     chosen = select_rows(images_csv, described, data)
     classes: list[str] = data["classes"]
-    lines = _read(images_csv)
-    train = lines.loc[[described["ids"][row] for row in chosen.train]]
-    test = held_out(lines, classes)
-    if test.index.isin(train.index).any():
+    images = read_images(images_csv)
+    train_ids = [described["ids"][row] for row in chosen.train]
+    train = images.set_index("image_id").loc[train_ids]
+    test = held_out(images, classes)
+    if test["image_id"].isin(train_ids).any():
         raise InputError(f"{images_csv}: the probes would be tested on images that train them")
     shared = test["patient_id"].isin(train["patient_id"]).sum()
     if shared:
         LOGGER.info("%d of %d images to test on are of patients who train", shared, len(test))
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
-    rows = [*chosen.train, *(row_of[image_id] for image_id in test.index)]
+    rows = [*chosen.train, *(row_of[image_id] for image_id in test["image_id"])]
     number = len(chosen.train)
     drawn = list(label_draws(list(train["label"]), list(train["patient_id"]), shares, draws, seed))
     truth = np.array([classes.index(label) for label in train["label"]])
@@ -239,7 +236,7 @@ def probe_networks(
             fitted = fit_probe(features[draw.rows], truth[draw.rows], seed)
             chances = np.zeros((len(test), len(classes)))
             chances[:, fitted.classes] = fitted.probabilities(features[number:])
-            part = _predictions(test, chances, classes)
+            part = prediction_columns(test, chances, classes)
             part.insert(0, "seed", seed)
             part.insert(0, "curriculum", network.name)
             parts.append(part.assign(share=draw.share, draw=draw.number, n_labels=len(draw.rows)))
@@ -249,31 +246,3 @@ def probe_networks(
     result = pd.concat(parts, ignore_index=True)
     result.insert(0, "variant", variant)
     write_csv(result, out)
-
-
-def _read(images_csv: Path) -> pd.DataFrame:
-    """Return the list of images, by image id."""
-    kept = {"patient_id": str, "image_id": str}
-    frame = pd.read_csv(images_csv, dtype=kept, keep_default_na=False)
-    return frame.set_index("image_id", drop=False)
-
-
-def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Return the images that classifiers are tested on: labelled, not trained on, with a mask."""
-    tested = ~images["split"].isin(NOT_REPORTED) & (images["mask"] != "")
-    found = images[tested & images["label"].isin(classes)]
-    if found.empty:
-        raise InputError("images.csv: no labelled image outside the training split to test on")
-    return found
-
-
-def _predictions(test: pd.DataFrame, chances: NDArray, classes: list[str]) -> pd.DataFrame:
-    """Return the columns of a prediction table that a model's probabilities (N, K) give."""
-    return pd.DataFrame(
-        {
-            **{key: test[key] for key in ("image_id", "patient_id", "split", "label")},
-            "predicted": [classes[k] for k in chances.argmax(axis=1)],
-            **{f"prob_{name}": chances[:, k].round(6) for k, name in enumerate(classes)},
-            **{key: test[key] for key in ("view", "sex", "age")},
-        }
-    )

@@ -20,6 +20,7 @@ import pandas as pd
 
 from sscdl.beside import beside
 from sscdl.errors import InputError
+from sscdl.prediction_files import OWN, PROBE, SHOWN, folders_of
 from sscdl.prediction_tables import PREDICTION_TABLES, RESAMPLINGS
 from sscdl.results import read_predictions
 from sscdl.thesis_names import OF_RATES, THESIS_TABLES
@@ -32,8 +33,7 @@ KEYS = (
     *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
     *("label_share", "group", "label", "predicted", "bin"),
 )
-BESIDE, CROSS, PROBE = "beside", "cross_variants", "linear_probe"
-FOLDERS = {CROSS: "shown", PROBE: "probe"}  # of predictions/, for tables that need others
+BESIDE = "beside"
 TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
 
 
@@ -73,10 +73,10 @@ def check_tables(
     Raises:
         InputError: the folder has no predictions or none of the tables.
     """
-    predictions = sorted((results / "predictions").glob("*.csv"))
-    if not predictions:
+    rows = _read(results / "predictions")
+    if rows is None:
         raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
-    rows = read_predictions(predictions)
+    read = {OWN: rows} | {name: _read(results / "predictions" / name) for name in (SHOWN, PROBE)}
     made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
     faults, checked = [], {}
     for name in (*PREDICTION_TABLES, *made, BESIDE):
@@ -85,11 +85,12 @@ def check_tables(
             continue
         draws = _draws(path.with_name(f"{name}.md"))
         if name in PREDICTION_TABLES:
-            read = _made_from(name, rows, results / "predictions")
-            if read is None:
-                faults.append(f"{name}: no predictions/{FOLDERS[name]}/*.csv to make it from")
+            parts = {folder: read[folder] for folder in folders_of(name)}
+            missing = [folder for folder, part in parts.items() if part is None]
+            if missing:
+                faults.append(f"{name}: no predictions/{missing[0]}/*.csv to make it from")
                 continue
-            again = PREDICTION_TABLES[name].make(read, split, thesis, draws)
+            again = PREDICTION_TABLES[name].make(pd.concat(parts.values()), split, thesis, draws)
         elif name == BESIDE:
             again = _beside(path, rows, split, draws)
         else:
@@ -107,18 +108,10 @@ def check_tables(
     return faults, checked
 
 
-def _made_from(name: str, rows: pd.DataFrame, predictions: Path) -> pd.DataFrame | None:
-    """Return the predictions that a table is made from, None if they are gone.
-
-    ``rows`` are those of the models on their own variant.
-    """
-    if name not in FOLDERS:
-        return rows
-    files = sorted((predictions / FOLDERS[name]).glob("*.csv"))
-    if not files:
-        return None
-    own = [rows] if name == CROSS else []
-    return pd.concat([*own, read_predictions(files)])
+def _read(folder: Path) -> pd.DataFrame | None:
+    """Return the predictions of a folder, None if it has none."""
+    files = sorted(folder.glob("*.csv"))
+    return read_predictions(files) if files else None
 
 
 def _beside(path: Path, rows: pd.DataFrame, split: str, draws: int) -> pd.DataFrame:

@@ -49,6 +49,9 @@ const rows = Array.from(section.querySelectorAll("tbody tr"));
 const link = section.querySelector("a[download]");
 return {
   columns: headers.map((header) => header.dataset.column),
+  unexplained: headers.map((header) => header.dataset.column).filter(
+    (name, place) => headers[place].querySelector("button").title === name
+  ),
   numeric: headers.map((header) => header.classList.contains("number")),
   rows: rows.length,
   visible: rows.filter((row) => row.offsetHeight > 0).length,
@@ -215,6 +218,7 @@ class Reader:
     def _table_faults(self, number: int) -> list[str]:
         look = self._run(_LOOK, number)
         faults = [f"a table is {key}" for key in ("ragged", "undefined") if look[key]]
+        faults += [f"column {name} has no explanation" for name in look["unexplained"]]
         if look["csv"]:
             rows = list(csv.reader(io.StringIO(look["csv"])))[1:]
             if len(rows) != look["rows"]:

@@ -45,7 +45,7 @@ LAYERS = {
 def two_ranks(folder: Path) -> list[dict[str, Any]]:
     """Return what each of two ranks has computed, by what; raises if one of them fails."""
     torch.multiprocessing.spawn(_compute, args=(folder,), nprocs=WORLD)
-    return [torch.load(folder / f"{rank}.pt") for rank in range(WORLD)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
 
 
 def _compute(rank: int, folder: Path) -> None:

@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from sscdl.beside import COLUMNS, beside
 from sscdl.errors import InputError
-from sscdl.other_studies import prediction_files
+from sscdl.prediction_files import of_other_studies
 from tests.unit.made_up import made_up
 
 
@@ -32,12 +32,24 @@ def test_each_model_stands_beside_itself_in_another_study():
     ], "models that only one of the two has are left out"
     row = table.iloc[0]
     assert row["balanced_accuracy"] == pytest.approx(accuracy(here[0]))
-    assert row["balanced_accuracy_study"] == pytest.approx(accuracy(pd.concat(there)))
+    assert row["balanced_accuracy_against"] == pytest.approx(accuracy(pd.concat(there)))
     assert row["difference"] == pytest.approx(
-        row["balanced_accuracy"] - row["balanced_accuracy_study"]
+        row["balanced_accuracy"] - row["balanced_accuracy_against"]
     )
     assert row["difference_low"] < row["difference"] < row["difference_high"]
-    assert (row["n_seeds"], row["n_seeds_study"], row["chance"]) == (1, 2, 50)
+    assert (row["n_seeds"], row["chance"]) == (1, 50), "as many seeds as both have"
+    assert row["p_holm"] == row["p_mcnemar"] > 0, "one comparison needs no correction"
+
+
+def test_verdicts_are_corrected_for_all_models_beside_a_study():
+    names = ("moco", "swav", "relloc")
+    here = pd.concat([made_up("full", name, right=0.95) for name in names])
+    there = pd.concat([made_up("full", name, right=0.6, seed=1) for name in names])
+    table = beside(here, {"thesis": there}, "test", draws=200)
+    smallest = table["p_mcnemar"].min()
+    assert table["p_holm"].min() == pytest.approx(min(1, 3 * smallest))
+    assert table["verdict"].tolist() == ["better"] * 3
+    assert (table["only_model"] > table["only_against"]).all()
 
 
 def test_only_images_that_both_tested_count():
@@ -62,7 +74,7 @@ def test_the_files_of_another_study_are_found_by_model(tmp_path):
     for name in ("full.moco.s0", "full.moco.s1", "full.moco+swav.s0", "metadata", "full.swav.s0"):
         (folder / f"{name}.csv").touch()
     models = [("full", "moco", 0), ("full", "moco+swav", 0), ("segmented_black", "moco", 0)]
-    found = prediction_files(tmp_path / "strict", ["thesis"], models)
+    found = of_other_studies(tmp_path / "strict", ["thesis"], models)
     names = [path.name for path in found["thesis"]]
     assert names == ["full.moco.s0.csv", "full.moco.s1.csv", "full.moco+swav.s0.csv"]
 
@@ -73,4 +85,4 @@ def test_the_files_of_another_study_are_found_by_model(tmp_path):
 )
 def test_a_study_without_predictions_is_named(tmp_path, study, message):
     with pytest.raises(InputError, match=f"results.beside: .*{message}"):
-        prediction_files(tmp_path / "strict", [study], [("full", "moco", 0)])
+        of_other_studies(tmp_path / "strict", [study], [("full", "moco", 0)])

@@ -10,6 +10,7 @@ import pytest
 
 from sscdl.__main__ import main
 from sscdl.cohorts import MARKED
+from sscdl.column_texts import explain
 from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.prediction_tables import PREDICTION_TABLES
@@ -106,6 +107,14 @@ def test_the_tables_of_four_classes_are_made_again(tmp_path):
     faults, checked = check_tables(folder)
     assert faults == []
     assert "4.5_naive_full" in checked
+
+
+def test_every_column_is_explained(finished, tmp_path):
+    four = written(tmp_path / "study", FOUR, rows=24, classes=FOUR_CLASSES)
+    tables = [*finished.glob("tables/*.csv"), four / f"tables/{FOUR[0]}.csv"]
+    columns = {column for table in tables for column in pd.read_csv(table, nrows=0)}
+    assert {column for column in columns if not explain(column)} == set()
+    assert explain("nonsense") == ""
 
 
 def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):

@@ -43,7 +43,7 @@ rule predict:
         gpu=min(GPUS, 1),
     params:
         training=STUDY.config["training"],
-        columns=2,  # raise it with the columns, so that predictions without them are made again
+        code=lambda wildcards: made_by("sscdl.evaluate"),
     script:
         "../scripts/predict.py"
 
@@ -67,7 +67,7 @@ rule predict_shown:
     params:
         training=STUDY.config["training"],
         shown=lambda wildcards: other_variants(wildcards.variant),
-        columns=2,
+        code=lambda wildcards: made_by("sscdl.evaluate"),
     script:
         "../scripts/predict_shown.py"
 
@@ -100,5 +100,6 @@ rule probe:
             "draws": STUDY.config["results"]["probe_draws"],
         },
         training=STUDY.config["training"],
+        code=lambda wildcards: made_by("sscdl.probe_study"),
     script:
         "../scripts/probe.py"

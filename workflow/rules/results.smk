@@ -1,11 +1,6 @@
 # Tables and figures. Every cell of the accuracy and attention tables comes from predictions/ alone.
 
-from sscdl import study_facts, thesis_names
-
-BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
-THESIS_TABLES = thesis_names.tables_of(
-    STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
-)
+from sscdl import study_facts
 
 
 rule tables:
@@ -62,12 +57,7 @@ for TABLE in PREDICTION_TABLES:
         name:
             f"table_{TABLE}"
         input:
-            (
-                PROBES
-                if TABLE == "linear_probe"
-                else [*PREDICTIONS, f"{RESULTS}/predictions/metadata.csv"]
-            ),
-            SHOWN if TABLE == "cross_variants" else [],
+            [PREDICTED[folder] for folder in prediction_files.folders_of(TABLE)],
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
             report(f"{RESULTS}/tables/{TABLE}.html", **in_report(TABLE)),
@@ -288,11 +278,7 @@ for FIGURE, INPUTS in FIGURES.items():
             ENVIRONMENT
         params:
             name=FIGURE,
-            models=(
-                CLASS_MAPS
-                if FIGURE == "class_maps"
-                else ATTENTION_FIGURES.get(FIGURE, [])
-            ),
+            models=SHOWING_MODELS.get(FIGURE, []),
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],

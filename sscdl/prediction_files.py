@@ -1,4 +1,4 @@
-"""The predictions of other studies that a study is set beside. Imports nothing that takes time."""
+"""Where the predictions lie that a table is made from. Imports nothing that takes time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from pathlib import Path
 
 from sscdl.errors import InputError
 
+OWN, SHOWN, PROBE = "", "shown", "probe"  # folders in predictions/
+_FOLDERS = {"cross_variants": (OWN, SHOWN), "linear_probe": (PROBE,)}
 
-def prediction_files(
+
+def folders_of(table: str) -> tuple[str, ...]:
+    """Return in which folders of ``predictions/`` the files lie that ``table`` is made from."""
+    return _FOLDERS.get(table, (OWN,))
+
+
+def of_other_studies(
     results: Path, studies: Iterable[str], models: Iterable[tuple[str, str, int]]
 ) -> dict[str, list[Path]]:
-    """Return the files of other studies that predict models of this one, by study.
+    """Return the files of the studies beside this one that predict its models, by study.
 
     ``results`` is the folder of this study, beside which the others lie; ``models`` are its
     (variant, curriculum, seed). Raises InputError for a study that has none of them, or is this

@@ -1,0 +1,253 @@
+# What predictions, tables and figures this study has, and what they are made from. No rules here.
+
+from functools import cache
+
+from sscdl import prediction_files, thesis_names
+from sscdl.report_names import report_entry
+from sscdl.source import source_hash
+from sscdl.trie import split_curriculum
+
+
+def other_studies():
+    """Return the prediction files of the studies that this one is set beside."""
+    try:
+        return prediction_files.of_other_studies(
+            STUDY.results, STUDY.config["results"]["beside"], STUDY.models
+        )
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def names(models):
+    """Return the names of models, as their prediction files carry them."""
+    return [f"{v}.{c}.s{seed}" for v, c, seed in models]
+
+
+def pages(figure, most):
+    """Return the models of each page of a figure, those of the first seed.
+
+    One page for all as long as there are no more than ``most``, otherwise one for each variant and
+    number of tasks.
+    """
+    first = [model for model in STUDY.models if model[2] == min(STUDY.seeds)]
+    if len(first) <= most:
+        return {figure: first}
+    found = {}
+    for variant, curriculum, seed in first:
+        tasks = len(split_curriculum(curriculum, set(ROOTS))[1])
+        page = f"{figure}-{variant}-{tasks}_tasks"
+        found.setdefault(page, []).append((variant, curriculum, seed))
+    return found
+
+
+def model_input(wildcards):
+    """Return what the predictions of one model are made from."""
+    node = STUDY.models[(wildcards.variant, wildcards.curriculum, int(wildcards.seed))]
+    return {
+        "pointer": str(STUDY.pointer(node.fingerprint)),
+        "pack": str(STUDY.pack(node.variant)),
+        "lungs": str(STUDY.pack(masks_of(node.variant))),
+        "images": IMAGES,
+    }
+
+
+def other_variants(variant):
+    """Return the study's variants but for this one."""
+    return [other for other in STUDY.variants if other != variant]
+
+
+def shown_input(wildcards):
+    """Return what one model's predictions on the pictures of other variants are made from."""
+    found = model_input(wildcards)
+    del found["lungs"]
+    for variant in other_variants(wildcards.variant):
+        found[variant] = str(STUDY.pack(variant))
+        found[f"lungs_of_{variant}"] = str(STUDY.pack(masks_of(variant)))
+    return found
+
+
+def probed(variant, seed):
+    """Return the pretext stages of one variant and seed."""
+    nodes = [STUDY.nodes[fingerprint] for fingerprint in PRETEXT]
+    return [n for n in nodes if n.variant == variant and n.seed == seed]
+
+
+def probe_input(wildcards):
+    """Return what the linear probes of one variant and seed are made from."""
+    nodes = probed(wildcards.variant, int(wildcards.seed))
+    return {
+        "pack": str(STUDY.pack(wildcards.variant)),
+        "images": IMAGES,
+        "pointers": [str(STUDY.pointer(node.fingerprint)) for node in nodes],
+        "roots": list(ROOTS.values()),
+    }
+
+
+@cache
+def made_by(module):
+    """Return what changes with the code of a module: what it has written is made again then."""
+    return source_hash(module)
+
+
+def in_report(name, caption=None):
+    """Return the caption, heading and title of a table or figure as keywords of ``report``."""
+    caption = caption or name.partition("-")[0]
+    return {"caption": f"../report/{caption}.rst", **report_entry(name)}
+
+
+def learning_rates_tried():
+    """Return how many learning rates the stages of each task try, in order of the tasks."""
+    found = {}
+    for node in STUDY.nodes.values():
+        found.setdefault(node.task, set()).add(len(node.learning_rates))
+    last = found.pop("classify")
+    return {task: sorted(many) for task, many in {**found, "classify": last}.items()}
+
+
+def prediction_tables():
+    """Return the names of the tables that are made from predictions."""
+    names = [
+        "4.14_accuracy_overview",
+        "4.15_ail_overview",
+        "attention",
+        "accuracy_details",
+        "calibration",
+        "calibration_bins",
+        "comparisons",
+        "confusions",
+        "subgroups",
+    ]
+    names += ["cross_variants"] if CROSS else []
+    names += ["linear_probe"] if PROBES else []
+    return [*names, "shortcut"] if MARKED else names
+
+
+def written_tables():
+    """Return the table files of this study."""
+    names = [
+        "dataset",
+        "implausible_masks",
+        "3.1_backbones",
+        "4.1_normalisation",
+        *PREDICTION_TABLES,
+        *THESIS_TABLES,
+        *(["beside"] if OTHERS else []),
+        "learning_rates",
+        "search",
+    ]
+    return [f"{RESULTS}/tables/{name}.csv" for name in names]
+
+
+def variant_packs(wildcards=None):
+    """Return the packed array of each of the study's variants, by its name."""
+    return {variant: str(STUDY.pack(variant)) for variant in STUDY.variants}
+
+
+def mask_packs():
+    """Return the packed lung masks that belong to each of the study's variants."""
+    return {f"lungs_of_{v}": str(STUDY.pack(masks_of(v))) for v in STUDY.variants}
+
+
+def figure_inputs():
+    """Return the inputs of each figure; those that show patients only where they are asked for."""
+    table = f"{RESULTS}/tables/{{}}.csv".format
+    accuracy = {
+        "table": table("4.14_accuracy_overview"),
+        "subgroups": table("subgroups"),
+    }
+    found = {
+        "dataset": {
+            "images": IMAGES,
+            "rejected": REJECTED,
+            "full": str(STUDY.pack("full")),
+        },
+        **{
+            page: {
+                "pointers": [
+                    str(STUDY.pointer(STUDY.models[m].fingerprint)) for m in models
+                ]
+            }
+            for page, models in pages("4.2_validation_curves", most=12).items()
+        },
+        "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
+        "accuracy_overview": accuracy,
+        "calibration": {
+            "bins": table("calibration_bins"),
+            "table": table("calibration"),
+        },
+    }
+    if PROBES:
+        found["label_efficiency"] = {"table": table("linear_probe")}
+    if MARKED:
+        found["shortcut"] = {"table": table("shortcut")}
+    if SHOW_IMAGES:
+        pictures = {**variant_packs(), **mask_packs()}
+        found["4.1_variants"] = {"images": IMAGES, **pictures}
+        for name, models in SHOWING_MODELS.items():
+            found[name] = {
+                "predictions": [
+                    f"{RESULTS}/predictions/{m}.csv" for m in names(models)
+                ],
+                "maps": [f"{RESULTS}/attention/{m}.npz" for m in names(models)],
+                **pictures,
+            }
+        found["masks"] = {
+            "images": IMAGES,
+            "full": str(STUDY.pack("full")),
+            "lungs": str(STUDY.pack("lungs")),
+        }
+    return found
+
+
+def drawn_figures():
+    """Return the figure files of this study."""
+    return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
+
+
+PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
+OTHERS = other_studies()
+# Figures that show what models look at, and which models.
+SHOWING_MODELS = {
+    **pages("4.4_attention", most=8),
+    # The last curriculum, most often the longest, by its first seed.
+    "class_maps": [
+        model
+        for model in STUDY.models
+        if model[1:] == (STUDY.curricula[-1], min(STUDY.seeds))
+    ],
+}
+CROSS = STUDY.config["results"]["cross_variants"] and len(STUDY.variants) > 1
+SHOWN = [
+    f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
+]
+PROBES = [
+    f"{RESULTS}/predictions/probe/{variant}.s{seed}.csv"
+    for variant in STUDY.variants
+    for seed in STUDY.seeds
+    if STUDY.config["results"]["label_shares"]
+]
+# By the folder that they lie in.
+PREDICTED = {
+    prediction_files.OWN: [*PREDICTIONS, f"{RESULTS}/predictions/metadata.csv"],
+    prediction_files.SHOWN: SHOWN,
+    prediction_files.PROBE: PROBES,
+}
+PREDICTION_TABLES = prediction_tables()
+BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
+THESIS_TABLES = thesis_names.tables_of(
+    STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
+)
+FIGURES = figure_inputs()
+SUMMARISED = {
+    "tables": [
+        "4.14_accuracy_overview",
+        "4.15_ail_overview",
+        "comparisons",
+        *(["shortcut"] if MARKED else []),
+    ],
+    "figures": [
+        "accuracy_overview",
+        "4.3_ail_by_model",
+        *(["shortcut"] if MARKED else []),
+    ],
+}
