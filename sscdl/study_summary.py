@@ -145,9 +145,8 @@ def _shortcut(table: pd.DataFrame) -> list[str]:
         ends = {
             name: rows.loc[rows["split"] == name, "drop"].dropna()
             for name in ("mark_removed", "mark_reversed")
-            if "split" in rows and "drop" in rows
         }
-        if len(ends) == 2 and all(map(len, ends.values())):
+        if all(map(len, ends.values())):
             lines.append(
                 f"Without the planted mark, models on {variant} fall by "
                 f"{_span(ends['mark_removed'])} percent points; with the mark on the wrong "

@@ -42,13 +42,14 @@ def test_each_model_stands_beside_itself_in_another_study():
 
 
 def test_verdicts_are_corrected_for_all_models_beside_a_study():
-    names = ("moco", "swav", "relloc")
-    here = pd.concat([made_up("full", name, right=0.95) for name in names])
-    there = pd.concat([made_up("full", name, right=0.6, seed=1) for name in names])
+    models = [("full", "moco"), ("full", "swav"), ("full", "relloc"), ("segmented_black", "moco")]
+    here = pd.concat([made_up(*model, right=0.95) for model in models])
+    there = pd.concat([made_up(*model, right=0.6, seed=1) for model in models])
     table = beside(here, {"thesis": there}, "test", draws=200)
-    smallest = table["p_mcnemar"].min()
-    assert table["p_holm"].min() == pytest.approx(min(1, 3 * smallest))
-    assert table["verdict"].tolist() == ["better"] * 3
+    full, segmented = (table[table["variant"] == name] for name in ("full", "segmented_black"))
+    assert full["p_holm"].min() == pytest.approx(3 * full["p_mcnemar"].min())
+    assert segmented["p_holm"].tolist() == segmented["p_mcnemar"].tolist(), "each variant by itself"
+    assert table["verdict"].tolist() == ["better"] * 4
     assert (table["only_model"] > table["only_against"]).all()
 
 

@@ -1,116 +1,22 @@
-"""Exported models made by hand: their folder, their card, and what they say of image files."""
+"""Exported models: their folder, their card, and where in a study they come from."""
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 
 import cv2
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from sscdl import phantom
 from sscdl.__main__ import main as command
 from sscdl._torchvision import torchvision
-from sscdl.backbones import build_backbone
 from sscdl.errors import InputError
-from sscdl.model import main
 from sscdl.model_card import loading, write_card
-from sscdl.model_folder import FORMAT, SEGMENTER, VERSION, WEIGHTS, Model, preprocessing_source
-from sscdl.model_predict import _endings, _names, _pack, predict_folder
+from sscdl.model_folder import SEGMENTER, VERSION, WEIGHTS, Model
 from sscdl.model_source import find_pointer, read_study
 from sscdl.recipe import file_hash
-from sscdl.segment import default
-from sscdl.segment.predict import Segmenter
-from tests.unit.dicom_files import PATIENT_NAME, write_dicom
-from tests.unit.render_helpers import ACCEPT_ALL
-
-CLASSES = ["negative", "typical", "other"]
-CPU = torch.device("cpu")
-
-
-def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, gray=None, edge=0.0):
-    """Write a model with random weights and the default segmenter; return its folder."""
-    folder.mkdir()
-    torch.manual_seed(0)
-    backbone = build_backbone(name, last_stage)
-    head = "classifier" if name.startswith("densenet") else "fc"
-    state = backbone.state_dict()
-    state[f"{head}.weight"] = torch.randn(len(CLASSES), backbone.channels)
-    state[f"{head}.bias"] = torch.randn(len(CLASSES))
-    save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS)
-    shutil.copyfile(default.PATH, folder / SEGMENTER)
-    recipe = {
-        "task": "classify",
-        "seed": 0,
-        "root": "scratch",
-        "data": {"classes": CLASSES, "validate": "val", "pack": "0" * 12},
-    }
-    described = {
-        "format": FORMAT,
-        "version": VERSION,
-        "classes": CLASSES,
-        "backbone": {"name": name, "last_stage": last_stage},
-        "image": {"size": 64, "packed": 72},
-        "variant": {"name": variant, "edge": edge, "gray": gray},
-        "normalisation": {"mean": 0.4, "std": 0.25},
-        "ingest": {
-            "rendering": {
-                "window": "first",
-                "percentiles": [0.5, 99.5],
-                "bits": 8,
-                "max_pixels": 10**6,
-            },
-            "accept": ACCEPT_ALL,
-            "time_limit": 30,
-        },
-        "lungs": {
-            "needed": variant != "full",
-            "source": "default",
-            "convention": default.CONVENTION,
-            "implausible": "keep",
-        },
-        "files": {n: file_hash(folder / n) for n in (WEIGHTS, SEGMENTER)},
-        "preprocessing": preprocessing_source(),
-        "verified": True,
-        "lineage": {
-            "node": "classify",
-            "variant": variant,
-            "epochs": 2,
-            "learning_rate": 0.01,
-            "metric": "balanced_accuracy",
-            "value": 0.5,
-            "recipe": recipe,
-            "data": {"images": 24, "mean": 0.4, "std": 0.25},
-            "before": None,
-        },
-    }
-    (folder / "model.json").write_text(json.dumps(described))
-    return folder
-
-
-def change(folder, **changes):
-    """Change keys of ``model.json``."""
-    path = folder / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def radiograph(seed=1, size=96):
-    """Return a phantom, uint8 (size, size)."""
-    return np.rint(255 * phantom.render(seed, "typical", size).pixels).astype(np.uint8)
-
-
-def lines_of(out):
-    """Return the lines of a table of predictions by file."""
-    with (out / "predictions.csv").open(newline="") as file:
-        return {line["file"]: line for line in csv.DictReader(file)}
-
-
-def chances_of(line):
-    return [float(line[f"prob_{name}"]) for name in CLASSES]
+from tests.unit.exported_models import CLASSES, CPU, build, change, radiograph
 
 
 @pytest.fixture(scope="module")
@@ -215,153 +121,6 @@ def test_a_damaged_folder_is_refused_with_what_is_wrong(folder, tmp_path, what, 
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-
-
-def test_files_of_all_kinds_and_those_that_cannot_be_used(folder, tmp_path):
-    images, out = tmp_path / "images", tmp_path / "out"
-    gray = radiograph()
-    write_dicom(images / "PLANTED-0815" / "plain.dcm", gray)
-    write_dicom(
-        images / "PLANTED-0815" / "inverse.dcm", 255 - gray, PhotometricInterpretation="MONOCHROME1"
-    )
-    cv2.imwrite(str(images / "picture.png"), gray)
-    cv2.imwrite(str(images / "tall.png"), cv2.resize(gray, (96, 150)))
-    cv2.imwrite(str(images / "strip.png"), radiograph()[:2])
-    cv2.imwrite(str(images / "blank.png"), np.zeros((40, 40), np.uint8))
-    (images / "broken.dcm").write_bytes((images / "PLANTED-0815/plain.dcm").read_bytes()[:2000])
-    (images / "text.jpg").write_text("no picture")
-    (images / "empty.png").write_bytes(b"")
-    assert main(["predict", str(folder), str(images), str(out), "--device", "cpu"]) == 1
-    lines = lines_of(out)
-    assert list(lines) == sorted(lines)
-    assert len(lines) == 9
-    for name in ("plain.dcm", "inverse.dcm", "picture.png", "tall.png"):
-        assert not lines[name]["error"]
-        assert sum(chances_of(lines[name])) == pytest.approx(1, abs=1e-5)
-        assert lines[name]["predicted"] == CLASSES[int(np.argmax(chances_of(lines[name])))]
-        assert 0 <= float(lines[name]["ail"]) <= 1
-    # One picture, stored with black and white exchanged.
-    assert chances_of(lines["plain.dcm"]) == pytest.approx(
-        chances_of(lines["inverse.dcm"]), abs=1e-5
-    )
-    assert cv2.imread(str(out / "masks" / "tall.png"), 0).shape == (150, 96)
-    for name in ("blank.png", "broken.dcm", "text.jpg", "empty.png"):
-        assert lines[name]["error"]
-        assert not lines[name]["predicted"]
-    assert not (out / "attention").exists()
-    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
-    for secret in (PATIENT_NAME.encode(), b"PLANTED-0815", b"1.2.3"):
-        assert secret not in written
-        assert all(secret.decode() not in path.name for path in out.rglob("*"))
-
-
-@pytest.mark.parametrize("variant", ["segmented_black", "full"])
-def test_without_lungs_only_models_of_full_images_predict(tmp_path, monkeypatch, variant):
-    def nothing(self, images, batch_size=1, **_):
-        return [(np.zeros(image.shape, bool), np.zeros(image.shape, bool), 0.0) for image in images]
-
-    monkeypatch.setattr(Segmenter, "predict_with_doubt", nothing)
-    model = Model(build(tmp_path / "model", variant=variant), CPU)
-    cv2.imwrite(str(tmp_path / "a.png"), radiograph())
-    failed = predict_folder(model, tmp_path / "a.png", tmp_path / "out")
-    line = lines_of(tmp_path / "out")["a.png"]
-    assert line["ail"] == ""
-    assert line["mask_faults"] == "no lung"
-    if variant == "full":
-        assert failed == 0
-        assert line["predicted"] in CLASSES
-    else:
-        assert failed == 1
-        assert "no lungs were found" in line["error"]
-
-
-def test_implausible_masks_are_treated_as_in_the_study(tmp_path, monkeypatch):
-    def one_lung(self, images, batch_size=1, **_):
-        mask = np.zeros(images[0].shape, bool)
-        mask[20:70, 10:50] = True
-        return [(mask, mask, 0.0)]
-
-    monkeypatch.setattr(Segmenter, "predict_with_doubt", one_lung)
-    folder = build(tmp_path / "model")
-    cv2.imwrite(str(tmp_path / "a.png"), radiograph())
-    assert predict_folder(Model(folder, CPU), tmp_path / "a.png", tmp_path / "out") == 0
-    lungs = json.loads((folder / "model.json").read_text())["lungs"]
-    change(folder, lungs=lungs | {"implausible": "drop"})
-    assert predict_folder(Model(folder, CPU), tmp_path / "a.png", tmp_path / "out") == 1
-    assert "a single component" in lines_of(tmp_path / "out")["a.png"]["error"]
-
-
-def test_attention_is_drawn_only_if_asked_for(model, tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), radiograph())
-    predict_folder(model, tmp_path / "a.png", tmp_path / "out", attention=True)
-    assert cv2.imread(str(tmp_path / "out" / "attention" / "a.png")) is not None
-
-
-def test_surroundings_get_the_gray_of_the_study(tmp_path):
-    model = Model(build(tmp_path / "model", variant="segmented_gray", gray=0.3), CPU)
-    png = tmp_path / "images" / "png"
-    masks = tmp_path / "masks" / "png"
-    png.mkdir(parents=True)
-    masks.mkdir(parents=True)
-    mask = np.zeros((72, 72), np.uint8)
-    mask[10:20, 10:20] = 255
-    cv2.imwrite(str(png / "0.png"), np.full((72, 72), 200, np.uint8))
-    cv2.imwrite(str(masks / "0.png"), mask)
-    array, lungs, ids = _pack(model, tmp_path, ["0"], [{"image_id": "0", "png": "0.png"}])
-    assert ids == ["0"]
-    assert (array[0] == np.where(mask > 0, 200, round(0.3 * 255))).all()
-    assert (lungs[0] == mask).all()
-
-
-def test_accepted_views_are_those_of_the_study(tmp_path):
-    folder = build(tmp_path / "model")
-    ingest = json.loads((folder / "model.json").read_text())["ingest"]
-    change(folder, ingest=ingest | {"accept": ACCEPT_ALL | {"view": ["PA"]}})
-    images = tmp_path / "images"
-    write_dicom(images / "side.dcm", radiograph(), ViewPosition="LL")
-    cv2.imwrite(str(images / "picture.png"), radiograph())
-    model = Model(folder, CPU)
-    assert predict_folder(model, images, tmp_path / "first") == 2
-    assert predict_folder(model, images, tmp_path / "second", view="PA") == 1
-    lines = lines_of(tmp_path / "second")
-    assert lines["picture.png"]["predicted"]
-    assert lines["side.dcm"]["error"].startswith("view LL is not accepted")
-
-
-def test_outputs_have_names_of_their_own():
-    assert _endings(["a/x/1.dcm", "b/x/1.dcm", "b/2.dcm", "2.png"]) == [
-        "a/x/1.dcm", "b/x/1.dcm", "2.dcm", "2.png",
-    ]  # fmt: skip
-    assert _endings(["1.dcm", "a/1.dcm"]) == ["1.dcm", "a/1.dcm"]
-    names = _names(["2.dcm", "2.png", "A.png", "a.png", "x/1.dcm", "n" * 300, "n" * 301])
-    assert len({name.casefold() for name in names}) == len(names)
-    assert names[:2] == ["2", "2.png"]
-    assert max(map(len, names)) <= 150
-
-
-@pytest.mark.parametrize(
-    ("images", "out", "message"),
-    [
-        ("nowhere", "out", "no such file or folder"),
-        ("empty", "out", "holds no DICOM"),
-        ("empty", "empty/out", "lies in the folder of the images"),
-        ("empty", "file", "is a file"),
-    ],
-)
-def test_places_that_cannot_be_used_are_named(model, tmp_path, images, out, message):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=message):
-        predict_folder(model, tmp_path / images, tmp_path / out)
-
-
-def test_changed_code_is_told(folder, tmp_path, caplog):
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    change(copy, preprocessing="0" * 12)
-    cv2.imwrite(str(tmp_path / "a.png"), radiograph())
-    predict_folder(Model(copy, CPU), tmp_path / "a.png", tmp_path / "out")
-    assert "has changed since the model was exported" in caplog.text
 
 
 def pointers(store, *names):

@@ -1,0 +1,102 @@
+"""Exported models made by hand, and what is read of their predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from sscdl import phantom
+from sscdl.backbones import build_backbone
+from sscdl.model_folder import FORMAT, SEGMENTER, VERSION, WEIGHTS, preprocessing_source
+from sscdl.recipe import file_hash
+from sscdl.segment import default
+from tests.unit.render_helpers import ACCEPT_ALL
+
+CLASSES = ["negative", "typical", "other"]
+CPU = torch.device("cpu")
+
+
+def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, gray=None, edge=0.0):
+    """Write a model with random weights and the default segmenter; return its folder."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    backbone = build_backbone(name, last_stage)
+    head = "classifier" if name.startswith("densenet") else "fc"
+    state = backbone.state_dict()
+    state[f"{head}.weight"] = torch.randn(len(CLASSES), backbone.channels)
+    state[f"{head}.bias"] = torch.randn(len(CLASSES))
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS)
+    shutil.copyfile(default.PATH, folder / SEGMENTER)
+    recipe = {
+        "task": "classify",
+        "seed": 0,
+        "root": "scratch",
+        "data": {"classes": CLASSES, "validate": "val", "pack": "0" * 12},
+    }
+    described = {
+        "format": FORMAT,
+        "version": VERSION,
+        "classes": CLASSES,
+        "backbone": {"name": name, "last_stage": last_stage},
+        "image": {"size": 64, "packed": 72},
+        "variant": {"name": variant, "edge": edge, "gray": gray},
+        "normalisation": {"mean": 0.4, "std": 0.25},
+        "ingest": {
+            "rendering": {
+                "window": "first",
+                "percentiles": [0.5, 99.5],
+                "bits": 8,
+                "max_pixels": 10**6,
+            },
+            "accept": ACCEPT_ALL,
+            "time_limit": 30,
+        },
+        "lungs": {
+            "needed": variant != "full",
+            "source": "default",
+            "convention": default.CONVENTION,
+            "implausible": "keep",
+        },
+        "files": {n: file_hash(folder / n) for n in (WEIGHTS, SEGMENTER)},
+        "preprocessing": preprocessing_source(),
+        "verified": True,
+        "lineage": {
+            "node": "classify",
+            "variant": variant,
+            "epochs": 2,
+            "learning_rate": 0.01,
+            "metric": "balanced_accuracy",
+            "value": 0.5,
+            "recipe": recipe,
+            "data": {"images": 24, "mean": 0.4, "std": 0.25},
+            "before": None,
+        },
+    }
+    (folder / "model.json").write_text(json.dumps(described))
+    return folder
+
+
+def change(folder, **changes):
+    """Change keys of ``model.json``."""
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def radiograph(seed=1, size=96):
+    """Return a phantom, uint8 (size, size)."""
+    return np.rint(255 * phantom.render(seed, "typical", size).pixels).astype(np.uint8)
+
+
+def lines_of(out):
+    """Return the lines of a table of predictions by file."""
+    with (out / "predictions.csv").open(newline="") as file:
+        return {line["file"]: line for line in csv.DictReader(file)}
+
+
+def chances_of(line):
+    return [float(line[f"prob_{name}"]) for name in CLASSES]
