@@ -1,0 +1,118 @@
+"""Runs config/nih-seeds.yaml and prints the tables of docs/results-nih.md.
+
+python benchmarks/nih_seeds.py --cores 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGURATION = "config/nih-seeds.yaml"
+MODEL = ["variant", "curriculum"]
+SHARES = (0.01, 0.1, 1.0)
+
+
+def main() -> None:
+    """Make the study's tables and print of each what the page shows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cores", default="2")
+    parser.add_argument("--made", action="store_true", help="print tables that are there already")
+    arguments = parser.parse_args()
+    if not arguments.made:
+        command = [
+            sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
+            "--resources", f"gpu={arguments.cores}", "--configfile", CONFIGURATION,
+        ]  # fmt: skip
+        subprocess.run(command, cwd=ROOT, check=True)
+    tables = {path.stem: pd.read_csv(path) for path in ROOT.glob("results/nih-seeds/tables/*.csv")}
+    for make in (accuracies, groups, comparisons, attention, probes):
+        print(make(tables).to_markdown(index=False, disable_numparse=True), "\n")
+
+
+def accuracies(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return each model's accuracy, its spread between seeds, and what it has above metadata."""
+    rows = tables["subgroups"].query("group == 'all'")
+    details = tables["accuracy_details"].query("split == 'test'").set_index(MODEL)
+    return pd.DataFrame(
+        {
+            **{key: rows[key] for key in MODEL},
+            "balanced accuracy": _with_interval(rows, "balanced_accuracy"),
+            "sd of seeds": rows["balanced_accuracy_std"].map("{:.1f}".format),
+            "AUC": [f"{details.loc[tuple(key), 'auc']:.3f}" for key in rows[MODEL].to_numpy()],
+            "above metadata": _with_interval(rows, "difference"),
+        }
+    )
+
+
+def groups(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return each model's accuracy within groups of images, and in how many metadata is beaten."""
+    rows = tables["subgroups"].query("group != 'all'")
+    wide = rows.pivot_table(values="balanced_accuracy", index=MODEL, columns="group", sort=False)
+    beaten = (rows["verdict"] == "beats metadata").groupby([rows[k] for k in MODEL], sort=False)
+    text = wide.map("{:.1f}".format)
+    text["beats metadata in"] = beaten.sum().astype(str) + f" of {wide.shape[1]}"
+    counts = rows.drop_duplicates("group").set_index("group")["n_images"]
+    text = text.rename(columns={name: f"{name} (n {counts[name]})" for name in wide})
+    return text.reset_index()
+
+
+def comparisons(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return each model's difference to no pretraining and to its first task."""
+    rows = tables["comparisons"]
+    return pd.DataFrame(
+        {
+            **{key: rows[key] for key in (*MODEL, "against")},
+            "difference": _with_interval(rows, "difference"),
+            "p after Holm": rows["p_holm"].map("{:.2f}".format),
+            "verdict": rows["verdict"],
+        }
+    )
+
+
+def attention(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return each model's attention inside the lungs beside what needs no trained model."""
+    rows = tables["attention"]
+    return pd.DataFrame(
+        {
+            **{key: rows[key] for key in MODEL},
+            "AIL": _with_interval(rows, "ail"),
+            "sd of seeds": rows["ail_std"].map("{:.1f}".format),
+            "area": rows["floor"].map("{:.1f}".format),
+            "centre": rows["ail_centre"].map("{:.1f}".format),
+            "untrained": rows["ail_random"].map("{:.1f}".format),
+            "above untrained": _with_interval(rows, "lift_random"),
+        }
+    )
+
+
+def probes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the accuracy of linear probes by share of the labels, and the lead over no training.
+
+    The lead is that with all labels.
+    """
+    rows = tables["linear_probe"].astype({"label_share": float})
+    wide = rows.pivot_table(
+        values="balanced_accuracy", index=MODEL, columns="label_share", sort=False
+    )
+    labels = rows.groupby("label_share")["n_labels"].mean()
+    text = wide[list(SHARES)].map("{:.1f}".format)
+    text.columns = [f"{100 * share:g} % ({labels[share]:.0f} labels)" for share in SHARES]
+    whole = rows[rows["label_share"] == 1].set_index(MODEL)
+    text["above untrained, all labels"] = _with_interval(whole, "difference")
+    return text.reset_index()
+
+
+def _with_interval(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return texts such as "75.1 [66.8, 82.4]", empty where there is no value."""
+    parts = rows[[column, f"{column}_low", f"{column}_high"]]
+    return parts.apply(lambda p: "" if p.isna().any() else "{:.1f} [{:.1f}, {:.1f}]".format(*p), 1)
+
+
+if __name__ == "__main__":
+    main()
