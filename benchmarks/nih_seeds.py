@@ -31,7 +31,7 @@ def main() -> None:
         ]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True)
     tables = {path.stem: pd.read_csv(path) for path in ROOT.glob("results/nih-seeds/tables/*.csv")}
-    for make in (accuracies, groups, comparisons, attention, probes):
+    for make in (accuracies, groups, comparisons, attention, shown_others, probes):
         print(make(tables).to_markdown(index=False, disable_numparse=True), "\n")
 
 
@@ -87,6 +87,20 @@ def attention(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             "centre": rows["ail_centre"].map("{:.1f}".format),
             "untrained": rows["ail_random"].map("{:.1f}".format),
             "above untrained": _with_interval(rows, "lift_random"),
+        }
+    )
+
+
+def shown_others(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the accuracy of each model on the pictures of the other variant, and its fall."""
+    rows = tables["cross_variants"]
+    rows = rows[rows["shown"] != rows["variant"]]
+    return pd.DataFrame(
+        {
+            **{key: rows[key] for key in (*MODEL, "shown")},
+            "balanced accuracy": _with_interval(rows, "balanced_accuracy"),
+            "fall": _with_interval(rows, "drop"),
+            "AIL": rows["ail"].map("{:.1f}".format),
         }
     )
 
