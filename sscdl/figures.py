@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
@@ -237,6 +238,7 @@ def validation_curves(
                 axes.plot(
                     curve["epochs"],
                     scale * np.asarray(curve["values"], dtype=float),
+                    marker="." if len(curve["values"]) == 1 else None,
                     color=VERMILION if curve["chosen"] else colors[float(curve["lr"])],
                     linewidth=(2.2 if columns <= 2 else 1.6) if curve["chosen"] else 0.8,
                 )
@@ -246,6 +248,7 @@ def validation_curves(
             title = f"{curriculum}\n{variant}" + (f"\nchosen {chosen[0]}" if chosen else "")
             axes.set_title(title, fontsize=7 if columns == 4 else 8.5)
             axes.grid(axis="y")
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
             # sharex hides labels above a panel that was removed.
             axes.tick_params(labelbottom=place + columns >= len(panels))
         handles = [Line2D([], [], color=colors[rate], label=f"{rate:g}") for rate in rates]

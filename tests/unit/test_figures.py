@@ -157,6 +157,15 @@ def test_validation_curves_have_a_panel_per_model(models, shape):
     assert inside(figure)
 
 
+def test_epochs_are_whole_and_one_of_them_is_seen():
+    histories = [curve | {"epochs": [1, 2], "values": [0.5, 0.6]} for curve in curves(1)]
+    histories[0] = histories[0] | {"epochs": [1], "values": [0.5]}
+    axes = figures.validation_curves(histories).axes[0]
+    ticks = [tick for tick in axes.get_xticks() if 1 <= tick <= 2]
+    assert ticks == [1, 2]
+    assert [line.get_marker() for line in axes.lines] == [".", "None"]
+
+
 def test_loss_curves_keep_their_units_and_metrics_do_not_mix():
     figure = figures.validation_curves(curves(1, metric="loss"))
     assert figure.axes[0].lines[0].get_ydata()[0] == 0.5
