@@ -7,6 +7,8 @@ instead of what it shows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 from sscdl.cohorts import NOT_REPORTED
+from sscdl.data import select_rows
 from sscdl.errors import InputError
+from sscdl.held_out import read_images
+from sscdl.imagelist import write_csv
 
 CATEGORICAL = ("view", "sex")
 FEATURES = (*CATEGORICAL, "age")
@@ -27,6 +32,7 @@ ATTENTION_COLUMNS = (
     "box_attention",
     "box_share",
 )
+METADATA_FEATURES = (["view"], ["view", "sex", "age"])
 _MISSING = "missing"
 
 
@@ -142,3 +148,22 @@ def metadata_predictions(
     for column in ATTENTION_COLUMNS:
         result[column] = np.nan
     return result
+
+
+def write_metadata_predictions(images_csv: Path, out: Path, *, data: dict[str, Any]) -> None:
+    """Write the predictions of classifiers that see only view, or view, sex and age.
+
+    They learn from the images that image models learn from, and predict those that they predict:
+    labelled, and with lungs found. ``data`` is the classifier's data recipe.
+    """
+    images = read_images(images_csv)
+    images = images[images["label"].isin(data["classes"]) & (images["mask"] != "")]
+    described = {"ids": list(images["image_id"]), "sha256": ""}
+    chosen = select_rows(images_csv, described, data | {"validate": None}).train
+    learnt = images["image_id"].isin([described["ids"][row] for row in chosen])
+    images = images[learnt | (images["split"] != "train")]
+    parts = [
+        metadata_predictions(images, data["classes"], features=features, seed=0)
+        for features in METADATA_FEATURES
+    ]
+    write_csv(pd.concat(parts, ignore_index=True), out)

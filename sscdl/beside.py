@@ -46,7 +46,8 @@ def beside(
         all models of one variant beside the same study.
 
     Raises:
-        InputError: another study tested none of this study's images.
+        InputError: another study tested none of this study's images, or tells other classes
+            apart, or gives images other labels.
     """
     here = dict(_models(predictions, split))
     table = []
@@ -57,6 +58,8 @@ def beside(
             for name in here
             if name in there and here[name]["image_id"].isin(there[name]["image_id"]).any()
         ]
+        for name, model, other in pairs:
+            _check_alike(study, name, model, other)
         if not pairs:
             raise InputError(
                 f"results.beside: {study} tested none of the images of this study; both need the "
@@ -71,6 +74,25 @@ def beside(
             ]
             table += comparisons.with_verdicts(family)
     return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def _check_alike(
+    study: str, name: tuple[str, str], model: pd.DataFrame, other: pd.DataFrame
+) -> None:
+    """Raise InputError if another study's model of this name answers another question."""
+    classes = [
+        {column for column in rows.dropna(axis=1, how="all") if column.startswith("prob_")}
+        for rows in (model, other)
+    ]
+    labels = [rows.groupby("image_id")["label"].first() for rows in (model, other)]
+    both = pd.concat(labels, axis=1, join="inner")
+    wrong = int((both.iloc[:, 0] != both.iloc[:, 1]).sum())
+    if classes[0] != classes[1] or wrong:
+        why = f"{wrong} of {len(both)} images have another label" if wrong else "other classes"
+        raise InputError(
+            f"results.beside: {study} cannot be set beside this study ({why}, seen in "
+            f"{name[1]} on {name[0]}); both need the same classes and labels"
+        )
 
 
 def _models(rows: pd.DataFrame, split: str) -> Iterable[tuple[tuple[str, str], pd.DataFrame]]:

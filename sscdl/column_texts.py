@@ -96,12 +96,12 @@ COLUMNS = {
     "against": "the model that this one is compared with",
     "metadata": "what the model that sees no image is told",
     "difference": "difference between the two, in percent points",
-    "only_model": "images that this model gets right and the other does not",
-    "only_against": "images that only the other model or study gets right",
+    "only_model": "images that this model gets right more often, over its seeds, than the other",
+    "only_against": "images that the other model or study gets right more often",
     "p": "probability of so large a difference by chance alone",
-    "p_mcnemar": "McNemar's exact test on the images that only one of the two gets right",
+    "p_permutation": "exact permutation test of what is right, each patient's results exchanged",
     "p_holm": "the same, corrected after Holm for the number of comparisons",
-    "verdict": "better or worse where interval and corrected test agree on it",
+    "verdict": "what the interval shows, and in comparisons of models the corrected test, too",
     "kind": "from easy to hard tasks (curriculum), from hard to easy (anti-curriculum), or mixed",
     "difficulty": "of each task, its last loss over that of guessing: 1 is no better than guessing",
     "first_task": "the model that ends after the first of the tasks",
@@ -168,6 +168,8 @@ def explain(column: str) -> str:
     """Return what a column means, empty if nothing is known of it."""
     if column in COLUMNS:
         return COLUMNS[column]
+    if column.removesuffix("_thesis") in COLUMNS:
+        return f"{column.removesuffix('_thesis')}: {_PARTS['_thesis']}"
     if column.startswith("ail_of_"):
         return f"AIL of the map of class {column.removeprefix('ail_of_')}, predicted or not"
     if column.startswith("accuracy_"):

@@ -8,13 +8,13 @@ would hide what these 63 show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from sscdl import metrics
 from sscdl.tables import METADATA, models_in
@@ -26,12 +26,14 @@ LEVEL = 0.05
 COLUMNS = (
     *("variant", "curriculum", "against", "n_images", "n_patients", "n_seeds"),
     *("balanced_accuracy", "balanced_accuracy_against", "difference", "difference_low"),
-    *("difference_high", "only_model", "only_against", "p_mcnemar", "p_holm", "verdict"),
+    *("difference_high", "only_model", "only_against", "p_permutation", "p_holm", "verdict"),
     "chance",
 )
 NOTES = (
-    "p_mcnemar: McNemar's exact test on the images that only one of the two gets right; it counts "
-    "images, not classes. p_holm: corrected after Holm for all comparisons of the variant.",
+    "only_model, only_against: images that one gets right with a larger share of its seeds than "
+    "the other. p_permutation: exact permutation test of all that is right, each patient's results "
+    "of the two exchanged or not (with one seed and one image a patient, McNemar's test); it "
+    "counts images, not classes. p_holm: corrected after Holm for all comparisons of the variant.",
     "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
     "Interval and test are about the choice of patients and images. How much another training "
     "would differ, only several seeds tell.",
@@ -39,12 +41,13 @@ NOTES = (
 _BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
 
 
-class Discordance(NamedTuple):
-    """Images that only one of two models gets right, and the exact two-sided p of McNemar."""
+class PairedTest(NamedTuple):
+    """Images that one of two models gets right more often, and whether that is more than chance."""
 
     only_first: int
     only_second: int
-    p: float
+    gain: float  # what the first gets right beyond the second, in images
+    p: float  # two-sided
 
 
 def references(curriculum: str, available: Iterable[str]) -> list[str]:
@@ -66,23 +69,41 @@ def difference_to(first: pd.DataFrame, second: pd.DataFrame, *, draws: int, seed
     return {key: 100 * value for key, value in percent.items()} | {"patients": found.patients}
 
 
-def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> Discordance:
-    """Return McNemar's exact test (1947) of two models on the images that both predicted.
+def permutation_test(first: pd.DataFrame, second: pd.DataFrame) -> PairedTest:
+    """Return the exact paired permutation test of two models on the images that both predicted.
 
-    Each image counts once: for the model that gets it right with the larger share of its seeds.
-    With one seed each this is McNemar's test; with more, the sign test that it becomes.
+    Were the models alike, each patient's results of the two could be exchanged: the difference of a
+    patient's sums of right predictions (of each image, the share of the seeds) could as well have
+    the other sign (Fisher 1935). p is the share of all choices of signs whose total is at least as
+    far from zero. With one seed each and one image a patient this is McNemar's exact test (1947);
+    images of a patient, which are not independent, keep together, and so do seeds.
     """
-    shares = [
-        (rows["label"] == rows["predicted"]).groupby(rows["image_id"]).mean()
+    keys = ["patient_id", "image_id"]
+    rights = [
+        rows.assign(right=rows["label"] == rows["predicted"]).groupby(keys)["right"]
         for rows in (first, second)
     ]
-    both = pd.concat(shares, axis=1, join="inner").to_numpy()
-    only_first = int((both[:, 0] > both[:, 1]).sum())
-    only_second = int((both[:, 0] < both[:, 1]).sum())
-    if only_first + only_second == 0:
-        return Discordance(0, 0, 1.0)
-    p = binomtest(only_first, only_first + only_second, 0.5).pvalue
-    return Discordance(only_first, only_second, float(p))
+    counts = pd.concat([part.agg(["sum", "count"]) for part in rights], axis=1, join="inner")
+    sums, sizes = counts["sum"].to_numpy(), counts["count"].to_numpy()
+    # In whole numbers, so that totals that are alike are found to be.
+    scale = math.lcm(*np.unique(sizes).tolist())
+    gains = (sums * (scale // sizes)) @ np.array([1, -1])
+    by_patient = pd.Series(gains, index=counts.index).groupby(level="patient_id").sum()
+    return PairedTest(
+        int((gains > 0).sum()),
+        int((gains < 0).sum()),
+        float(gains.sum() / scale),
+        _exact_p(by_patient.abs().to_numpy(), abs(int(gains.sum()))),
+    )
+
+
+def _exact_p(sizes: NDArray[np.int64], total: int) -> float:
+    """Return how likely signed ``sizes`` sum to at least ``total`` in size if signs are random."""
+    chances = np.ones(1)  # of each sum, from the least to the largest in steps of 1
+    for size in sizes[sizes > 0]:
+        chances = np.pad(chances, (0, 2 * size)) / 2 + np.pad(chances, (2 * size, 0)) / 2
+    sums = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(sums) >= total].sum()))
 
 
 def holm(p_values: Iterable[float]) -> NDArray[np.float64]:
@@ -97,7 +118,7 @@ def holm(p_values: Iterable[float]) -> NDArray[np.float64]:
 
 def with_verdicts(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the lines of :func:`compared` that belong together with ``p_holm`` and ``verdict``."""
-    corrected = holm(line["p_mcnemar"] for line in family)
+    corrected = holm(line["p_permutation"] for line in family)
     lines = [line | {"p_holm": float(p)} for line, p in zip(family, corrected, strict=True)]
     return [line | {"verdict": _verdict(line)} for line in lines]
 
@@ -105,9 +126,9 @@ def with_verdicts(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _verdict(line: Mapping[str, Any]) -> str:
     """Return "better" or "worse" if interval and corrected test agree on it, else "not shown"."""
     if line["p_holm"] < LEVEL:
-        if line["difference_low"] > 0 and line["only_model"] > line["only_against"]:
+        if line["difference_low"] > 0 and line["gain"] > 0:
             return "better"
-        if line["difference_high"] < 0 and line["only_model"] < line["only_against"]:
+        if line["difference_high"] < 0 and line["gain"] < 0:
             return "worse"
     return "not shown"
 
@@ -121,8 +142,9 @@ def comparisons(
         one row per comparison: ``variant, curriculum, against``, how many images, patients and
         seeds (the fewer of both) it is made of; both balanced accuracies and their ``difference``
         in percent points with the interval of a paired bootstrap over patients; ``only_model`` and
-        ``only_against``, images that one of the two gets right and the other does not; the exact p
-        of McNemar, and ``p_holm``, corrected for all comparisons of the variant; ``verdict``:
+        ``only_against``, images that one of the two gets right with a larger share of its seeds;
+        ``p_permutation`` of :func:`permutation_test`, and ``p_holm``, corrected for all comparisons
+        of the variant; ``verdict``:
         ``better`` or ``worse`` where the interval excludes zero and ``p_holm`` is below 0.05, else
         ``not shown``; ``chance``, the accuracy of guessing. No rows where there is nothing to
         compare with.
@@ -146,12 +168,13 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int)
     """Return the measures of one comparison, over the images that both models predicted.
 
     ``model`` and ``other`` are labelled predictions that share images. The result has the columns
-    from ``n_images`` to ``p_mcnemar`` that :func:`comparisons` describes, and ``chance``.
+    from ``n_images`` to ``p_permutation`` that :func:`comparisons` describes, ``chance``, and
+    ``gain`` (:class:`PairedTest`).
     """
     shared = set(model["image_id"]) & set(other["image_id"])
     model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
     found = difference_to(model, other, draws=draws, seed=seed)
-    test = mcnemar(model, other)
+    test = permutation_test(model, other)
     return {
         "n_images": len(shared),
         "n_patients": found["patients"],
@@ -163,6 +186,7 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int)
         "difference_high": found["high"],
         "only_model": test.only_first,
         "only_against": test.only_second,
-        "p_mcnemar": test.p,
+        "gain": test.gain,
+        "p_permutation": test.p,
         "chance": 100 * metrics.chance(model["label"]),
     }

@@ -16,7 +16,7 @@ from sscdl.errors import InputError
 
 def read_images(images_csv: Path) -> pd.DataFrame:
     """Return the list of images, its ids and metadata as texts."""
-    texts = dict.fromkeys(("patient_id", "image_id", "sex", "age"), str)
+    texts = dict.fromkeys(("patient_id", "image_id", "label", "sex", "age"), str)
     return pd.read_csv(images_csv, dtype=texts, keep_default_na=False)
 
 

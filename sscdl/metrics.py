@@ -148,27 +148,35 @@ def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -
         return right / pairs
 
 
-def balanced_accuracy_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
-    """Balanced accuracy of ``predictions`` per draw, in [0, 1]."""
+def _confusions(predictions: pd.DataFrame, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the confusion matrices (draws, C, C), and which draws have lost a class (draws,).
+
+    A draw without any image of a class that ``predictions`` has would be a score of the others.
+    """
     classes = class_names(predictions)
-    return balanced_accuracy(
-        confusion_matrix(predictions["label"], predictions["predicted"], classes, weights)
-    )
+    matrix = confusion_matrix(predictions["label"], predictions["predicted"], classes, weights)
+    occurring = np.isin(classes, predictions["label"].unique())
+    return matrix, (matrix.sum(axis=-1)[:, occurring] == 0).any(axis=-1)
+
+
+def balanced_accuracy_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
+    """Balanced accuracy of ``predictions`` per draw, in [0, 1]; NaN where a class is not drawn."""
+    matrix, lost = _confusions(predictions, weights)
+    return np.where(lost, np.nan, balanced_accuracy(matrix))
 
 
 def macro_f1_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
-    """Macro F1 of ``predictions`` per draw, in [0, 1]."""
-    classes = class_names(predictions)
-    return macro_f1(
-        confusion_matrix(predictions["label"], predictions["predicted"], classes, weights)
-    )
+    """Macro F1 of ``predictions`` per draw, in [0, 1]; NaN where a class is not drawn."""
+    matrix, lost = _confusions(predictions, weights)
+    return np.where(lost, np.nan, macro_f1(matrix))
 
 
 def auc_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
     """Area under the ROC curve per draw, in [0, 1].
 
     Two classes: of the second class's probability. More: mean over one-vs-rest curves of the
-    classes that have both positives and negatives (Hand & Till 2001 call this the OvR average).
+    classes that have both positives and negatives (Hand & Till 2001 call this the OvR average); NaN
+    where one of these is not drawn.
     """
     classes = class_names(predictions)
     codes = _codes(predictions["label"], classes)
@@ -177,6 +185,9 @@ def auc_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
         return np.full(len(weights), np.nan)
     case_weights = weights if use.all() else weights[:, use]
     scored = classes[1:] if len(classes) == 2 else classes
+    scored = [name for name in scored if 0 < (codes[use] == classes.index(name)).mean() < 1]
+    if not scored:
+        return np.full(len(weights), np.nan)
     areas = [
         weighted_auc(
             predictions[f"prob_{name}"].to_numpy(dtype=float)[use],
@@ -185,7 +196,7 @@ def auc_statistic(predictions: pd.DataFrame, weights: Floats) -> Floats:
         )
         for name in scored
     ]
-    return _mean_of_defined(np.stack(areas, axis=-1))
+    return np.mean(areas, axis=0)
 
 
 def column_mean(column: str) -> Statistic:

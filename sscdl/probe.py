@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,17 +59,20 @@ class LinearProbe:
         return self.regression.predict_proba(self.scaler.transform(np.asarray(x)) @ self.axes)
 
 
-def fit_probe(train_x: NDArray, train_y: NDArray, seed: int) -> LinearProbe:
-    """Return logistic regression fitted to features (N, C) and their classes (N,).
+def fit_probe(
+    train_x: NDArray, train_y: NDArray, patients: Sequence[object], seed: int
+) -> LinearProbe:
+    """Return logistic regression fitted to features (N, C), classes (N,) and ``patients`` (N,).
 
     Features are standardised; the penalty is the one of five with the highest balanced accuracy in
-    stratified cross-validation (up to 5 folds, shuffled with ``seed``), the strongest of equals;
-    classes weigh alike. Raises InputError if a class has fewer than two training images.
+    stratified cross-validation (up to 5 folds of patients, shuffled with ``seed``), the strongest
+    of equals; classes weigh alike. Folds that leave a class without training images are left out.
+    Raises InputError if a class has fewer than two training patients.
     """
-    y = np.asarray(train_y)
-    fewest = int(np.unique(y, return_counts=True)[1].min())
+    y, whose = np.asarray(train_y), np.unique(np.asarray(patients), return_inverse=True)[1]
+    fewest = min(len(set(whose[y == label])) for label in np.unique(y))
     if fewest < 2:
-        raise InputError("linear probe: every class needs at least two training images")
+        raise InputError("linear probe: every class needs at least two training patients")
     scaler = StandardScaler()
     x = scaler.fit_transform(np.asarray(train_x))
     axes = np.eye(x.shape[1], dtype=x.dtype)
@@ -77,9 +81,11 @@ def fit_probe(train_x: NDArray, train_y: NDArray, seed: int) -> LinearProbe:
         # fewer numbers, and the penalty, a length, is the same too.
         axes = np.linalg.svd(x, full_matrices=False)[2].T
         x = x @ axes
-    folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(5, fewest), shuffle=True, random_state=seed)
     right = np.zeros(len(_STRENGTHS))
-    for fit, check in folds.split(x, y):
+    for fit, check in folds.split(x, y, whose):
+        if len(np.unique(y[fit])) < len(np.unique(y)):
+            continue
         # From the strongest penalty to the weakest, each starting where the last one ended.
         model = _regression(warm_start=True)
         for index, strength in enumerate(_STRENGTHS):
@@ -98,9 +104,10 @@ def linear_probe(
 ) -> float:
     """Return the balanced accuracy, in [0, 1], of logistic regression on features (N, C).
 
-    See :func:`fit_probe` for how it is fitted, and for its error.
+    Each image is a patient of its own. See :func:`fit_probe` for how it is fitted, and for its
+    error.
     """
-    fitted = fit_probe(train_x, train_y, seed)
+    fitted = fit_probe(train_x, train_y, range(len(train_y)), seed)
     predicted = fitted.classes[fitted.probabilities(test_x).argmax(axis=1)]
     return float(balanced_accuracy_score(test_y, predicted))
 

@@ -122,14 +122,14 @@ def label_draws(
     """Yield ``number`` random draws for each share of the labels, one for all of them.
 
     A draw takes that share of the patients of each class, rounded up, and at least two, so that
-    every class has the two images that cross-validation needs. A patient who has images of several
-    classes counts in each of them by itself. Patients come in the order of a hash of seed, draw and
+    every class has the two that cross-validation needs. A patient who has images of several classes
+    counts in each of them by itself. Patients come in the order of a hash of seed, draw and
     id: the draw of a smaller share is a part of the same draw of a larger one, and nobody changes
     places because others come or go.
 
     Shares below 1 that take everybody, or as many of each class as a larger share, are left out
-    (all labels take their place if no share remains), and so are classes of one image; the log says
-    so. Raises InputError if fewer than two classes are left.
+    (all labels take their place if no share remains), and so are classes of one patient; the log
+    says so. Raises InputError if fewer than two classes are left.
 
     Args:
         labels: class of each training image, (N,).
@@ -139,13 +139,13 @@ def label_draws(
         seed: of the training whose networks are probed.
     """
     frame = pd.DataFrame({"label": labels, "patient": patients})
-    counts = frame["label"].value_counts()
+    counts = frame.groupby("label")["patient"].nunique()
     for name in sorted(counts.index[counts < 2]):
-        LOGGER.warning("class %s has one training image: no probe can learn it", name)
+        LOGGER.warning("class %s has one training patient: no probe can learn it", name)
     classes = sorted(counts.index[counts >= 2])
     if len(classes) < 2:
         raise InputError(
-            "linear probe: fewer than two classes have two labelled training images; give "
+            "linear probe: fewer than two classes have two patients with labels to train on; give "
             "results.label_shares an empty list to leave the probes out"
         )
     own = {name: frame.loc[frame["label"] == name, "patient"].unique() for name in classes}
@@ -224,6 +224,7 @@ def probe_networks(
     rows = [*chosen.train, *(row_of[image_id] for image_id in test["image_id"])]
     number = len(chosen.train)
     drawn = list(label_draws(list(train["label"]), list(train["patient_id"]), shares, draws, seed))
+    whose = train["patient_id"].to_numpy()
     truth = np.array([classes.index(label) for label in train["label"]])
     parts = []
     for network in networks:
@@ -233,7 +234,7 @@ def probe_networks(
         )  # fmt: skip
         features = frozen.features(array, rows, choose_device(device))
         for draw in drawn:
-            fitted = fit_probe(features[draw.rows], truth[draw.rows], seed)
+            fitted = fit_probe(features[draw.rows], truth[draw.rows], whose[draw.rows], seed)
             chances = np.zeros((len(test), len(classes)))
             chances[:, fitted.classes] = fitted.probabilities(features[number:])
             part = prediction_columns(test, chances, classes)

@@ -53,7 +53,8 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
         if line["metric"] != "loss":
             line["value"] = 100 * line["value"]
         table.append({**line, "value_thesis": thesis, "chosen": bool(history["chosen"])})
-    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"])
+    # A continuation of no epochs is the search over again.
+    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"]).drop_duplicates()
     node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
     order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
     return result.loc[order].reset_index(drop=True)

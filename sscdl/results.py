@@ -12,47 +12,28 @@ from typing import Any
 import pandas as pd
 
 from sscdl import tables
-from sscdl.baselines import metadata_predictions
 from sscdl.cohorts import DUPLICATE, MAIN
 from sscdl.files import read_json
-from sscdl.imagelist import write_csv
 from sscdl.metrics import class_names
 from sscdl.prediction_tables import AIL_NOTES, PREDICTION_TABLES, THESIS, resamplings
 from sscdl.rate_table import learning_rates, search_costs
 from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
-from sscdl.table_files import write_table
-from sscdl.thesis_names import TWO_CLASSES
+from sscdl.table_files import P_VALUES, as_given, write_table
+from sscdl.thesis_tables import other_classes
 from sscdl.trie import CLASSIFY, SCRATCH
 from sscdl.variants import mean_std
-
-METADATA_FEATURES = (["view"], ["view", "sex", "age"])
 
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table."""
-    kept = {"patient_id": str, "image_id": str, "view": str, "sex": str}
+    texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
+    kept = dict.fromkeys(texts, str)
     parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
     rows = pd.concat(parts, ignore_index=True)
     for column in ("view", "sex", "label"):
         rows[column] = rows[column].fillna("")
     return rows
-
-
-def write_metadata_predictions(images_csv: Path, out: Path, *, classes: list[str]) -> None:
-    """Write the predictions of classifiers that see only view, or view, sex and age.
-
-    They predict the images that image models predict: labelled, and with lungs found.
-    """
-    images = pd.read_csv(images_csv, dtype={"patient_id": str, "image_id": str})
-    for column in ("view", "sex", "label", "mask"):
-        images[column] = images[column].fillna("")
-    images = images[images["label"].isin(classes) & (images["mask"] != "")]
-    parts = [
-        metadata_predictions(images, classes, features=features, seed=0)
-        for features in METADATA_FEATURES
-    ]
-    write_csv(pd.concat(parts, ignore_index=True), out)
 
 
 def write_prediction_table(
@@ -78,8 +59,7 @@ def write_prediction_table(
     notes = list(table.notes)
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
-    if "4.14" in name and set(class_names(rows)) != set(TWO_CLASSES):
-        notes.append("The thesis's figures are of two other classes: negative and typical.")
+    notes += other_classes(frame, class_names(rows))
     if any(column.endswith("_low") for column in frame):
         notes.append(resamplings(draws))
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
@@ -87,7 +67,7 @@ def write_prediction_table(
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
     notes += stand_in_notes(stand_ins)
-    digits = {"p": 4, "p_mcnemar": 4, "p_holm": 4, "n_labels": 0}
+    digits = {**P_VALUES, "n_labels": 0}
     for key in ("auc", "f1", "brier", "nll"):
         digits |= {key: 3} | {f"{key}_{part}": 3 for part in ("std", "low", "high", "prior")}
     write_table(
@@ -160,7 +140,7 @@ def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> No
         out.with_suffix(""),
         caption="Every learning rate of every stage, and the continuation of the best.",
         notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],
-        digits={"lr": 3, "value": 3},
+        digits={"lr": as_given, "value": 3},
     )
 
 
@@ -190,8 +170,8 @@ def write_search(
         notes=notes,
         digits={
             "saved": 0,
-            "chosen_grid": 3,
-            "chosen_halving": 3,
+            "chosen_grid": as_given,
+            "chosen_halving": as_given,
             "value_grid": 3,
             "value_halving": 3,
         },

@@ -14,7 +14,7 @@ from sscdl.trie import CLASSIFY
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
     *("study", "protocol", "classes", "label_share", "split", "split_seed", "seeds", "variants"),
-    *("image", "backbone", "stages"),
+    *("image", "backbone", "stages", "search"),
 )
 _NAMED = 12  # curricula that are listed by name
 _PROTOCOLS = {
@@ -60,9 +60,9 @@ READING = (
     ("Attention inside the lungs (AIL)", "the part of the class activation map of the predicted "
      "class that lies within the lung mask. A map that is the same everywhere scores the floor, "
      "the lungs' share of the image; only what exceeds it is attention to the lungs."),
-    ("Comparisons", "better or worse only where the paired interval excludes zero and McNemar's "
-     "test, corrected for the number of comparisons, agrees. The highest of several accuracies is "
-     "partly luck."),
+    ("Comparisons", "better or worse only where the paired interval excludes zero and a "
+     "permutation test, corrected for the number of comparisons, agrees. The highest of several "
+     "accuracies is partly luck."),
     ("thesis", "columns so marked are the figures printed in the thesis whose method this is "
      "(I. de Andrés Tamé, Universidad Autónoma de Madrid, 2022), on its own images."),
 )  # fmt: skip
@@ -111,7 +111,7 @@ def facts(
         ("Network", f"{backbone['name']}{early}, {image['size']} x {image['size']} pixels."),
         (
             "Training",
-            " ".join(_stage(task, told["stages"][task], rates[task]) for task in rates),
+            " ".join(_stage(told, task, rates[task]) for task in rates),
         ),
         ("Seeds", f"{seeds}." if len(told["seeds"]) > 1 else f"{seeds}, one training of each."),
     ]
@@ -126,10 +126,14 @@ def _and(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _stage(task: str, stage: Mapping[str, Any], rates: Sequence[int]) -> str:
+def _stage(told: Mapping[str, Any], task: str, rates: Sequence[int]) -> str:
+    stage = told["stages"][task]
     many = " or ".join(map(str, rates))
     name = "classification" if task == CLASSIFY else task
+    epochs = f"{stage['search_epochs']} epochs each"
+    if many != "1" and told["search"]["method"] == "halving":
+        epochs = f"up to {stage['search_epochs']} epochs, the better of them going on"
     return (
-        f"{name}: {many} learning rate{'s' if many != '1' else ''} for {stage['search_epochs']} "
-        f"epochs each, the best for {stage['final_epochs']} more, batches of {stage['batch_size']}."
+        f"{name}: {many} learning rate{'s' if many != '1' else ''} for {epochs}, the best for "
+        f"{stage['final_epochs']} more, batches of {stage['batch_size']}."
     )

@@ -19,7 +19,14 @@ from sscdl.files import write_text
 from sscdl.html_table import Content, page, section
 from sscdl.report_names import FIGURE, SUMMARY, place
 from sscdl.study_facts import READING
-from sscdl.table_files import best_cells, exact_cells, numeric_columns, printed_cells
+from sscdl.table_files import (
+    P_VALUES,
+    Digits,
+    best_cells,
+    exact_cells,
+    numeric_columns,
+    printed_cells,
+)
 
 ACCURACY, ATTENTION = "4.14_accuracy_overview", "4.15_ail_overview"
 COMPARISONS, SHORTCUT = "comparisons", "shortcut"
@@ -80,7 +87,8 @@ def image_counts(images: pd.DataFrame) -> pd.DataFrame:
         part = images[images["split"] == split]
         row = {"set": _COHORTS.get(split, split), "images": len(part)}
         row["patients"] = part["patient_id"].nunique()
-        row |= {label: int((part["label"] == label).sum()) for label in labels}
+        # Not the bare name, which is a column of accuracies elsewhere.
+        row |= {f"label {label}": int((part["label"] == label).sum()) for label in labels}
         rows.append(row | {"without a label": int((part["label"] == "").sum())})
     table = pd.DataFrame(rows)
     if len(table) and not table["without a label"].any():
@@ -173,7 +181,7 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
                best=_variants(accuracy)),
         "<h2>Comparisons</h2>",
         _table("Differences in balanced accuracy, in percent points.", compared[shown],
-               digits={"p_holm": 4}),
+               digits=P_VALUES),
         "<h2>Attention</h2>",
         _image(figures, "4.3_ail_by_model"),
         _table("Attention inside the lungs, in percent; floor: that of a map that is the same "
@@ -198,10 +206,10 @@ def _table(
     caption: str,
     df: pd.DataFrame,
     *,
-    digits: int | Mapping[str, int] = 1,
+    digits: Mapping[str, Digits] | None = None,
     best: Sequence[str] = (),
 ) -> str:
-    places = digits if isinstance(digits, int) else {**{str(c): 1 for c in df}, **digits}
+    places = {**{str(column): 1 for column in df}, **(digits or {})}
     printed = printed_cells(df, places)
     content = Content(
         caption=caption,

@@ -34,6 +34,7 @@ KEYS = (
     *("label_share", "group", "label", "predicted", "bin"),
 )
 BESIDE = "beside"
+EVERY = "accuracy_details"  # the table that names every model
 TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
 
 
@@ -73,12 +74,18 @@ def check_tables(
     Raises:
         InputError: the folder has no predictions or none of the tables.
     """
-    rows = _read(results / "predictions")
-    if rows is None:
+    if not list((results / "predictions").glob("*.csv")):
         raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
-    read = {OWN: rows} | {name: _read(results / "predictions" / name) for name in (SHOWN, PROBE)}
+    read = {name: _read(results / "predictions" / name) for name in (OWN, SHOWN, PROBE)}
+    faults = []
+    if (results / "tables" / f"{EVERY}.csv").is_file():
+        for folder in (OWN, SHOWN):
+            if read[folder] is not None:
+                read[folder], strays = _split_strays(read[folder], results / "tables")
+                faults += strays
+    rows = read[OWN]
     made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
-    faults, checked = [], {}
+    checked = {}
     for name in (*PREDICTION_TABLES, *made, BESIDE):
         path = results / "tables" / f"{name}.csv"
         if not path.is_file():
@@ -92,7 +99,11 @@ def check_tables(
                 continue
             again = PREDICTION_TABLES[name].make(pd.concat(parts.values()), split, thesis, draws)
         elif name == BESIDE:
-            again = _beside(path, rows, split, draws)
+            others, gone = _other_studies(path)
+            faults += [f"{BESIDE}: {fault}" for fault in gone]
+            if gone:
+                continue
+            again = beside(rows, others, split, draws=draws)
         else:
             again = make_table(
                 name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
@@ -108,19 +119,33 @@ def check_tables(
     return faults, checked
 
 
+def _split_strays(rows: pd.DataFrame, tables: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Return the predictions of models that any of the tables names, and a fault for each other."""
+    known: set[str] = set()
+    for path in tables.glob("*.csv"):
+        table = _as_text(path)
+        if {"variant", "curriculum"} <= set(table):
+            known |= set(table["variant"] + " " + table["curriculum"])
+    model = rows["variant"] + " " + rows["curriculum"]
+    strays = [
+        f"{name}: has predictions, but no table names it; delete those if the study left it out"
+        for name in model[~model.isin(known)].unique()
+    ]
+    return rows[model.isin(known)], strays
+
+
 def _read(folder: Path) -> pd.DataFrame | None:
     """Return the predictions of a folder, None if it has none."""
     files = sorted(folder.glob("*.csv"))
     return read_predictions(files) if files else None
 
 
-def _beside(path: Path, rows: pd.DataFrame, split: str, draws: int) -> pd.DataFrame:
-    """Return the table of other studies made again from the predictions that lie beside these."""
-    others = {
-        study: read_predictions(sorted((path.parents[2] / study / "predictions").glob("*.csv")))
-        for study in pd.read_csv(path)["study"].unique()
-    }
-    return beside(rows, others, split, draws=draws)
+def _other_studies(path: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Return the predictions of the studies in the table ``path``, and what is wrong with it."""
+    studies = pd.read_csv(path, dtype=str, keep_default_na=False)["study"].unique()
+    found = {study: _read(path.parents[2] / study / "predictions") for study in studies}
+    gone = [f"study {study} has no predictions" for study, rows in found.items() if rows is None]
+    return found, gone if len(studies) else ["the table has no rows"]
 
 
 def _draws(markdown: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Number
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,8 @@ _TEX = {
 # Beyond this many columns a table does not fit a page at its natural width.
 _WIDE = 8
 _EXACT = "%.10g"
+# Decimals, or what prints a finite number.
+Digits = int | Callable[[float], str]
 
 
 def escape_tex(text: str) -> str:
@@ -37,13 +39,28 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\|*`<])", r"\\\1", text).replace("\n", " ")
 
 
-def _cell(value: Any, digits: int) -> str:
+def as_given(value: float) -> str:
+    """Return a number that somebody chose, such as a learning rate: all of its digits."""
+    return f"{value:g}"
+
+
+def p_value(value: float) -> str:
+    """Return a probability with four decimals, and one that would print as nothing as a bound."""
+    return "<0.0001" if value < 5e-5 else f"{value:.4f}"
+
+
+P_VALUES: Mapping[str, Digits] = dict.fromkeys(("p", "p_permutation", "p_holm"), p_value)
+
+
+def _cell(value: Any, digits: Digits) -> str:
     """Return a value as printed: numbers rounded, undefined ones empty."""
     if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
         return ""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
+        if not isinstance(digits, int):
+            return digits(value)
         text = f"{value:.{digits}f}"
         # A rounded -0.0 would read as a direction that is not there.
         return text.removeprefix("-") if float(text) == 0 else text
@@ -76,7 +93,7 @@ def exact_cells(df: pd.DataFrame) -> dict[str, list[str]]:
     return cells
 
 
-def printed_cells(df: pd.DataFrame, digits: int | Mapping[str, int]) -> dict[str, list[str]]:
+def printed_cells(df: pd.DataFrame, digits: int | Mapping[str, Digits]) -> dict[str, list[str]]:
     """Return the cells of each column as they are printed, with 2 decimals where none are named."""
     places = {} if isinstance(digits, int) else digits
     default = digits if isinstance(digits, int) else 2
@@ -184,7 +201,7 @@ def write_table(
     *,
     caption: str,
     notes: Sequence[str] = (),
-    digits: int | Mapping[str, int] = 2,
+    digits: int | Mapping[str, Digits] = 2,
     best: Mapping[str, Literal["max", "min"]] | None = None,
     groups: Sequence[Any] | None = None,
 ) -> list[Path]:
@@ -198,7 +215,8 @@ def write_table(
         stem: path without suffix; dots in the name (``4.14_accuracy_overview``) are kept.
         caption: one sentence above the table.
         notes: remarks below it.
-        digits: decimals of floating-point columns, for all or by column (2 where not named).
+        digits: decimals of floating-point columns, or what prints them, for all or by column (2
+            where not named).
         best: columns whose best value is set bold, with ``max`` or ``min``.
         groups: for each row what it competes among, None if it does not; all rows if not given.
 

@@ -78,8 +78,8 @@ def mean_percent(rows: pd.DataFrame, column: str) -> float:
 
 
 def _variants(rows: pd.DataFrame) -> list[str]:
-    """Return the thesis's variants and then the others in order of appearance."""
-    return list(dict.fromkeys([*THESIS_VARIANTS, *rows["variant"].unique()]))
+    """Return the thesis's variants and then the others by name."""
+    return list(dict.fromkeys([*THESIS_VARIANTS, *sorted(rows["variant"].unique())]))
 
 
 def ordered(curricula: Iterable[str], printed: Iterable[str]) -> list[str]:

@@ -16,9 +16,16 @@ from sscdl.prediction_tables import INTERVALS, SWAPPED, THESIS, resamplings
 from sscdl.results import read_predictions, read_runs
 from sscdl.root_names import stand_in_notes
 from sscdl.store import read_pointer
-from sscdl.table_files import write_table
+from sscdl.table_files import as_given, write_table
 from sscdl.thesis_names import KINDS, OF_RATES, THESIS_TABLES
-from sscdl.thesis_tables import CONTRADICTIONS, appendix, chosen_rates, naive, summary
+from sscdl.thesis_tables import (
+    CONTRADICTIONS,
+    appendix,
+    chosen_rates,
+    naive,
+    other_classes,
+    summary,
+)
 
 _MANY = {1: "one pretext task", 2: "two pretext tasks", 3: "three pretext tasks"}
 _CAPTIONS = {
@@ -43,7 +50,7 @@ _NOTES = {
     ),
 }
 _DIGITS = {
-    **{"lr": 3, "lr_thesis": 3, "best_lr": 3, "best_lr_thesis": 3},
+    **dict.fromkeys(("lr", "lr_thesis", "best_lr", "best_lr_thesis"), as_given),
     **{"epochs_thesis": 0, "batch_size_thesis": 0},
 }
 _BEST = {"summary": "accuracy", "naive": "mean"}
@@ -87,11 +94,12 @@ def write_thesis_table(
     thesis: Path,
     draws: int,
     batches: Mapping[str, int],
+    classes: Sequence[str],
     stand_ins: list[str],
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
-    ``stand_ins`` names the roots whose weights are random.
+    ``classes`` are those of the study; ``stand_ins`` names the roots whose weights are random.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
@@ -105,6 +113,8 @@ def write_thesis_table(
         notes += means_by_kind(frame)
     else:
         notes.append(THESIS)
+    if kind not in ("naive", "pretext"):
+        notes += other_classes(frame, classes)
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")
     if 0 in tasks and kind != "pretext":

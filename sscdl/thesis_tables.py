@@ -8,7 +8,7 @@ tables' conventions (percent, seeds, intervals) are those of :mod:`sscdl.tables`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from sscdl import metrics
 from sscdl.tables import NAN, models_in, ordered, read_thesis, score_model
-from sscdl.thesis_names import FOUR_CLASSES, THESIS_TABLES, pretext_tasks
+from sscdl.thesis_names import FOUR_CLASSES, THESIS_TABLES, TWO_CLASSES, pretext_tasks
 
 # Cells of the tables that predictions cannot tell.
 FROM_POINTERS = ("lr", "best_lr", "batch_size", "kind", "difficulty")
@@ -84,6 +84,14 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "B.11_pretext_3tasks_segmented_black": (_STEP,),
     "B.12_classification_3tasks_segmented_black": (_LAST.format(1), _STEP, EPOCHS),
 }
+
+
+def other_classes(table: pd.DataFrame, classes: Iterable[str]) -> list[str]:
+    """Return the note that a table needs whose figures of the thesis are of other classes."""
+    printed = [column for column in table if str(column).endswith("_thesis")]
+    if set(classes) == set(TWO_CLASSES) or not table[printed].notna().any(axis=None):
+        return []
+    return [f"The thesis's figures are of two other classes: {' and '.join(TWO_CLASSES)}."]
 
 
 def chosen_rates(runs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Any]:

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from sscdl import metrics
-from sscdl.baselines import metadata_predictions
+from sscdl.baselines import metadata_predictions, write_metadata_predictions
+from sscdl.data import select_rows
 from sscdl.errors import InputError
+from sscdl.results import read_predictions
 
 CLASSES = ["negative", "typical"]
 
@@ -98,6 +100,32 @@ def test_no_other_split_gives_an_empty_table():
     table = metadata_predictions(images, CLASSES, features=["view"], seed=0)
     assert table.empty
     assert "prob_typical" in table
+
+
+@pytest.mark.parametrize("classes", [CLASSES, ["0", "1"], ["01", "02"], ["None", "True"]])
+@pytest.mark.parametrize("share", [1, 0.1])
+def test_it_learns_from_the_images_that_models_learn_from(tmp_path, classes, share):
+    images = made_up_images().replace({"label": dict(zip(CLASSES, classes, strict=True))})
+    images["cohort"], images["mask"] = "main", "mask.png"
+    images.loc[3, "mask"] = images.loc[7, "label"] = ""
+    images.to_csv(tmp_path / "images.csv", index=False)
+    data = {"train": "train", "validate": "val", "normalise": "train", "masked": False}
+    data["classes"] = classes
+    if share < 1:
+        data["labels"] = {"share": share, "seed": 0}
+    write_metadata_predictions(tmp_path / "images.csv", tmp_path / "metadata.csv", data=data)
+    table = read_predictions([tmp_path / "metadata.csv"])
+    assert set(table["label"]) == set(table["predicted"]) == set(classes)
+    kept = images[(images["mask"] != "") & (images["label"] != "")]
+    described = {"ids": list(kept["image_id"]), "sha256": ""}
+    data["validate"] = None
+    chosen = select_rows(tmp_path / "images.csv", described, data).train
+    assert len(chosen) == pytest.approx(share * (kept["split"] == "train").sum(), abs=2)
+    both = pd.concat([kept.iloc[chosen], kept[kept["split"] == "test"]])
+    expected = metadata_predictions(both, classes, features=["view"], seed=0)
+    found = table[table["curriculum"] == "metadata:view"]
+    column = f"prob_{classes[0]}"
+    assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy())
 
 
 def test_bad_input_is_explained():

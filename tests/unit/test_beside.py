@@ -38,7 +38,7 @@ def test_each_model_stands_beside_itself_in_another_study():
     )
     assert row["difference_low"] < row["difference"] < row["difference_high"]
     assert (row["n_seeds"], row["chance"]) == (1, 50), "as many seeds as both have"
-    assert row["p_holm"] == row["p_mcnemar"] > 0, "one comparison needs no correction"
+    assert row["p_holm"] == row["p_permutation"] > 0, "one comparison needs no correction"
 
 
 def test_verdicts_are_corrected_for_all_models_beside_a_study():
@@ -47,8 +47,10 @@ def test_verdicts_are_corrected_for_all_models_beside_a_study():
     there = pd.concat([made_up(*model, right=0.6, seed=1) for model in models])
     table = beside(here, {"thesis": there}, "test", draws=200)
     full, segmented = (table[table["variant"] == name] for name in ("full", "segmented_black"))
-    assert full["p_holm"].min() == pytest.approx(3 * full["p_mcnemar"].min())
-    assert segmented["p_holm"].tolist() == segmented["p_mcnemar"].tolist(), "each variant by itself"
+    assert full["p_holm"].min() == pytest.approx(3 * full["p_permutation"].min())
+    assert segmented["p_holm"].tolist() == segmented["p_permutation"].tolist(), (
+        "each variant by itself"
+    )
     assert table["verdict"].tolist() == ["better"] * 4
     assert (table["only_model"] > table["only_against"]).all()
 
@@ -66,6 +68,20 @@ def test_a_study_of_other_images_is_refused():
     model = made_up("full", "moco")
     other = model.assign(image_id="x" + model["image_id"])
     with pytest.raises(InputError, match="results.beside: elsewhere tested none of the images"):
+        beside(model, {"elsewhere": other}, "test", draws=50)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"label": {"negative": "typical", "typical": "negative"}}, "80 of 80 images"),
+        ({}, "other classes"),
+    ],
+)
+def test_a_study_of_another_question_is_refused(change, why):
+    model = made_up("full", "moco")
+    other = model.replace(change) if change else model.assign(prob_atypical=0.1)
+    with pytest.raises(InputError, match=f"elsewhere cannot be set beside this study .{why}"):
         beside(model, {"elsewhere": other}, "test", draws=50)
 
 

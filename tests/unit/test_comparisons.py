@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
-from sscdl.comparisons import COLUMNS, comparisons, holm, mcnemar, references
+from sscdl.comparisons import COLUMNS, comparisons, holm, permutation_test, references
 from sscdl.trie import thesis_curricula
 from tests.unit.made_up import made_up
 
@@ -16,6 +19,7 @@ def outcomes(right: list[bool], seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "image_id": [f"i{k}" for k in range(len(right))],
+            "patient_id": [f"p{k}" for k in range(len(right))],
             "seed": seed,
             "label": "a",
             "predicted": ["a" if one else "b" for one in right],
@@ -37,20 +41,58 @@ def test_every_model_is_compared_with_scratch_imagenet_and_its_first_task():
     assert sum(len(references(name, names)) for name in names) == 63
 
 
-def test_mcnemar_counts_the_images_that_one_model_alone_gets_right():
+def test_with_one_seed_and_one_image_a_patient_it_is_mcnemars_test():
     first = outcomes([True] * 8 + [False] * 1 + [True] * 5 + [False] * 3)
     second = outcomes([False] * 8 + [True] * 1 + [True] * 5 + [False] * 3)
-    found = mcnemar(first, second.iloc[::-1])
-    assert (found.only_first, found.only_second) == (8, 1)
-    # Twice the probability of at most 1 of 9 heads: 2 (1 + 9) / 512.
-    assert found.p == pytest.approx(20 / 512)
-    assert mcnemar(first, first) == (0, 0, 1.0)
+    found = permutation_test(first, second.iloc[::-1])
+    assert (found.only_first, found.only_second, found.gain) == (8, 1, 7)
+    assert found.p == pytest.approx(binomtest(8, 9).pvalue)
+    assert permutation_test(first, first) == (0, 0, 0, 1.0)
 
 
-def test_mcnemar_counts_each_image_once_however_many_seeds():
-    first = pd.concat([outcomes([True, True, False]), outcomes([True, False, False], seed=1)])
-    second = pd.concat([outcomes([False, True, False]), outcomes([True, False, True], seed=1)])
-    assert mcnemar(first, second)[:2] == (1, 1)
+def test_each_choice_of_signs_counts_once():
+    """All signs of the patients' differences, counted one by one."""
+    generator = np.random.default_rng(4)
+    images = 24
+    patient = [f"p{index}" for index in generator.integers(9, size=images)]
+    tables = []
+    for seeds, rate in ((3, 0.8), (2, 0.55)):
+        right = generator.random((seeds, images)) < rate
+        parts = [outcomes(list(row), seed=seed) for seed, row in enumerate(right)]
+        tables.append(pd.concat([part.assign(patient_id=patient) for part in parts]))
+    found = permutation_test(*tables)
+    shares = [
+        (table["label"] == table["predicted"]).groupby(table["image_id"]).mean() for table in tables
+    ]
+    gain = shares[0] - shares[1]
+    assert (found.only_first, found.only_second) == ((gain > 0).sum(), (gain < 0).sum())
+    assert found.gain == pytest.approx(gain.sum())
+    whose = dict(zip(tables[0]["image_id"], tables[0]["patient_id"], strict=True))
+    sizes = gain.groupby(gain.index.map(whose)).sum().to_numpy()
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(sizes))))
+    far = np.abs(signs @ sizes) >= abs(sizes.sum()) - 1e-9
+    assert found.p == pytest.approx(far.mean())
+
+
+@pytest.mark.parametrize("other", [1, 3])
+def test_a_steadier_model_is_no_better_for_it(other):
+    """Models alike but for how much their seeds differ are told apart as often as the level."""
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(100):
+        noisy = pd.concat([outcomes(list(generator.random(60) < 0.8), seed=s) for s in range(3)])
+        same = list(generator.random(60) < 0.8)
+        steady = pd.concat([outcomes(same, seed=s) for s in range(other)])
+        found.append(permutation_test(noisy, steady).p)
+    assert np.mean(np.array(found) < 0.05) < 0.15
+
+
+def test_images_of_a_patient_keep_together():
+    first, second = outcomes([True] * 12), outcomes([False] * 12)
+    apart = permutation_test(first, second).p
+    assert apart == pytest.approx(2 / 2**12)
+    one = [table.assign(patient_id=np.arange(12) // 4) for table in (first, second)]
+    assert permutation_test(*one).p == pytest.approx(2 / 2**3)
 
 
 def test_holm_agrees_with_the_definition():
@@ -84,7 +126,7 @@ def test_comparisons_within_each_variant():
     assert table["difference"].to_numpy() == pytest.approx(both.to_numpy())
     assert (table["difference_low"] < table["difference"]).all()
     assert (table["difference"] < table["difference_high"]).all()
-    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p_mcnemar"]))
+    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p_permutation"]))
     row = table.iloc[1]
     plain = [(part["label"] == part["predicted"]).to_numpy() for part in (parts[2], parts[0])]
     assert row["only_model"] == np.sum(plain[0] & ~plain[1])
@@ -102,10 +144,10 @@ def test_the_family_is_one_variant():
 def test_an_advantage_that_many_comparisons_may_bring_is_not_shown():
     scratch = made_up("full", "scratch", right=0.7, rows=200)
     better = scratch.assign(curriculum="moco")
-    wrong = better.index[better["label"] != better["predicted"]][:6]
+    wrong = better[better["label"] != better["predicted"]].drop_duplicates("patient_id").index[:6]
     better.loc[wrong, "predicted"] = better.loc[wrong, "label"]
     alone = comparisons(pd.concat([scratch, better]), "test", draws=200)
-    assert alone["p_mcnemar"].tolist() == pytest.approx([2 / 64])
+    assert alone["p_permutation"].tolist() == pytest.approx([2 / 64])
     assert alone["verdict"].tolist() == ["better"]
     more = [scratch.assign(curriculum=name) for name in ("swav", "relloc")]
     among = comparisons(pd.concat([scratch, better, *more]), "test", draws=200)

@@ -139,6 +139,33 @@ def test_blocks_do_not_change_the_interval(monkeypatch):
     assert metrics.bootstrap_interval(table, metrics.auc_statistic, draws=100, seed=1) == whole
 
 
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        metrics.balanced_accuracy_statistic,
+        metrics.macro_f1_statistic,
+        metrics.auc_statistic,
+    ],
+)
+@pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES[:3]])
+def test_draws_that_lose_a_class_are_left_out(statistic, classes):
+    table = made_up(30, classes)
+    rare = table.index[table["label"] == classes[-1]]
+    table = table.drop(rare[2:])
+    whole = np.ones((1, len(table)))
+    lost = np.where(table["label"] == classes[-1], 0.0, 1.0)[None]
+    assert np.isfinite(statistic(table, whole)).all()
+    assert np.isnan(statistic(table, lost)).all()
+    assert np.isnan(statistic(table, np.concatenate([whole, lost]))).tolist() == [False, True]
+
+
+def test_a_model_that_always_says_the_same_is_at_chance_in_every_draw():
+    table = made_up(40, CLASSES[:2])
+    table = table.drop(table.index[table["label"] == CLASSES[1]][3:]).assign(predicted=CLASSES[0])
+    interval = metrics.bootstrap_interval(table, metrics.balanced_accuracy_statistic, draws=300)
+    assert (interval.estimate, interval.low, interval.high) == (0.5, 0.5, 0.5)
+
+
 def test_one_patient_has_no_interval():
     table = made_up(6, CLASSES[:2], per_patient=6)
     interval = metrics.bootstrap_interval(table, metrics.balanced_accuracy_statistic)

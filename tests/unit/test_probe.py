@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 
 from sscdl.backbones import build_backbone
@@ -61,7 +61,8 @@ def test_probabilities_are_those_of_plain_regression_with_the_best_penalty(image
     x = generator.normal(size=(images + 30, features)) * generator.uniform(0.1, 10, features)
     y = (x[:, 0] / x[:, 0].std() + generator.normal(size=len(x)) > 0).astype(int)
     train, test = slice(images), slice(images, None)
-    fitted = fit_probe(x[train], y[train], seed=0)
+    whose = np.arange(images) // 2
+    fitted = fit_probe(x[train], y[train], whose, seed=0)
     scaler = StandardScaler().fit(x[train])
 
     def plain(strength):
@@ -71,15 +72,36 @@ def test_probabilities_are_those_of_plain_regression_with_the_best_penalty(image
     direct = plain(chosen).fit(scaler.transform(x[train]), y[train])
     expected = direct.predict_proba(scaler.transform(x[test]))
     np.testing.assert_allclose(fitted.probabilities(x[test]), expected, atol=5e-3)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    # As precise as the fit: at the strongest penalty the last digits decide.
     scores = {
         strength: cross_val_score(
-            plain(strength), scaler.transform(x[train]), y[train], cv=folds,
-            scoring="balanced_accuracy",
+            plain(strength).set_params(tol=1e-4), scaler.transform(x[train]), y[train], cv=folds,
+            groups=whose, scoring="balanced_accuracy",
         ).mean()
         for strength in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     }  # fmt: skip
     assert scores[chosen] == pytest.approx(max(scores.values()))
+
+
+def test_penalty_is_chosen_on_other_patients():
+    """Copies of an image in both parts of a fold would reward the weakest penalty."""
+    generator = np.random.default_rng(1)
+    label = np.arange(40) % 2
+    x = generator.normal(size=(40, 60)) + 0.35 * (2 * label[:, None] - 1) * (np.arange(60) < 30)
+    label[generator.choice(40, 8, replace=False)] ^= 1
+    x, y = np.repeat(x, 4, axis=0), np.repeat(label, 4)
+    apart = fit_probe(x, y, np.arange(160), seed=0)
+    together = fit_probe(x, y, np.repeat(np.arange(40), 4), seed=0)
+    assert together.regression.C < apart.regression.C
+
+
+def test_folds_without_a_class_to_learn_are_left_out():
+    x = np.array([[0.0], [0.1], [1.0], [1.1]])
+    fitted = fit_probe(x, np.array([0, 0, 1, 1]), ["a", "b", "a", "b"], seed=0)
+    assert fitted.classes.tolist() == [0, 1]
+    with pytest.raises(InputError, match="two training patients"):
+        fit_probe(x, np.array([0, 0, 1, 1]), ["a", "b", "c", "c"], seed=0)
 
 
 def test_knn_votes_by_direction():

@@ -82,7 +82,7 @@ def test_shares_that_say_nothing_new_are_left_out(caplog):
     assert "0.01 of the labels is left out: no fewer than the next" in caplog.text
     assert "0.95 of the labels is left out: a draw would take all" in caplog.text
     assert "share 0.1: two patients of class a, the fewest possible" in caplog.text
-    assert "class c has one training image" in caplog.text
+    assert "class c has one training patient" in caplog.text
     assert 12 not in found[1.0, 0]
     assert set(drawn([0.9], given=(labels, patients))) == {(1.0, 0)}, "all, as nothing is left"
     with pytest.raises(InputError, match="label_shares"):
@@ -174,7 +174,9 @@ def test_a_stage_is_probed_with_its_weights_and_its_normalisation(study, tmp_pat
     found = run(study, tmp_path / "probe.csv")
     rows = found[(found["curriculum"] == "rotation") & (found["share"] == 1)]
     truth = np.array([chosen.labels[row] for row in chosen.train])
-    fitted = fit_probe(features[chosen.train], truth, 0)
+    images = pd.read_csv(stage.images, dtype=str).set_index("image_id")
+    whose = images.loc[[described["ids"][row] for row in chosen.train], "patient_id"]
+    fitted = fit_probe(features[chosen.train], truth, list(whose), 0)
     places = [int(image_id[1:]) for image_id in rows["image_id"]]
     np.testing.assert_allclose(
         rows["prob_b"], fitted.probabilities(features[places])[:, 1], atol=1e-5

@@ -21,6 +21,7 @@ CONFIG = {
     "variants": ["full"],
     "image": {"size": 64},
     "backbone": {"name": "resnet18", "last_stage": 2},
+    "search": {"method": "grid"},
     "stages": dict.fromkeys(["moco", "rotation", "classify"], STAGE),
 }
 TABLES = {
@@ -80,6 +81,9 @@ def test_facts_are_those_of_the_configuration():
     assert told(seeds=[0, 1])["Seeds"] == "0, 1."
     assert "25 %" in told(label_share=0.25)["Question"]
     assert "Caution" not in found
+    halving = told(search={"method": "halving"})["Training"]
+    assert "3 learning rates for up to 2 epochs, the better of them going on, the best" in halving
+    assert "3 learning rates for 2 epochs each, the best for 1 more" in found["Training"]
     assert "say nothing" in told(stand_ins=["imagenet"])["Caution"]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sscdl.__main__ import main
+from sscdl.beside import write_beside
 from sscdl.cohorts import MARKED
 from sscdl.column_texts import explain
 from sscdl.errors import InputError
@@ -16,9 +17,10 @@ from sscdl.files import write_json
 from sscdl.prediction_tables import PREDICTION_TABLES
 from sscdl.results import write_prediction_table
 from sscdl.table_check import check_tables
+from sscdl.tables import accuracy_overview
 from sscdl.thesis_names import FOUR_CLASSES
 from sscdl.thesis_results import write_thesis_table
-from tests.unit.made_up import THESIS, made_up
+from tests.unit.made_up import CLASSES, THESIS, made_up
 
 TWO = ("4.8_summary_full", "4.10_summary_full", "curriculum_kinds")
 FOUR = ("4.5_naive_full",)
@@ -79,7 +81,7 @@ def written(folder: Path, thesis_tables, **more) -> Path:
         write_prediction_table(name, read, out, convention="lungs", **common)
     for name in thesis_tables:
         out, stages = folder / f"tables/{name}.csv", alone if "kinds" in name else nodes
-        write_thesis_table(name, files, stages, out, batches={"moco": 8}, **common)
+        write_thesis_table(name, files, stages, out, batches={"moco": 8}, classes=CLASSES, **common)
     return folder
 
 
@@ -115,6 +117,7 @@ def test_every_column_is_explained(finished, tmp_path):
     columns = {column for table in tables for column in pd.read_csv(table, nrows=0)}
     assert {column for column in columns if not explain(column)} == set()
     assert explain("nonsense") == ""
+    assert "thesis prints" in explain("accuracy_thesis")
 
 
 def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
@@ -203,6 +206,36 @@ def test_the_command_says_what_it_found(results, capsys):
     table.to_csv(path, index=False)
     assert main(["tables", "check", str(results)]) == 1
     assert "1 differ" in capsys.readouterr().out
+
+
+def test_models_that_no_table_names_are_one_fault_each(results):
+    stale = made_up("full", "swav", rows=24)
+    stale.to_csv(results / "predictions/full.swav.s0.csv", index=False)
+    faults, _ = check_tables(results)
+    assert len(faults) == 1
+    assert faults[0].startswith("full swav: has predictions, but no table names it")
+
+
+def test_a_study_beside_that_is_gone_is_a_fault(results):
+    other = results.parent / "2023" / "predictions"
+    shutil.copytree(results / "predictions", other)
+    files = [path for path in sorted((results / "predictions").glob("*.csv"))]
+    out = results / "tables/beside.csv"
+    write_beside(files, {"2023": sorted(other.glob("*.csv"))}, out, split="test", draws=5)
+    assert check_tables(results)[0] == []
+    out.write_text(out.read_text().replace("2023", "2024"))
+    assert check_tables(results)[0] == ["beside: study 2024 has no predictions"]
+    out.write_text(out.read_text().splitlines()[0] + "\n")
+    assert check_tables(results)[0] == ["beside: the table has no rows"]
+
+
+def test_further_variants_stand_in_the_order_of_their_names(tmp_path):
+    variants = ("full", "segmented_gray", "inverted")
+    rows = pd.concat([made_up(name, "moco", rows=24) for name in variants])
+    first = accuracy_overview(rows, "test", thesis_dir=THESIS, draws=5)
+    again = accuracy_overview(rows[::-1], "test", thesis_dir=THESIS, draws=5)
+    assert first.columns.tolist() == again.columns.tolist()
+    assert first["best"].tolist() == again["best"].tolist()
 
 
 def test_folders_without_predictions_or_tables_are_refused(results, tmp_path):

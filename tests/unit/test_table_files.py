@@ -11,7 +11,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.report_names import HEADINGS, place, report_entry
-from sscdl.table_files import write_table
+from sscdl.table_files import P_VALUES, as_given, write_table
 from sscdl.thesis_names import THESIS_TABLES
 
 FRAME = pd.DataFrame(
@@ -112,3 +112,14 @@ def test_pages_of_a_figure_and_unknown_names_have_a_place():
     assert place("figure_new_thing")[1] == "New thing: figure"
     # A second label with two values would become a switch that hides half of the results.
     assert list(report_entry("dataset")["labels"]) == ["result"]
+
+
+def test_rates_keep_their_digits_and_small_p_values_are_bounds(tmp_path):
+    table = pd.DataFrame({"lr": [0.0001, 0.1, np.nan], "p": [3e-7, 0.04, 1.0]})
+    write_table(table, tmp_path / "t", caption="c", digits={"lr": as_given, **P_VALUES})
+    rows = (tmp_path / "t.md").read_text().splitlines()[4:]
+    assert rows == [
+        r"| 0.0001 | \<0.0001 |",
+        "| 0.1 | 0.0400 |",
+        "| – | 1.0000 |",
+    ]

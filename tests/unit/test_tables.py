@@ -188,6 +188,8 @@ def test_learning_rates_join_the_appendix_of_the_thesis():
     assert table["value"].tolist() == pytest.approx([50, 60, 70, 7.5])
     assert table["value_thesis"].tolist() == [82.24, 83.06, 84.7728, 7.61]
     assert table["chosen"].tolist() == [False, True, True, False]
+    again = learning_rates([*histories, histories[-1]], thesis_dir=THESIS)
+    assert len(again) == len(table), "a continuation of no epochs has no row of its own"
     assert learning_rates([], thesis_dir=THESIS).empty
 
 

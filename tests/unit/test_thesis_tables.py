@@ -15,7 +15,14 @@ from sscdl.files import write_json
 from sscdl.results import read_runs
 from sscdl.thesis_names import FOUR_CLASSES, THESIS_TABLES
 from sscdl.thesis_results import write_thesis_table
-from sscdl.thesis_tables import CONTRADICTIONS, appendix, chosen_rates, naive, summary
+from sscdl.thesis_tables import (
+    CONTRADICTIONS,
+    appendix,
+    chosen_rates,
+    naive,
+    other_classes,
+    summary,
+)
 from tests.unit.made_up import THESIS, made_up
 
 
@@ -203,7 +210,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
         node(tmp_path, "rotation+classify", "classify", {0.2: 0.5}, 0.6),
     ]
     common = {"split": "test", "thesis": THESIS, "draws": 20, "batches": {},
-              "stand_ins": ["imagenet"]}  # fmt: skip
+              "stand_ins": ["imagenet"], "classes": ("negative", "typical")}  # fmt: skip
     name = "4.8_summary_full"
     write_thesis_table(name, files, pointers, tmp_path / f"{name}.csv", **common)
     table = pd.read_csv(tmp_path / f"{name}.csv")
@@ -224,6 +231,19 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
     write_thesis_table(name, files, [pretext], tmp_path / f"{name}.csv", **common)
     assert pd.read_csv(tmp_path / f"{name}.csv")["difficulty"].tolist()[1:] == [0.5]
     assert (tmp_path / f"{name}.tex").is_file()
+
+
+def test_figures_of_other_classes_are_told_to_be(tmp_path):
+    files = []
+    for curriculum in ("scratch", "rotation"):
+        files.append(tmp_path / f"full.{curriculum}.s0.csv")
+        made_up("full", curriculum, classes=("ill", "well")).to_csv(files[-1], index=False)
+    common = {"split": "test", "thesis": THESIS, "draws": 5, "batches": {}, "stand_ins": []}
+    name, out = "4.8_summary_full", tmp_path / "table.csv"
+    for classes, told in ((("ill", "well"), True), (("negative", "typical"), False)):
+        write_thesis_table(name, files, [], out, classes=classes, **common)
+        assert ("two other classes" in out.with_suffix(".md").read_text()) == told
+    assert other_classes(pd.DataFrame({"full_thesis": [np.nan]}), ("ill", "well")) == []
 
 
 def test_contradictions_are_those_of_the_printed_tables():

@@ -32,6 +32,7 @@ rule summary:
         curricula=STUDY.curricula,
         rates=learning_rates_tried(),
         stand_ins=STAND_INS,
+        code=lambda wildcards: made_by("sscdl.study_summary"),
     script:
         "../scripts/summary.py"
 
@@ -46,7 +47,8 @@ rule metadata_baseline:
     conda:
         ENVIRONMENT
     params:
-        classes=STUDY.config["classes"],
+        data=STUDY.data("full")["classify"],
+        code=lambda wildcards: made_by("sscdl.baselines"),
     script:
         "../scripts/metadata_baseline.py"
 
@@ -71,6 +73,7 @@ for TABLE in PREDICTION_TABLES:
             convention=STUDY.mask_convention,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
+            code=lambda wildcards: made_by("sscdl.results"),
         script:
             "../scripts/prediction_table.py"
 
@@ -100,6 +103,8 @@ for TABLE in THESIS_TABLES:
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
             batches=BATCHES,
+            classes=STUDY.config["classes"],
+            code=lambda wildcards: made_by("sscdl.thesis_results"),
         script:
             "../scripts/thesis_table.py"
 
@@ -123,6 +128,7 @@ if OTHERS:
             },
             split=STUDY.reported,
             draws=STUDY.config["results"]["bootstrap"],
+            code=lambda wildcards: made_by("sscdl.beside"),
         script:
             "../scripts/beside.py"
 
@@ -137,6 +143,7 @@ rule table_backbones:
         ENVIRONMENT
     params:
         backbone=STUDY.config["backbone"],
+        code=lambda wildcards: made_by("sscdl.thesis_results"),
     script:
         "../scripts/backbones.py"
 
@@ -152,6 +159,8 @@ rule table_dataset:
         f"{RESULTS}/logs/tables/dataset.log",
     conda:
         ENVIRONMENT
+    params:
+        code=lambda wildcards: made_by("sscdl.dataset_report"),
     script:
         "../scripts/dataset.py"
 
@@ -199,6 +208,7 @@ rule table_implausible_masks:
         ENVIRONMENT
     params:
         implausible=LUNGS["implausible"],
+        code=lambda wildcards: made_by("sscdl.mask_report"),
     script:
         "../scripts/implausible_masks.py"
 
@@ -219,6 +229,7 @@ rule table_normalisation:
         ENVIRONMENT
     params:
         protocol=STUDY.config["protocol"],
+        code=lambda wildcards: made_by("sscdl.results"),
     script:
         "../scripts/normalisation.py"
 
@@ -233,6 +244,8 @@ rule table_learning_rates:
         f"{RESULTS}/logs/tables/learning_rates.log",
     conda:
         ENVIRONMENT
+    params:
+        code=lambda wildcards: made_by("sscdl.results"),
     script:
         "../scripts/learning_rates.py"
 
@@ -256,6 +269,7 @@ rule table_search:
             for node in STUDY.nodes.values()
         ],
         halving={key: STUDY.config["search"][key] for key in ("first", "keep")},
+        code=lambda wildcards: made_by("sscdl.results"),
     script:
         "../scripts/search.py"
 
@@ -282,5 +296,6 @@ for FIGURE, INPUTS in FIGURES.items():
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
+            code=lambda wildcards: made_by("sscdl.drawing"),
         script:
             "../scripts/figure.py"

@@ -18,4 +18,5 @@ if __name__ == "__main__":
             draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
             batches=snakemake.params.batches,
+            classes=snakemake.params.classes,
         )
