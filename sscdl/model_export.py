@@ -193,7 +193,7 @@ def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]
     """Return the scores of a file of predictions by split, if it is this model's."""
     kept = {"patient_id": str, "image_id": str, "label": str, "predicted": str}
     try:
-        table = pd.read_csv(path, dtype=kept, keep_default_na=True)
+        table = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError(f"--predictions {path}: cannot be read ({error})") from None
     columns = [f"prob_{name}" for name in model.classes]
