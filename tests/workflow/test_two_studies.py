@@ -33,7 +33,7 @@ def test_the_table_compares_both_studies_and_can_be_made_again(few):
     table = pd.read_csv(few.results / "tables/beside.csv")
     assert table["curriculum"].tolist() == ["scratch", "rotation"]
     assert set(table["study"]) == {"tiny"}
-    gap = table["balanced_accuracy"] - table["balanced_accuracy_study"]
+    gap = table["balanced_accuracy"] - table["balanced_accuracy_against"]
     assert table["difference"].tolist() == pytest.approx(gap.tolist())
     faults, checked = check_tables(few.results)
     assert faults == []
