@@ -79,6 +79,30 @@ def test_a_rerun_does_nothing(study):
     assert "Nothing to be done" in study()
 
 
+@pytest.mark.parametrize(
+    ("module", "old", "new", "again", "kept"),
+    [
+        ("evaluate.py", "BATCH = 64", "BATCH = 65", "predict", "table_dataset"),
+        ("calibration.py", "SMALLEST = ", "SMALLEST = 2 * ", "table_calibration", "predict"),
+        ("figures.py", "PAGE_WIDTH = 6.5", "PAGE_WIDTH = 7", "figure_masks", "table_dataset"),
+    ],
+)
+def test_results_are_made_again_when_their_code_changes(
+    study, tmp_path, module, old, new, again, kept
+):
+    for name in ("Snakefile", "workflow", "sscdl", "config", "profiles", "resources", "envs"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    path = tmp_path / "sscdl" / module
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+    changed = Runner(study.folder, study.config, snakefile=str(tmp_path / "Snakefile"))
+    output = changed("--dry-run", "all")
+    jobs = set(re.findall(r"^(\w\S*) +\d+$", output, re.MULTILINE))
+    assert again in jobs
+    assert not {kept, "finetune", "pretext_stage", "pack_full"} & jobs
+
+
 def test_weights_load_into_torchvision_and_carry_their_lineage(study):
     from sscdl.backbones import build_backbone  # imports torchvision safely
 
