@@ -13,6 +13,8 @@ COLUMNS = {
     "random weights, imagenet: weights trained on photographs",
     "variant": "what of the radiograph the network sees: full, or the lungs alone",
     "shown": "variant that the model was tested on",
+    "set": "set of images",
+    "without a label": "images without a label",
     "split": "set of images: test is what results are reported on",
     "group": "property of the images, or those that have it",
     "tasks": "number of pretext tasks",
@@ -172,6 +174,8 @@ def explain(column: str) -> str:
         return f"{column.removesuffix('_thesis')}: {_PARTS['_thesis']}"
     if column.startswith("ail_of_"):
         return f"AIL of the map of class {column.removeprefix('ail_of_')}, predicted or not"
+    if column.startswith("label "):
+        return f"images of class {column.removeprefix('label ')}"
     if column.startswith("accuracy_"):
         return f"percent of the images of class {column.removeprefix('accuracy_')} that are right"
     for ending, text in _PARTS.items():

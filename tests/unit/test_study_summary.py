@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import docutils.core
 import pandas as pd
 import pytest
 
+from sscdl.column_texts import explain
 from sscdl.study_facts import TOLD, facts
 from sscdl.study_summary import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, write_summary
 
@@ -137,6 +140,8 @@ def test_the_page_has_findings_facts_counts_and_tables(written):
     assert page.count("data:image/png;base64,") == 1
     assert 'data-value="training"' in page
     assert 'data-column="patients"' in page
+    columns = re.findall(r'data-column="([^"]*)"', page)
+    assert [column for column in columns if not explain(column)] == []
     assert "How to read it" in page
     assert "p1" not in page
 
