@@ -16,7 +16,7 @@ from sscdl import comparisons, metrics
 from sscdl.errors import InputError
 from sscdl.prediction_tables import INTERVALS, resamplings
 from sscdl.results import read_predictions
-from sscdl.table_files import write_table
+from sscdl.table_files import P_VALUES, write_table
 from sscdl.tables import METADATA, models_in
 
 COLUMNS = tuple("study" if name == "against" else name for name in comparisons.COLUMNS)
@@ -113,10 +113,11 @@ def write_beside(
         notes=[
             "balanced_accuracy is this study's, balanced_accuracy_against the other's, on the "
             "images that both tested. difference: this study minus the other, in percent points, "
-            "paired over patients. only_against: right in the other study only.",
+            "paired over patients. against: in the other study.",
             *comparisons.NOTES,
             f"Set of images: {split}.",
             INTERVALS,
             resamplings(draws),
         ],
+        digits=P_VALUES,
     )
