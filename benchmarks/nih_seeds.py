@@ -15,22 +15,24 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = "config/nih-seeds.yaml"
 MODEL = ["variant", "curriculum"]
-SHARES = (0.01, 0.1, 1.0)
 
 
 def main() -> None:
-    """Make the study's tables and print of each what the page shows."""
+    """Run the study and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cores", default="2")
-    parser.add_argument("--made", action="store_true", help="print tables that are there already")
     arguments = parser.parse_args()
-    if not arguments.made:
-        command = [
-            sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
-            "--resources", f"gpu={arguments.cores}", "--configfile", CONFIGURATION,
-        ]  # fmt: skip
-        subprocess.run(command, cwd=ROOT, check=True)
-    tables = {path.stem: pd.read_csv(path) for path in ROOT.glob("results/nih-seeds/tables/*.csv")}
+    command = [
+        sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
+        "--resources", f"gpu={arguments.cores}", "--configfile", CONFIGURATION,
+    ]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True)
+    print_tables(ROOT / "results/nih-seeds/tables")
+
+
+def print_tables(folder: Path) -> None:
+    """Print what the page shows of the tables in ``folder``, as Markdown."""
+    tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
     for make in (accuracies, groups, comparisons, attention, shown_others, probes):
         print(make(tables).to_markdown(index=False, disable_numparse=True), "\n")
 
@@ -115,8 +117,8 @@ def probes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         values="balanced_accuracy", index=MODEL, columns="label_share", sort=False
     )
     labels = rows.groupby("label_share")["n_labels"].mean()
-    text = wide[list(SHARES)].map("{:.1f}".format)
-    text.columns = [f"{100 * share:g} % ({labels[share]:.0f} labels)" for share in SHARES]
+    text = wide.map("{:.1f}".format)
+    text.columns = [f"{100 * share:g} % ({labels[share]:.0f} labels)" for share in wide]
     whole = rows[rows["label_share"] == 1].set_index(MODEL)
     text["above untrained, all labels"] = _with_interval(whole, "difference")
     return text.reset_index()

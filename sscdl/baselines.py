@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sscdl.cohorts import NOT_REPORTED
 from sscdl.data import select_rows
 from sscdl.errors import InputError
-from sscdl.held_out import read_images
+from sscdl.held_out import held_out, read_images
 from sscdl.imagelist import write_csv
 
 CATEGORICAL = ("view", "sex")
@@ -156,14 +156,13 @@ def write_metadata_predictions(images_csv: Path, out: Path, *, data: dict[str, A
     They learn from the images that image models learn from, and predict those that they predict:
     labelled, and with lungs found. ``data`` is the classifier's data recipe.
     """
-    images = read_images(images_csv)
-    images = images[images["label"].isin(data["classes"]) & (images["mask"] != "")]
-    described = {"ids": list(images["image_id"]), "sha256": ""}
+    images, classes = read_images(images_csv), data["classes"]
+    masked = images[images["mask"] != ""]
+    described = {"ids": list(masked["image_id"]), "sha256": ""}
     chosen = select_rows(images_csv, described, data | {"validate": None}).train
-    learnt = images["image_id"].isin([described["ids"][row] for row in chosen])
-    images = images[learnt | (images["split"] != "train")]
+    images = pd.concat([masked.iloc[chosen], held_out(images, classes)])
     parts = [
-        metadata_predictions(images, data["classes"], features=features, seed=0)
+        metadata_predictions(images, classes, features=features, seed=0)
         for features in METADATA_FEATURES
     ]
     write_csv(pd.concat(parts, ignore_index=True), out)

@@ -80,10 +80,7 @@ def _check_alike(
     study: str, name: tuple[str, str], model: pd.DataFrame, other: pd.DataFrame
 ) -> None:
     """Raise InputError if another study's model of this name answers another question."""
-    classes = [
-        {column for column in rows.dropna(axis=1, how="all") if column.startswith("prob_")}
-        for rows in (model, other)
-    ]
+    classes = [set(metrics.class_names(rows)) for rows in (model, other)]
     labels = [rows.groupby("image_id")["label"].first() for rows in (model, other)]
     both = pd.concat(labels, axis=1, join="inner")
     wrong = int((both.iloc[:, 0] != both.iloc[:, 1]).sum())

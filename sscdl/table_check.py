@@ -79,10 +79,11 @@ def check_tables(
     read = {name: _read(results / "predictions" / name) for name in (OWN, SHOWN, PROBE)}
     faults = []
     if (results / "tables" / f"{EVERY}.csv").is_file():
+        known = _models_named(results / "tables")
+        faults = _strays(read[OWN], known)
         for folder in (OWN, SHOWN):
             if read[folder] is not None:
-                read[folder], strays = _split_strays(read[folder], results / "tables")
-                faults += strays
+                read[folder] = read[folder][_model(read[folder]).isin(known)]
     rows = read[OWN]
     made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
     checked = {}
@@ -119,19 +120,23 @@ def check_tables(
     return faults, checked
 
 
-def _split_strays(rows: pd.DataFrame, tables: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return the predictions of models that any of the tables names, and a fault for each other."""
-    known: set[str] = set()
-    for path in tables.glob("*.csv"):
-        table = _as_text(path)
-        if {"variant", "curriculum"} <= set(table):
-            known |= set(table["variant"] + " " + table["curriculum"])
-    model = rows["variant"] + " " + rows["curriculum"]
-    strays = [
+def _model(rows: pd.DataFrame) -> pd.Series:
+    return rows["variant"] + " " + rows["curriculum"]
+
+
+def _models_named(tables: Path) -> set[str]:
+    """Return the models that any of the tables names."""
+    read = [_as_text(path) for path in tables.glob("*.csv")]
+    return set().union(*(_model(t) for t in read if {"variant", "curriculum"} <= set(t)))
+
+
+def _strays(rows: pd.DataFrame, known: set[str]) -> list[str]:
+    """Return a fault for each model that has predictions and is not ``known``."""
+    return [
         f"{name}: has predictions, but no table names it; delete those if the study left it out"
-        for name in model[~model.isin(known)].unique()
+        for name in _model(rows).unique()
+        if name not in known
     ]
-    return rows[model.isin(known)], strays
 
 
 def _read(folder: Path) -> pd.DataFrame | None:

@@ -19,26 +19,18 @@ from sscdl.recipe import file_hash
 from tests.unit.exported_models import CLASSES, CPU, build, change, radiograph
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("models") / "model")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return Model(folder, CPU)
-
-
-def test_weights_load_strictly_into_plain_torchvision_and_say_the_same(folder, model):
+def test_weights_load_strictly_into_plain_torchvision_and_say_the_same(
+    exported_folder, exported_model
+):
     plain = torchvision.models.resnet18(num_classes=len(CLASSES))
     from safetensors.torch import load_file
 
-    plain.load_state_dict(load_file(folder / WEIGHTS))
+    plain.load_state_dict(load_file(exported_folder / WEIGHTS))
     pixels = torch.from_numpy(cv2.resize(radiograph(), (64, 64)))[None]
     with torch.no_grad():
         x = (pixels[:, None].float() / 255 - 0.4) / 0.25
         expected = plain.eval()(x.expand(-1, 3, -1, -1)).softmax(dim=1)
-    found, maps = model(pixels)
+    found, maps = exported_model(pixels)
     assert torch.allclose(found, expected, atol=1e-5)
     assert maps.shape == (1, 2, 2)
 
@@ -59,8 +51,8 @@ def test_the_lines_of_the_card_load_the_weights(tmp_path, monkeypatch, name, las
     assert scope["model"](torch.zeros(1, 3, 64, 64)).shape == (1, len(CLASSES))
 
 
-def test_the_card_says_what_the_model_is_not(folder, model):
-    card = write_card(model.described)
+def test_the_card_says_what_the_model_is_not(exported_folder, exported_model):
+    card = write_card(exported_model.described)
     assert "Not a medical device" in card
     assert "No predictions were recorded" in card
     assert "random weights" in card
@@ -111,9 +103,11 @@ def damage(folder, what):
         ("path", "Additional properties are not allowed"),
     ],
 )
-def test_a_damaged_folder_is_refused_with_what_is_wrong(folder, tmp_path, what, message, capsys):
+def test_a_damaged_folder_is_refused_with_what_is_wrong(
+    exported_folder, tmp_path, what, message, capsys
+):
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(exported_folder, copy)
     damage(copy, what)
     (tmp_path / "image.png").write_bytes(b"")
     arguments = ["predict", str(copy), str(tmp_path / "image.png"), str(tmp_path / "out")]

@@ -19,17 +19,7 @@ from tests.unit.exported_models import CLASSES, CPU, build, chances_of, change, 
 from tests.unit.render_helpers import ACCEPT_ALL
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("models") / "model")
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return Model(folder, CPU)
-
-
-def test_files_of_all_kinds_and_those_that_cannot_be_used(folder, tmp_path):
+def test_files_of_all_kinds_and_those_that_cannot_be_used(exported_folder, tmp_path):
     images, out = tmp_path / "images", tmp_path / "out"
     gray = radiograph()
     write_dicom(images / "PLANTED-0815" / "plain.dcm", gray)
@@ -43,7 +33,7 @@ def test_files_of_all_kinds_and_those_that_cannot_be_used(folder, tmp_path):
     (images / "broken.dcm").write_bytes((images / "PLANTED-0815/plain.dcm").read_bytes()[:2000])
     (images / "text.jpg").write_text("no picture")
     (images / "empty.png").write_bytes(b"")
-    assert main(["predict", str(folder), str(images), str(out), "--device", "cpu"]) == 1
+    assert main(["predict", str(exported_folder), str(images), str(out), "--device", "cpu"]) == 1
     lines = lines_of(out)
     assert list(lines) == sorted(lines)
     assert len(lines) == 9
@@ -103,9 +93,9 @@ def test_implausible_masks_are_treated_as_in_the_study(tmp_path, monkeypatch):
     assert "a single component" in lines_of(tmp_path / "out")["a.png"]["error"]
 
 
-def test_attention_is_drawn_only_if_asked_for(model, tmp_path):
+def test_attention_is_drawn_only_if_asked_for(exported_model, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), radiograph())
-    predict_folder(model, tmp_path / "a.png", tmp_path / "out", attention=True)
+    predict_folder(exported_model, tmp_path / "a.png", tmp_path / "out", attention=True)
     assert cv2.imread(str(tmp_path / "out" / "attention" / "a.png")) is not None
 
 
@@ -160,16 +150,16 @@ def test_outputs_have_names_of_their_own():
         ("empty", "file", "is a file"),
     ],
 )
-def test_places_that_cannot_be_used_are_named(model, tmp_path, images, out, message):
+def test_places_that_cannot_be_used_are_named(exported_model, tmp_path, images, out, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=message):
-        predict_folder(model, tmp_path / images, tmp_path / out)
+        predict_folder(exported_model, tmp_path / images, tmp_path / out)
 
 
-def test_changed_code_is_told(folder, tmp_path, caplog):
+def test_changed_code_is_told(exported_folder, tmp_path, caplog):
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(exported_folder, copy)
     change(copy, preprocessing="0" * 12)
     cv2.imwrite(str(tmp_path / "a.png"), radiograph())
     predict_folder(Model(copy, CPU), tmp_path / "a.png", tmp_path / "out")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.nih_seeds import print_tables
 from sscdl.__main__ import main
 from sscdl.beside import write_beside
 from sscdl.cohorts import MARKED
@@ -120,6 +121,16 @@ def test_every_column_is_explained(finished, tmp_path):
     assert "thesis prints" in explain("accuracy_thesis")
 
 
+def test_the_benchmark_prints_what_these_tables_hold(finished, capsys):
+    print_tables(finished / "tables")
+    printed = capsys.readouterr().out
+    accuracy = pd.read_csv(finished / "tables/subgroups.csv").iloc[0]
+    cells = [f"{accuracy[f'balanced_accuracy{part}']:.1f}" for part in ("", "_low", "_high")]
+    assert f"| {cells[0]} [{cells[1]}, {cells[2]}]" in printed
+    assert printed.count("| variant ") == 6
+    assert "nan" not in printed.partition("segmented_black")[0]
+
+
 def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
     keys = {
         "variant",
@@ -211,6 +222,8 @@ def test_the_command_says_what_it_found(results, capsys):
 def test_models_that_no_table_names_are_one_fault_each(results):
     stale = made_up("full", "swav", rows=24)
     stale.to_csv(results / "predictions/full.swav.s0.csv", index=False)
+    shown = stale.assign(shown="segmented_black")
+    shown.to_csv(results / "predictions/shown/full.swav.s0.csv", index=False)
     faults, _ = check_tables(results)
     assert len(faults) == 1
     assert faults[0].startswith("full swav: has predictions, but no table names it")
