@@ -42,8 +42,8 @@ def batches(
     batches ahead, so that the device computes meanwhile.
     """
     if _is_there(pixels, device):
-        for part in parts:
-            rows = part.to(device, non_blocking=True)
+        # All row numbers at once: a copy from the host at every step would hold up both sides.
+        for rows in torch.cat(parts).to(device).split([len(part) for part in parts]):
             yield rows, pixels[rows][:, None]
         return
     pinned = device.type == "cuda"

@@ -124,7 +124,7 @@ def train(
     if monitor is not None and first:
         monitor.scalars.start(history)
     timer = Timer()
-    background = next(task.parameters()).is_cuda
+    background = next(task.parameters()).device.type != "cpu"
     with Saver(state, fingerprint, background=background) as saver:
         for epoch in range(begin, stop):
             if history and not history[-1]["finite"]:
@@ -221,9 +221,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _sums(result: Any) -> Tensor:
-    """Return loss and number of right predictions, (2,), on their device."""
-    loss = result.loss.detach().float()
+def _sums(result: Any, weight: int = 1) -> Tensor:
+    """Return the loss times ``weight`` and the number of right predictions, (2,), on the device."""
+    loss = result.loss.detach().float() * weight
     return torch.stack([loss, torch.zeros_like(loss) if result.correct is None else result.correct])
 
 
@@ -239,22 +239,23 @@ def validate(
     device = next(task.parameters()).device
     _, draws = _epoch_draws(seed, "validation", len(rows), task.draws)
     mine = slice(ranks.rank(), None, ranks.world())
-    parts, draws = rows.split(schedule.batch_size)[mine], draws.split(schedule.batch_size)[mine]
+    parts = rows.split(schedule.batch_size)[mine]
+    draws = draws.to(device).split(schedule.batch_size)[mine]
     total, predictions = torch.zeros(2, device=device), 0
     recalled = torch.zeros(2, getattr(task, "classes", 0), device=device)  # right ones and all
     for (index, pixels), draw in zip(batches(images.pixels, parts, device), draws, strict=True):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            views = task.views(pixels, draw.to(device))
+            views = task.views(pixels, draw)
             result = task(views, index, schedule.epochs, schedule.epochs)
-        total += _sums(result) * torch.tensor([len(index), 1.0], device=device)
+        total += _sums(result, len(index))
         predictions += result.of
         if result.logits is not None:
             truth = task.labels[index]
             right = (result.logits.argmax(dim=1) == truth).float()
             recalled[0].index_add_(0, truth, right)
             recalled[1].index_add_(0, truth, torch.ones_like(right))
-    loss, correct = ranks.summed(total).tolist()
-    predictions = int(ranks.summed(torch.tensor(predictions, device=device)))
+    counted = total.new_full((1,), predictions)
+    loss, correct, predictions = ranks.summed(torch.cat([total, counted])).tolist()
     record = {"val_loss": _finite(loss / len(rows))}
     if predictions:
         record["val_accuracy"] = correct / predictions

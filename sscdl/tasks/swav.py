@@ -52,9 +52,9 @@ def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) 
     return torch.stack(terms).mean()
 
 
-def _forget_full(task: SwAV, _: object) -> None:
+def _forget(task: SwAV, _: object) -> None:
     """Have ``task``, whose state was just loaded, look at its queue again."""
-    task._full = False
+    task._known = None
 
 
 class SwAV(Task):
@@ -93,8 +93,8 @@ class SwAV(Task):
         self.register_buffer("queue", torch.zeros(GLOBAL_CROPS, length, dimension))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
-        self._full = False  # whether queue_filled was ever seen to be the whole queue
-        self.register_load_state_dict_post_hook(_forget_full)
+        self._known: int | None = None  # queue_filled, as the host knows it
+        self.register_load_state_dict_post_hook(_forget)
 
     @property
     def chance_loss(self) -> float:
@@ -158,13 +158,12 @@ class SwAV(Task):
     def _queue_is_full(self) -> bool:
         """Return whether there is a queue and each of its slots has been filled.
 
-        Reading the number makes the host wait for the device; a queue once full remains so, and
-        is not asked again.
+        Reading the number makes the host wait for the device, so that it is read once and counted
+        on from there.
         """
-        length = self.queue.shape[1]
-        if length > 0 and not self._full:
-            self._full = int(self.queue_filled) >= length
-        return self._full
+        if self._known is None:
+            self._known = int(self.queue_filled)
+        return 0 < self.queue.shape[1] <= self._known
 
     @torch.no_grad()
     def _enqueue(self, embeddings: Tensor) -> None:
@@ -176,3 +175,5 @@ class SwAV(Task):
         self.queue[:, slots] = crops
         self.queue_pointer.copy_((self.queue_pointer + crops.shape[1]) % length)
         self.queue_filled.copy_((self.queue_filled + crops.shape[1]).clamp(max=length))
+        if self._known is not None:
+            self._known += crops.shape[1]
