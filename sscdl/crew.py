@@ -7,13 +7,14 @@ is, with the process that started it, however that ends.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import queue
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from sscdl.progress import log_file
 
 if TYPE_CHECKING:
     from sscdl.stage import Stage
+
+LOGGER = logging.getLogger("sscdl.stage")
 
 
 class Worker:
@@ -52,9 +55,13 @@ class Worker:
             raise found
         return found
 
+    def kill(self) -> None:
+        """End the process without waiting for its end."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         with suppress(BrokenPipeError):  # of what was still to be sent
             self._process.stdin.close()
@@ -117,19 +124,35 @@ class Crew:
         world = len(self._devices)
         if not self._mates:
             self._mates = [self._worker(device) for device in self._devices[1:]]
+        failures: list[BaseException] = []
+
+        def look(future: Future[None]) -> None:
+            if failure := future.exception():
+                LOGGER.error("a further process: %s", failure)
+                failures.append(failure)
+                for worker in self._mates:
+                    worker.kill()  # its connections end, or those who wait for it never would
+
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(world - 1) as pool:
+            # Whoever cannot even begin says so before anybody waits for it.
+            list(pool.map(lambda worker: worker.ask("open"), self._mates))
             address = f"file://{folder}/meeting"
             futures = [
                 pool.submit(worker.ask, "share", run, number, world, address)
                 for number, worker in enumerate(self._mates, start=1)
             ]
+            for future in futures:
+                future.add_done_callback(look)
             try:
                 ranks.join(0, world, address, torch.device(self._devices[0]))
                 yield
                 for future in futures:
                     future.result()
-            except BaseException:
+            except BaseException as error:
+                broken = isinstance(error, RuntimeError) and failures[:1]  # torch's connection
                 self.close()  # or they would wait for this process for ever
+                if broken:
+                    raise broken[0] from error
                 raise
             finally:
                 ranks.leave()

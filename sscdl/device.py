@@ -35,12 +35,15 @@ def choose_device(wanted: str) -> torch.device:
 def lease(wanted: str, count: int) -> Iterator[list[str]]:
     """Yield the names of ``count`` devices; GPUs belong to this job alone while the block lasts.
 
+    The first becomes torch's current device, so that nothing is left on a GPU of another job.
     Several jobs of one machine find different GPUs; where too few are free, the job waits and says
     so. Only jobs of the same user know of each other: users share GPUs through a cluster's
     scheduler. Raises InputError where the job sees fewer.
     """
     device = choose_device(wanted)
-    if device.type == "cpu" or device.index is not None:
+    if device.type != "cuda" or device.index is not None:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         yield [str(device)] * count
         return
     names = _identities(torch.cuda.device_count())
@@ -50,7 +53,9 @@ def lease(wanted: str, count: int) -> Iterator[list[str]]:
             f"or ask the cluster for more (--resources gpu={count})"
         )
     with ExitStack() as held:
-        yield [f"cuda:{index}" for index in _take(names, count, held)]
+        indices = _take(names, count, held)
+        torch.cuda.set_device(indices[0])
+        yield [f"cuda:{index}" for index in indices]
 
 
 def _identities(number: int) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -17,7 +19,7 @@ from sscdl.attention import class_activation_map
 from sscdl.attention_scores import score_maps
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone, read_weights
-from sscdl.device import choose_device
+from sscdl.device import lease
 from sscdl.files import atomic_path, read_json
 from sscdl.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.imagelist import write_csv
@@ -122,9 +124,9 @@ def predict(
     N, h, w), ``class_maps``, those of all classes (float16, N, K, h, w), and the image ``ids``.
     :func:`sscdl.attention_scores.score_maps` says what the columns about attention are.
     """
-    model, frame = _begin(pointer, pack, images_csv, device, threads)
     names = {"variant": variant, "curriculum": curriculum, "seed": seed}
-    result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names, seed)
+    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
+        result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names, seed)
     write_csv(result, out)
     with atomic_path(maps_out) as temporary:
         np.savez_compressed(
@@ -157,27 +159,29 @@ def predict_shown(
     it sees as in its training. ``pack`` describes the pictures of its own variant, which prove that
     it was trained with this list of images.
     """
-    model, frame = _begin(pointer, pack, images_csv, device, threads)
     parts = []
-    for other, pictures in shown.items():
-        names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
-        parts.append(_predict(model, pictures, frame, names, seed)[0])
-        _report(parts[-1], f"{variant} {curriculum} shown {other}")
+    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
+        for other, pictures in shown.items():
+            names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
+            parts.append(_predict(model, pictures, frame, names, seed)[0])
+            _report(parts[-1], f"{variant} {curriculum} shown {other}")
     write_csv(pd.concat(parts, ignore_index=True), out)
 
 
-def _begin(
+@contextmanager
+def _opened(
     pointer: Path, pack: Path, images_csv: Path, device: str, threads: int
-) -> tuple[Classifier, pd.DataFrame]:
-    """Return a classifier and the images to test it on.
+) -> Iterator[tuple[Classifier, pd.DataFrame]]:
+    """Yield a classifier, on a device that is its own meanwhile, and the images to test it on.
 
     ``pack`` describes the pictures that it was trained on; InputError if that was with another list
     of images.
     """
     torch.set_num_threads(threads)
-    model = Classifier(pointer, choose_device(device))
-    check_trained_with(images_csv, read_json(pack), model.lineage, pointer.name)
-    return model, held_out(read_images(images_csv), model.classes)
+    with lease(device, 1) as (name,):
+        model = Classifier(pointer, torch.device(name))
+        check_trained_with(images_csv, read_json(pack), model.lineage, pointer.name)
+        yield model, held_out(read_images(images_csv), model.classes)
 
 
 def _predict(

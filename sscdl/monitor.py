@@ -46,8 +46,9 @@ class Monitor:
         features = []
         for part in self.rows.split(64):
             images = pixels[part.to(pixels.device)][:, None].to(device)
+            views = task.normalise(center_resize(images, self.size))
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                found = task.backbone(task.normalise(center_resize(images, self.size)))
+                found = task.backbone(views)
             features.append(found.float())
         task.train(was_training)
         unit = F.normalize(torch.cat(features), dim=1)

@@ -41,6 +41,8 @@ def batches(
     Both are on ``device``, images as (B, 1, S, S). Where ``pixels`` is elsewhere, a thread reads
     batches ahead, so that the device computes meanwhile.
     """
+    if not parts:  # of a small validation set, a rank may have none
+        return
     if _is_there(pixels, device):
         # All row numbers at once: a copy from the host at every step would hold up both sides.
         for rows in torch.cat(parts).to(device).split([len(part) for part in parts]):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sscdl import variants
 from sscdl.backbones import Backbone, build_backbone, load_root
 from sscdl.data import select_rows
-from sscdl.device import choose_device
+from sscdl.device import lease
 from sscdl.errors import InputError
 from sscdl.files import read_json
 from sscdl.held_out import check_trained_with, held_out, prediction_columns, read_images
@@ -232,7 +232,8 @@ def probe_networks(
             network, images_csv, described,
             seed=seed, data=data, backbone=backbone, image_size=image_size,
         )  # fmt: skip
-        features = frozen.features(array, rows, choose_device(device))
+        with lease(device, 1) as (name,):
+            features = frozen.features(array, rows, torch.device(name))
         for draw in drawn:
             fitted = fit_probe(features[draw.rows], truth[draw.rows], whose[draw.rows], seed)
             chances = np.zeros((len(test), len(classes)))

@@ -70,7 +70,8 @@ class Runs:
         device = importlib.import_module("sscdl.device")  # imports torch
         return self._held.enter_context(device.lease(self.stage.device, self.stage.devices))
 
-    def _opened(self) -> Any:
+    def opened(self) -> Any:
+        """Return the session of this process, in which images are loaded and runs are trained."""
         if self._session is None:
             # Only now: importing torch costs seconds and a look-up does not need it.
             session = importlib.import_module("sscdl.session")
@@ -106,7 +107,7 @@ class Runs:
         """Train this process's share of ``run`` as number ``rank`` of ``world`` that meet there."""
         from sscdl import ranks
 
-        session = self._opened()
+        session = self.opened()
         ranks.join(rank, world, address, session.device)
         try:
             session.run(self.store.object(run["key"]), **run)
@@ -115,6 +116,8 @@ class Runs:
 
     def final(self, best: dict[str, Any]) -> dict[str, Any]:
         """Return the metrics of the best run after its continuation; its weights are kept."""
+        if self._crew is not None:
+            self._crew.close()  # or the search's processes would keep their memory on the devices
         rate, first = best["learning_rate"], self.stage.settings["search_epochs"]
         key, search = self._key(rate, "final"), best["key"]
         stop = first + self.stage.settings["final_epochs"]
@@ -156,7 +159,7 @@ class Runs:
     ) -> dict[str, Any]:
         folder = self.store.object(key)
         run = {"key": key, "rate": rate, "start": start, "stop": stop, "previous": previous}
-        session = self._opened()
+        session = self.opened()
         together = self._helpers().beside(run) if len(self._devices) > 1 else nullcontext()
         with together:
             history, facts = session.run(folder, **run)

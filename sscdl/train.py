@@ -244,8 +244,8 @@ def validate(
     total, predictions = torch.zeros(2, device=device), 0
     recalled = torch.zeros(2, getattr(task, "classes", 0), device=device)  # right ones and all
     for (index, pixels), draw in zip(batches(images.pixels, parts, device), draws, strict=True):
+        views = task.views(pixels, draw)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            views = task.views(pixels, draw)
             result = task(views, index, schedule.epochs, schedule.epochs)
         total += _sums(result, len(index))
         predictions += result.of

@@ -28,7 +28,7 @@ def main() -> None:
         while True:
             name, arguments = tasks.get()
             try:
-                found = (False, {"candidate": _candidate, "share": _share}[name](runs, *arguments))
+                found = (False, TASKS[name](runs, *arguments))
             except Exception as error:
                 found = (True, error)
             pickle.dump(found, answers)
@@ -49,8 +49,15 @@ def _candidate(runs: Runs, rate: float, epochs: int) -> dict[str, Any]:
     return runs.candidates([rate], epochs)[0]
 
 
+def _open(runs: Runs) -> None:
+    runs.opened()
+
+
 def _share(runs: Runs, run: dict[str, Any], rank: int, world: int, address: str) -> None:
     runs.share(run, rank, world, address)
+
+
+TASKS = {"candidate": _candidate, "open": _open, "share": _share}
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import torch
 
-from sscdl.crew import Worker
+from sscdl.crew import Crew, Worker
 from sscdl.errors import InputError
 from sscdl.progress import job_log
+from sscdl.session import Session
 from sscdl.stage import read_pointer, run_stage
 from sscdl.store import Store
 from tests.conftest import ROOT
@@ -30,10 +32,18 @@ def alone(tmp_path_factory):
     return stage
 
 
-def test_candidates_side_by_side_are_those_trained_one_after_another(alone, tmp_path):
+def test_candidates_side_by_side_are_those_trained_one_after_another(alone, tmp_path, monkeypatch):
     stage = real_stage(tmp_path, side_by_side=2)
+    train, others = Session.run, []
+
+    def observed(*arguments, **run):
+        others.append(children_of(os.getpid()))
+        return train(*arguments, **run)
+
+    monkeypatch.setattr(Session, "run", observed)
     with job_log(tmp_path / "log", "test"):
         run_stage(stage)
+    assert others == [[]], "whoever searched holds no memory while the best goes on"
     assert untimed(read_pointer(stage.pointer)) == untimed(read_pointer(alone.pointer))
     assert same_weights(weights(stage), weights(alone))
     log = (tmp_path / "log").read_text()
@@ -70,6 +80,34 @@ def test_a_process_that_dies_is_named_as_the_cause(tmp_path):
     with pytest.raises(InputError, match=r"ended without an answer \(exit status -9\)"):
         worker.ask("candidate", 0.01, 2)
     worker.close()
+
+
+def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):
+    stage = real_stage(tmp_path, devices=2, settings={"search_epochs": 1, "final_epochs": 5000})
+
+    def kill_one() -> None:
+        wait_for(lambda: "epoch 3/5001" in (tmp_path / "log").read_text())
+        os.kill(children_of(os.getpid())[0], signal.SIGKILL)
+
+    (tmp_path / "log").touch()
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(SystemExit), job_log(tmp_path / "log", "test"):
+        run_stage(stage)
+    killer.join()
+    log = (tmp_path / "log").read_text()
+    assert "a further process: a training process ended without an answer (exit status -9)" in log
+    assert "Traceback" not in log
+    assert not children_of(os.getpid())
+
+
+def test_nobody_waits_for_a_process_that_cannot_begin(alone, tmp_path):
+    stage = real_stage(tmp_path)
+    with job_log(tmp_path / "log", "test"):
+        crew = Crew(stage, "scratch", None, ["cpu", "nonsense"])
+        with pytest.raises(RuntimeError, match="nonsense"), crew.beside({"key": "key"}):
+            raise AssertionError("it began")
+    crew.close()
 
 
 def test_further_processes_end_with_the_one_that_started_them(tmp_path):

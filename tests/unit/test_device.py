@@ -19,8 +19,11 @@ from sscdl.errors import InputError
 def gpus(monkeypatch, tmp_path):
     """Pretend that there are three GPUs, and keep the locks in a folder of the test's own."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    current: list[object] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     see(monkeypatch, "a", "b", "c")
+    return current
 
 
 def see(monkeypatch, *uuids):
@@ -34,6 +37,7 @@ def test_jobs_get_different_gpus_and_give_them_back(gpus):
     with lease("auto", 1) as first, lease("cuda", 2) as second:
         assert first == ["cuda:0"]
         assert second == ["cuda:1", "cuda:2"]
+    assert gpus == [0, 1], "the current GPU is one that was lent, and the first of several"
     with lease("auto", 3) as again:
         assert again == ["cuda:0", "cuda:1", "cuda:2"]
 
@@ -76,4 +80,5 @@ def test_more_than_there_are_is_refused(gpus):
 def test_a_named_gpu_and_the_cpu_need_no_lock(gpus):
     with lease("cpu", 2) as processors, lease("cuda:1", 1) as named:
         assert (processors, named) == (["cpu", "cpu"], ["cuda:1"])
+    assert gpus == [torch.device("cuda:1")]
     assert not list(device.Path(tempfile.gettempdir()).glob("sscdl-devices-*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from sscdl import evaluate
 from sscdl.attention import class_activation_map
 from sscdl.augment import center_resize
 from sscdl.backbones import build_backbone
@@ -220,6 +222,22 @@ def test_other_variants_are_seen_with_the_normalisation_of_the_training(study):
     found = black[[f"prob_{name}" for name in CLASSES]].astype(float).to_numpy()
     np.testing.assert_allclose(found, chances.numpy(), atol=1e-5)
     assert not np.allclose(found, own[[f"prob_{name}" for name in CLASSES]].astype(float))
+
+
+def test_a_gpu_is_lent_while_a_network_computes(study, monkeypatch):
+    held: list[object] = []
+
+    @contextmanager
+    def lend(wanted, count):
+        held.append((wanted, count))
+        yield ["cpu"]
+        held.append("given back")
+
+    monkeypatch.setattr(evaluate, "lease", lend)
+    monkeypatch.setitem(NAMED, "device", "cuda")
+    study.predict()
+    study.show("black")
+    assert held == [("cuda", 1), "given back"] * 2
 
 
 def test_boxes_are_those_of_the_part_that_a_picture_shows(study):

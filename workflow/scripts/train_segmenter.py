@@ -3,16 +3,20 @@
 import tempfile
 from pathlib import Path
 
-from sscdl.device import choose_device
+from sscdl.device import lease
 from sscdl.progress import job_log
 from sscdl.segment.recipes import train
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], "segmenter"), tempfile.TemporaryDirectory() as scratch:
+    with (
+        job_log(snakemake.log[0], "segmenter"),
+        tempfile.TemporaryDirectory() as scratch,
+        lease(snakemake.params.device, 1) as (device,),
+    ):
         train(
             snakemake.params.settings,
             Path(snakemake.output[0]),
             Path(scratch),
             threads=snakemake.params.threads,
-            device=str(choose_device(snakemake.params.device)),
+            device=device,
         )
