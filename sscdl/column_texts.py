@@ -83,7 +83,6 @@ COLUMNS = {
     "f1": "mean over the classes of the F1 score, between 0 and 1",
     "confidence": "probability that the model gives to what it predicts",
     "ece": "expected calibration error: mean gap between confidence and accuracy",
-    "ece_floor": "what few images alone would make of the calibration error",
     "brier": "Brier score: squared error of the probabilities, 0 is perfect",
     "nll": "negative log likelihood of the labels, 0 is perfect",
     "brier_prior": "Brier score of always giving the labels' frequencies",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,13 +55,9 @@ class Worker:
             raise found
         return found
 
-    def kill(self) -> None:
-        """End the process without waiting for its end."""
-        self._process.kill()
-
     def close(self) -> None:
         """End the process, whatever it does."""
-        self.kill()
+        self._process.kill()
         self._process.wait()
         with suppress(BrokenPipeError):  # of what was still to be sent
             self._process.stdin.close()
@@ -124,15 +120,6 @@ class Crew:
         world = len(self._devices)
         if not self._mates:
             self._mates = [self._worker(device) for device in self._devices[1:]]
-        failures: list[BaseException] = []
-
-        def look(future: Future[None]) -> None:
-            if failure := future.exception():
-                LOGGER.error("a further process: %s", failure)
-                failures.append(failure)
-                for worker in self._mates:
-                    worker.kill()  # its connections end, or those who wait for it never would
-
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(world - 1) as pool:
             # Whoever cannot even begin says so before anybody waits for it.
             list(pool.map(lambda worker: worker.ask("open"), self._mates))
@@ -142,17 +129,17 @@ class Crew:
                 for number, worker in enumerate(self._mates, start=1)
             ]
             for future in futures:
-                future.add_done_callback(look)
+                future.add_done_callback(_tell)
             try:
                 ranks.join(0, world, address, torch.device(self._devices[0]))
                 yield
                 for future in futures:
                     future.result()
             except BaseException as error:
-                broken = isinstance(error, RuntimeError) and failures[:1]  # torch's connection
+                cause = _cause(error, futures)
                 self.close()  # or they would wait for this process for ever
-                if broken:
-                    raise broken[0] from error
+                if cause is not error:
+                    raise cause from error
                 raise
             finally:
                 ranks.leave()
@@ -166,3 +153,18 @@ class Crew:
     def _worker(self, device: str) -> Worker:
         one = replace(self._stage, device=device, devices=1, side_by_side=1)
         return Worker(one, self._start, self._before)
+
+
+def _tell(future: Future[None]) -> None:
+    """Log a failure at once: others may learn of it only when their connections time out."""
+    if failure := future.exception():
+        LOGGER.error("a further process: %s", failure)
+
+
+def _cause(error: BaseException, futures: list[Future[None]]) -> BaseException:
+    """Return what ended one of ``futures`` if that is why this process had ``error``."""
+    if not isinstance(error, RuntimeError):
+        return error
+    # It may be torch's word for a connection that ended; the other end is about to say why.
+    done, _ = wait(futures, timeout=10, return_when=FIRST_EXCEPTION)
+    return next((failure for one in done if (failure := one.exception())), error)

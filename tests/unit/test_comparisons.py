@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from sscdl.comparisons import COLUMNS, comparisons, holm, permutation_test, references
+from sscdl.comparisons import (
+    COLUMNS,
+    comparisons,
+    holm,
+    permutation_test,
+    references,
+    with_verdicts,
+)
 from sscdl.trie import thesis_curricula
 from tests.unit.made_up import made_up
 
@@ -48,6 +55,8 @@ def test_with_one_seed_and_one_image_a_patient_it_is_mcnemars_test():
     assert (found.only_first, found.only_second, found.gain) == (8, 1, 7)
     assert found.p == pytest.approx(binomtest(8, 9).pvalue)
     assert permutation_test(first, first) == (0, 0, 0, 1.0)
+    more = pd.concat([first, outcomes([True] * 30).iloc[20:]])
+    assert permutation_test(more, second) == found, "images of one model alone say nothing"
 
 
 def test_each_choice_of_signs_counts_once():
@@ -152,6 +161,22 @@ def test_an_advantage_that_many_comparisons_may_bring_is_not_shown():
     more = [scratch.assign(curriculum=name) for name in ("swav", "relloc")]
     among = comparisons(pd.concat([scratch, better, *more]), "test", draws=200)
     assert among["verdict"].tolist() == ["not shown"] * 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gain", "verdict"),
+    [
+        (1, 9, 3.0, "better"),
+        (-9, -1, -3.0, "worse"),
+        (-1, 9, 3.0, "not shown"),
+        # Rare classes weigh more in the interval than in the test: both must point the same way.
+        (1, 9, -3.0, "not shown"),
+        (-9, -1, 3.0, "not shown"),
+    ],
+)
+def test_a_verdict_needs_interval_and_test_to_agree(low, high, gain, verdict):
+    line = {"difference_low": low, "difference_high": high, "gain": gain, "p_permutation": 0.001}
+    assert [found["verdict"] for found in with_verdicts([line])] == [verdict]
 
 
 def test_nothing_to_compare_with_gives_no_rows():

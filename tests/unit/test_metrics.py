@@ -81,6 +81,16 @@ def test_classes_without_images_are_left_out():
     assert metrics.balanced_accuracy(matrix) == pytest.approx(accuracy[:2].mean())
     assert metrics.chance(table["label"]) == 0.5
     assert np.isnan(metrics.balanced_accuracy(np.zeros((2, 2))))
+    # Such a class has not been lost by a draw: it was never there.
+    for statistic in (metrics.balanced_accuracy_statistic, metrics.macro_f1_statistic):
+        assert np.isfinite(metrics.bootstrap_interval(table, statistic, draws=20)).all()
+
+
+def test_columns_of_another_tables_classes_are_none_of_this_ones():
+    tables = [made_up(20, CLASSES[:2]), made_up(20, CLASSES[:3])]
+    joined = pd.concat([table.assign(study=k) for k, table in enumerate(tables)])
+    assert metrics.class_names(joined[joined["study"] == 0]) == CLASSES[:2]
+    assert metrics.class_names(joined) == CLASSES[:3]
 
 
 def test_unlabelled_rows_take_no_part():

@@ -100,6 +100,10 @@ def test_folds_without_a_class_to_learn_are_left_out():
     x = np.array([[0.0], [0.1], [1.0], [1.1]])
     fitted = fit_probe(x, np.array([0, 0, 1, 1]), ["a", "b", "a", "b"], seed=0)
     assert fitted.classes.tolist() == [0, 1]
+    # One fold here leaves images of a single class to learn from.
+    y = np.array([0, 1, 0, 0, 1, 1])
+    fitted = fit_probe(y[:, None] + 0.1, y, [0, 1, 4, 1, 3, 1], seed=0)
+    assert fitted.probabilities(y[:, None] + 0.1).argmax(axis=1).tolist() == y.tolist()
     with pytest.raises(InputError, match="two training patients"):
         fit_probe(x, np.array([0, 0, 1, 1]), ["a", "b", "c", "c"], seed=0)
 

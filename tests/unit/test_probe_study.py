@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from sscdl import probe_study
 from sscdl.backbones import build_backbone
 from sscdl.data import select_rows
 from sscdl.errors import InputError
@@ -181,6 +183,20 @@ def test_a_stage_is_probed_with_its_weights_and_its_normalisation(study, tmp_pat
     np.testing.assert_allclose(
         rows["prob_b"], fitted.probabilities(features[places])[:, 1], atol=1e-5
     )
+
+
+def test_each_network_computes_on_a_device_that_is_lent(study, tmp_path, monkeypatch):
+    held: list[object] = []
+
+    @contextmanager
+    def lend(wanted, count):
+        held.append((wanted, count))
+        yield ["cpu"]
+        held.append("given back")
+
+    monkeypatch.setattr(probe_study, "lease", lend)
+    run(study, tmp_path / "probe.csv", device="cuda")
+    assert held == [("cuda", 1), "given back"] * 3
 
 
 def test_another_list_of_images_is_refused(study, tmp_path):

@@ -87,6 +87,8 @@ def test_facts_are_those_of_the_configuration():
     halving = told(search={"method": "halving"})["Training"]
     assert "3 learning rates for up to 2 epochs, the better of them going on, the best" in halving
     assert "3 learning rates for 2 epochs each, the best for 1 more" in found["Training"]
+    single = told(search={"method": "halving"}, rates={"moco": [1]})["Training"]
+    assert single.startswith("moco: 1 learning rate for 2 epochs each, the best for 1 more")
     assert "say nothing" in told(stand_ins=["imagenet"])["Caution"]
 
 
