@@ -28,8 +28,9 @@ class Stopped(BaseException):
 def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     """Send the package's log lines to ``path`` and to standard error, each led by ``title`` there.
 
-    What a user can change ends the process with one message and no traceback: an InputError and a
-    full disk with exit status 1, a signal with 128 and its number. All else keeps its traceback.
+    What a user can change ends the process with one message and no traceback: an InputError, a full
+    disk and a GPU without memory with exit status 1, a signal with 128 and its number. All else
+    keeps its traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
@@ -76,6 +77,13 @@ def _explain(error: BaseException, title: str) -> None:
             "%s: the disk or the quota is full; what was finished is kept: free some space "
             "(python -m sscdl store prune lists what can go) and run the same command again",
             error.filename or "writing failed",
+        )
+        sys.exit(1)
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which takes seconds to import
+        LOGGER.error(
+            "the GPU's memory is too small (%s); make the stage's batch_size smaller, set "
+            "training: {precision: bf16}, or lower training.side_by_side; finished work is kept",
+            str(error).split(". ")[0],
         )
         sys.exit(1)
     LOGGER.error("%s failed", title, exc_info=error)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import resource
 import signal
 import time
 
 import pytest
+import torch
 
 from benchmarks.kills import SERVER, TASKS, digest, killed, undisturbed, work
 from sscdl.progress import ENDS, job_log
@@ -119,3 +121,15 @@ def test_another_failure_keeps_its_traceback(tmp_path):
     with pytest.raises(RuntimeError), job_log(tmp_path / "log", "test"):
         raise RuntimeError("of its own")
     assert "Traceback" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_too_little_memory_on_a_gpu_names_the_keys_that_need_less(tmp_path):
+    told = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"
+    with pytest.raises(SystemExit) as ended, job_log(tmp_path / "log", "test"):
+        # As it arrives from a further process.
+        raise pickle.loads(pickle.dumps(torch.OutOfMemoryError(told)))
+    assert ended.value.code == 1
+    text = (tmp_path / "log").read_text()
+    assert "the GPU's memory is too small (CUDA out of memory); make the stage's batch_size" in text
+    assert "Traceback" not in text
