@@ -16,11 +16,11 @@ from unittest import mock
 import torch
 from task_helpers import BATCH, IMAGES, draws_for, make_task, pictures
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from sscdl import ranks
 from sscdl.errors import InputError
 from sscdl.optim import build_optimizer
+from sscdl.train import _parallel
 
 WORLD = 2
 STEPS = 5
@@ -154,7 +154,7 @@ def _train(name: str) -> dict[str, Any]:
     task = make_task(name, patients=torch.arange(IMAGES) // 3, **OPTIONS[name])
     task = ranks.synchronise_batchnorm(task)
     several = ranks.world() > 1
-    trained = DistributedDataParallel(task, forward_sync_buffers=False) if several else task
+    trained = _parallel(task)
     optimizer = build_optimizer(task, "sgd", lr=0.05, momentum=0.9, weight_decay=1e-4)
     images, part, losses = pictures(), ranks.own_part(BATCH), []
     for number in range(STEPS):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_candidates_side_by_side_are_those_trained_one_after_another(alone, tmp_
     train, others = Session.run, []
 
     def observed(*arguments, **run):
-        others.append([child for child in children_of(os.getpid()) if alive(child)])
+        others.append(workers())
         return train(*arguments, **run)
 
     monkeypatch.setattr(Session, "run", observed)
@@ -87,7 +88,7 @@ def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):
 
     def kill_one() -> None:
         wait_for(lambda: "epoch 3/501" in (tmp_path / "log").read_text())
-        os.kill(next(filter(alive, children_of(os.getpid()))), signal.SIGKILL)
+        os.kill(workers()[0], signal.SIGKILL)
 
     (tmp_path / "log").touch()
     killer = threading.Thread(target=kill_one)
@@ -98,7 +99,7 @@ def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):
     log = (tmp_path / "log").read_text()
     assert "a further process: a training process ended without an answer (exit status -9)" in log
     assert "Traceback" not in log
-    assert not any(map(alive, children_of(os.getpid())))
+    assert not workers()
 
 
 def test_nobody_waits_for_a_process_that_cannot_begin(alone, tmp_path):
@@ -143,6 +144,15 @@ def alive(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def workers() -> list[int]:
+    """Return the further processes of this one, and no others that it may have."""
+    return [
+        child
+        for child in children_of(os.getpid())
+        if alive(child) and b"sscdl.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 def children_of(pid: int) -> list[int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
+from importlib import metadata
 
 import pytest
 import yaml
@@ -24,6 +27,20 @@ def direct() -> list[str]:
 def test_every_direct_requirement_is_locked():
     for name in direct():
         assert name.lower() in locked()
+
+
+def test_whatever_is_imported_is_a_direct_requirement():
+    """What other packages bring along, or developers alone have, a user's machine may lack."""
+    owners = metadata.packages_distributions()
+    asked = {re.sub(r"[-_.]+", "-", name).lower() for name in direct()}
+    own = {"sscdl", *sys.stdlib_module_names}
+    for path in [*ROOT.glob("sscdl/**/*.py"), *ROOT.glob("workflow/scripts/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for top in {name.partition(".")[0] for name in names} - own:
+                found = {re.sub(r"[-_.]+", "-", one).lower() for one in owners.get(top, ())}
+                assert found & asked, f"{path}: {top}"
 
 
 def test_the_conda_environment_has_the_locked_versions():
