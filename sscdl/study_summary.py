@@ -122,20 +122,27 @@ def _variants(table: pd.DataFrame) -> list[str]:
     return [name for name in named if name in table and table[name].notna().any()]
 
 
+def _named(rows: pd.DataFrame) -> str:
+    """Return the curricula of these rows, or their number where a list would be long."""
+    names = list(rows["curriculum"])
+    return " and ".join(names) if len(names) < 4 else f"{len(names)} curricula"
+
+
 def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -> str:
-    top = scores.loc[scores[variant].idxmax()]
-    lowest = scores.loc[scores[variant].idxmin()]
+    shown = scores[variant].round(1)
+    top = scores[shown == shown.max()]
     text = f"Balanced accuracy on {variant}: "
-    if len(scores) > 1 and top[variant] == lowest[variant]:
-        text += f"{top[variant]:.1f} % with every curriculum"
+    if len(top) == len(scores) > 1:
+        text += f"{shown.max():.1f} % with every curriculum"
     else:
-        text += (
-            f"highest with {top['curriculum']}, {top[variant]:.1f} % "
-            f"({top[f'{variant}_low']:.1f} to {top[f'{variant}_high']:.1f})"
-        )
+        text += f"highest with {_named(top)}, {shown.max():.1f} %"
+        if len(top) == 1:
+            low, high = (top[f"{variant}_{end}"].iloc[0] for end in ("low", "high"))
+            text += f" ({low:.1f} to {high:.1f})"
         if len(scores) > 1:
-            text += f", lowest with {lowest['curriculum']}, {lowest[variant]:.1f} %"
-    text += f"; chance is {top['chance']:.1f} %."
+            lowest = scores[shown == shown.min()]
+            text += f", lowest with {_named(lowest)}, {shown.min():.1f} %"
+    text += f"; chance is {top['chance'].iloc[0]:.1f} %."
     verdicts = comparisons.loc[comparisons["variant"] == variant, "verdict"]
     if len(verdicts):
         better, worse = (int((verdicts == name).sum()) for name in ("better", "worse"))

@@ -107,6 +107,16 @@ def test_equal_accuracies_have_no_highest():
     assert text.startswith("Balanced accuracy on full: 50.0 % with every curriculum; chance")
 
 
+def test_all_that_share_a_place_are_named():
+    rows = [TABLES[ACCURACY].iloc[:2].assign(curriculum=[f"a{k}", f"b{k}"]) for k in range(4)]
+    two = pd.concat([TABLES[ACCURACY], rows[0]])
+    text = findings({**TABLES, ACCURACY: two})[0]
+    assert "highest with moco and b0, 80.0 %, lowest with scratch and a0, 60.0 %" in text
+    many = pd.concat([TABLES[ACCURACY], *rows])
+    text = findings({**TABLES, ACCURACY: many})[0]
+    assert "highest with 5 curricula, 80.0 %, lowest with 5 curricula, 60.0 %" in text
+
+
 def test_the_planted_mark_is_told_of():
     rows = [
         ("full", "mark_trained", None),
