@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
 import pytest
 
 
@@ -20,3 +24,22 @@ def exported_model(exported_folder):
     from tests.unit.exported_models import CPU
 
     return Model(exported_folder, CPU)
+
+
+@pytest.fixture
+def lends(monkeypatch):
+    """Return a function that has a module lend the CPU for any device, and tells what was held."""
+
+    def stand_in(module: ModuleType) -> list[object]:
+        held: list[object] = []
+
+        @contextmanager
+        def lend(wanted: str, count: int) -> Iterator[list[str]]:
+            held.append((wanted, count))
+            yield ["cpu"]
+            held.append("given back")
+
+        monkeypatch.setattr(module, "lease", lend)
+        return held
+
+    return stand_in

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -224,16 +223,8 @@ def test_other_variants_are_seen_with_the_normalisation_of_the_training(study):
     assert not np.allclose(found, own[[f"prob_{name}" for name in CLASSES]].astype(float))
 
 
-def test_a_gpu_is_lent_while_a_network_computes(study, monkeypatch):
-    held: list[object] = []
-
-    @contextmanager
-    def lend(wanted, count):
-        held.append((wanted, count))
-        yield ["cpu"]
-        held.append("given back")
-
-    monkeypatch.setattr(evaluate, "lease", lend)
+def test_a_gpu_is_lent_while_a_network_computes(study, lends, monkeypatch):
+    held = lends(evaluate)
     monkeypatch.setitem(NAMED, "device", "cuda")
     study.predict()
     study.show("black")

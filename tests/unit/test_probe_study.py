@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -185,16 +184,8 @@ def test_a_stage_is_probed_with_its_weights_and_its_normalisation(study, tmp_pat
     )
 
 
-def test_each_network_computes_on_a_device_that_is_lent(study, tmp_path, monkeypatch):
-    held: list[object] = []
-
-    @contextmanager
-    def lend(wanted, count):
-        held.append((wanted, count))
-        yield ["cpu"]
-        held.append("given back")
-
-    monkeypatch.setattr(probe_study, "lease", lend)
+def test_each_network_computes_on_a_device_that_is_lent(study, tmp_path, lends):
+    held = lends(probe_study)
     run(study, tmp_path / "probe.csv", device="cuda")
     assert held == [("cuda", 1), "given back"] * 3
 
