@@ -33,11 +33,14 @@ RATES = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05)
 
 
 def search(stage: Stage) -> float:
-    """Train all learning rates for the search epochs; return the seconds, start-up included."""
-    with job_log(stage.store / "log", stage.name):
+    """Train all learning rates; return the seconds from their first epochs to their last."""
+    with (
+        job_log(stage.store / "log", stage.name),
+        Runs(stage, Store(stage.store), "scratch", None) as runs,
+    ):
+        runs.candidates(stage.learning_rates, 1)  # with what starts but once
         began = time.monotonic()
-        with Runs(stage, Store(stage.store), "scratch", None) as runs:
-            runs.candidates(stage.learning_rates, stage.settings["search_epochs"])
+        runs.candidates(stage.learning_rates, stage.settings["search_epochs"])
         return time.monotonic() - began
 
 
@@ -64,7 +67,7 @@ def main() -> None:
         stage = real_stage(
             folder, arguments.task, learning_rates=RATES, device=arguments.device,
             precision=arguments.precision, monitors=None,
-            settings={"search_epochs": arguments.epochs, "batch_size": arguments.batch,
+            settings={"search_epochs": 1 + arguments.epochs, "batch_size": arguments.batch,
                       "options": {}},
         )  # fmt: skip
         recipe = stage.recipe | {
@@ -85,9 +88,10 @@ def main() -> None:
                 code += "print('seconds', search(pickle.loads(bytes.fromhex(sys.argv[1]))))"
                 done = subprocess.run(
                     [sys.executable, "-c", code, pickle.dumps(case).hex()],
-                    cwd=Path(__file__).resolve().parent.parent, check=True, text=True,
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    cwd=Path(__file__).resolve().parent.parent, text=True, capture_output=True,
                 )  # fmt: skip
+                if done.returncode:
+                    sys.exit(done.stderr[-2000:])
                 seconds[number].append(float(done.stdout.split("seconds ")[1]))
     images = len(RATES) * arguments.epochs * (arguments.images * 2 // 3)
     print("| at a time | images/s of all | ratio to one at a time (range) |")

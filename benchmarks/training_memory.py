@@ -66,6 +66,7 @@ def train_a_little(file: Path, device_name: str, steps: int) -> Figures:
 
     from sscdl.backbones import build_backbone
     from sscdl.device import choose_device
+    from sscdl.pixels import place
     from sscdl.tasks import build_task
     from sscdl.train import Images, Schedule, train
 
@@ -91,7 +92,7 @@ def train_a_little(file: Path, device_name: str, steps: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Reached):
         train(
             task,
-            Images(pixels, torch.arange(len(pixels)), None),
+            Images(place(pixels, device), torch.arange(len(pixels)), None),
             Schedule("sgd", 0.01, 0.9, 1e-4, BATCH, 1, "constant"),
             start=0, stop=1, seed=0, state=Path(folder) / "state.pt", fingerprint="memory",
         )  # fmt: skip

@@ -8,11 +8,13 @@ is, with the process that started it, however that ends.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import queue
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from sscdl.stage import Stage
 
 LOGGER = logging.getLogger("sscdl.stage")
+PATIENCE = 30.0  # seconds until a failure elsewhere ends a process that does not notice it
 
 
 class Worker:
@@ -55,9 +58,13 @@ class Worker:
             raise found
         return found
 
+    def kill(self) -> None:
+        """End the process without waiting for its end."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         with suppress(BrokenPipeError):  # of what was still to be sent
             self._process.stdin.close()
@@ -120,6 +127,7 @@ class Crew:
         world = len(self._devices)
         if not self._mates:
             self._mates = [self._worker(device) for device in self._devices[1:]]
+        watch = _Watch(self._mates)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(world - 1) as pool:
             # Whoever cannot even begin says so before anybody waits for it.
             list(pool.map(lambda worker: worker.ask("open"), self._mates))
@@ -129,20 +137,21 @@ class Crew:
                 for number, worker in enumerate(self._mates, start=1)
             ]
             for future in futures:
-                future.add_done_callback(_tell)
+                future.add_done_callback(watch.look)
             try:
                 ranks.join(0, world, address, torch.device(self._devices[0]))
                 yield
+                ranks.leave()  # before the answers: the others leave first, and maybe not alone
                 for future in futures:
                     future.result()
             except BaseException as error:
                 cause = _cause(error, futures)
+                watch.end()
                 self.close()  # or they would wait for this process for ever
+                ranks.abandon()
                 if cause is not error:
                     raise cause from error
                 raise
-            finally:
-                ranks.leave()
 
     def close(self) -> None:
         """End all processes."""
@@ -151,14 +160,43 @@ class Crew:
         self._workers, self._mates, self._idle = [], [], queue.SimpleQueue()
 
     def _worker(self, device: str) -> Worker:
-        one = replace(self._stage, device=device, devices=1, side_by_side=1)
+        one = replace(self._stage, device=device, devices=1)
         return Worker(one, self._start, self._before)
 
 
-def _tell(future: Future[None]) -> None:
-    """Log a failure at once: others may learn of it only when their connections time out."""
-    if failure := future.exception():
+class _Watch:
+    """Sees to it that all processes of a run learn of a failure in one of ``mates``.
+
+    Where a connection tells of its end, as gloo's do, this process has an error at once. NCCL's do
+    not: then it ends after a while, at any moment as good as another, as states are replaced whole.
+    """
+
+    def __init__(self, mates: list[Worker]) -> None:
+        self._mates, self._alarms, self._over = mates, [], False
+
+    def look(self, future: Future[None]) -> None:
+        """Tell of a failure of the process that ``future`` belongs to."""
+        failure = future.exception()
+        if failure is None or self._over:
+            return
         LOGGER.error("a further process: %s", failure)
+        for worker in self._mates:
+            worker.kill()
+        alarm = threading.Timer(PATIENCE, _end_process)
+        alarm.daemon = True
+        alarm.start()
+        self._alarms.append(alarm)
+
+    def end(self) -> None:
+        """Expect further failures: the processes are about to be ended."""
+        self._over = True
+        for alarm in self._alarms:
+            alarm.cancel()
+
+
+def _end_process() -> None:
+    LOGGER.error("the training of all devices ends; what was finished is kept: run it again")
+    os._exit(1)
 
 
 def _cause(error: BaseException, futures: list[Future[None]]) -> BaseException:

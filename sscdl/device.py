@@ -56,6 +56,7 @@ def lease(wanted: str, count: int) -> Iterator[list[str]]:
         indices = _take(names, count, held)
         torch.cuda.set_device(indices[0])
         yield [f"cuda:{index}" for index in indices]
+        torch.cuda.empty_cache()  # the next job needs what this one keeps for later
 
 
 def _identities(number: int) -> list[str]:

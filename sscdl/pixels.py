@@ -15,16 +15,17 @@ SHARE_OF_MEMORY = 0.5  # of a device's free memory that images may take
 AHEAD = 3  # batches that are read before they are needed
 
 
-def place(pixels: Tensor, device: torch.device) -> Tensor:
+def place(pixels: Tensor, device: torch.device, copies: int = 1) -> Tensor:
     """Return uint8 images (N, S, S) on ``device`` if they take up to half of its free memory.
 
     Otherwise they stay in main memory, or in the file that backs them, and ``batches`` streams
     them. On the CPU nothing is copied: a memory-mapped array is read as batches need it.
+    ``copies``: how many processes put them on the device, each its own.
     """
     if device.type != "cuda":
         return pixels
     free, _ = torch.cuda.mem_get_info(device)
-    if pixels.nbytes > SHARE_OF_MEMORY * free:
+    if copies * pixels.nbytes > SHARE_OF_MEMORY * free:
         LOGGER.info(
             "%.1f GB of images are streamed, as %s has %.1f GB free",
             pixels.nbytes / 1e9, device, free / 1e9,

@@ -100,6 +100,7 @@ class Frozen:
             )
             for begin in range(0, len(rows), READ)
         ]
+        self.backbone.cpu()  # whoever has the device next needs its memory
         return torch.cat(parts).numpy()
 
 

@@ -36,9 +36,17 @@ def join(rank: int, world: int, address: str, device: torch.device) -> None:
 
 
 def leave() -> None:
-    """Undo ``join``; nothing happens in a process that has not joined."""
+    """Undo ``join``, all processes at a time; nothing happens in one that has not joined."""
     if _joined():
         distributed.destroy_process_group()
+
+
+def abandon() -> None:
+    """Undo ``join`` after a failure: the other processes may not be there to agree to it."""
+    if _joined() and distributed.get_backend() == _BACKENDS["cuda"]:
+        distributed.distributed_c10d._abort_process_group()
+    else:
+        leave()
 
 
 def _joined() -> bool:

@@ -12,6 +12,7 @@ import os
 import pickle
 import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +124,8 @@ def resume(
         aside = state.with_suffix(".damaged")
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         LOGGER.warning("%s cannot be continued (%s); set aside as %s", state, reason, aside.name)
-        os.replace(state, aside)
+        with suppress(FileNotFoundError):  # of several processes, another was faster
+            os.replace(state, aside)
         return []
     LOGGER.info("going on after epoch %d", found["history"][-1]["epoch"])
     return found["history"]

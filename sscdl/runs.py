@@ -85,12 +85,18 @@ class Runs:
             self._held.callback(self._crew.close)
         return self._crew
 
+    def _end_helpers(self) -> None:
+        """End the search's processes, which keep their memory on the devices otherwise."""
+        if self._crew is not None:
+            self._crew.close()
+
     def candidates(self, rates: Sequence[float], epochs: int) -> list[dict[str, Any]]:
         """Return the metrics of the search runs at ``rates``, trained up to epoch ``epochs``.
 
         As many at a time as the configuration's ``training.side_by_side`` and ``devices`` say.
         """
         if min(self.stage.side_by_side * self.stage.devices, len(rates)) == 1:
+            self._end_helpers()
             return [self._candidate(rate, epochs) for rate in rates]
         missing = [rate for rate in rates if not self._found(self._key(rate, "search"), epochs)]
         trained = self._helpers().candidates(missing, epochs) if missing else []
@@ -109,15 +115,13 @@ class Runs:
 
         session = self.opened()
         ranks.join(rank, world, address, session.device)
-        try:
-            session.run(self.store.object(run["key"]), **run)
-        finally:
-            ranks.leave()
+        session.run(self.store.object(run["key"]), **run)
+        # Not after a failure: to leave, ranks may wait for each other, and this is to be told.
+        ranks.leave()
 
     def final(self, best: dict[str, Any]) -> dict[str, Any]:
         """Return the metrics of the best run after its continuation; its weights are kept."""
-        if self._crew is not None:
-            self._crew.close()  # or the search's processes would keep their memory on the devices
+        self._end_helpers()
         rate, first = best["learning_rate"], self.stage.settings["search_epochs"]
         key, search = self._key(rate, "final"), best["key"]
         stop = first + self.stage.settings["final_epochs"]

@@ -48,7 +48,7 @@ class Session:
             )
         ids = {described["ids"][row] for row in self.rows.normalise}
         self.mean, self.std = variants.mean_std(described, ids)
-        self.pixels = place(torch.from_numpy(array), self.device)
+        self.pixels = place(torch.from_numpy(array), self.device, stage.side_by_side)
         self.weights: Path | None = stage.root
         if before is not None:
             self.weights = store.weights(before)

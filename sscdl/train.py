@@ -124,8 +124,10 @@ def train(
     if monitor is not None and first:
         monitor.scalars.start(history)
     timer = Timer()
-    background = next(task.parameters()).device.type != "cpu"
-    with Saver(state, fingerprint, background=background) as saver:
+    device = next(task.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with Saver(state, fingerprint, background=device.type != "cpu") as saver:
         for epoch in range(begin, stop):
             if history and not history[-1]["finite"]:
                 break

@@ -17,6 +17,7 @@ import torch
 from sscdl.crew import Crew, Worker
 from sscdl.errors import InputError
 from sscdl.progress import job_log
+from sscdl.runs import Runs
 from sscdl.session import Session
 from sscdl.stage import read_pointer, run_stage
 from sscdl.store import Store
@@ -50,6 +51,18 @@ def test_candidates_side_by_side_are_those_trained_one_after_another(alone, tmp_
     log = (tmp_path / "log").read_text()
     assert "lr 0.01 epoch 2/2" in log
     assert "lr 0.03 epoch 2/2" in log
+
+
+def test_the_last_rate_of_a_search_is_trained_without_the_others_processes(tmp_path):
+    stage = real_stage(tmp_path, side_by_side=2)
+    with (
+        job_log(tmp_path / "log", "test"),
+        Runs(stage, Store(stage.store), "scratch", None) as runs,
+    ):
+        runs.candidates(stage.learning_rates, 1)
+        assert len(workers()) == 2
+        runs.candidates(stage.learning_rates[:1], 2)
+        assert not workers()
 
 
 def test_two_devices_spread_candidates_and_share_the_batches_of_the_best(alone, tmp_path):
@@ -100,6 +113,23 @@ def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):
     assert "a further process: a training process ended without an answer (exit status -9)" in log
     assert "Traceback" not in log
     assert not workers()
+
+
+def test_a_process_that_does_not_notice_the_failure_of_another_ends(tmp_path):
+    """Over NCCL, whoever waits for a rank that is gone may wait for ever; here, it sleeps."""
+    stage = real_stage(tmp_path)
+    code = f"{RUN}import time; from sscdl import crew; crew.PATIENCE = 0.5\n"
+    code += "stage = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+    code += "together = crew.Crew(stage, 'scratch', None, ['cpu', 'cpu'])\n"
+    code += "with job_log(sys.argv[2], 'test'), together.beside({'key': 'no run'}): time.sleep(60)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, pickle.dumps(stage).hex(), str(tmp_path / "log")],
+        cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    log = (tmp_path / "log").read_text()
+    assert "a further process: Session.run() missing" in log
+    assert "the training of all devices ends" in log
 
 
 def test_nobody_waits_for_a_process_that_cannot_begin(alone, tmp_path):

@@ -39,10 +39,12 @@ def test_a_mapped_file_stays_a_file_on_the_cpu(tmp_path, array):
     assert placed.data_ptr() == mapped.ctypes.data
 
 
-@pytest.mark.parametrize(("free", "streamed"), [(10_000, False), (3_000, True)])
-def test_images_stream_where_they_would_fill_the_device(array, monkeypatch, free, streamed):
+@pytest.mark.parametrize(
+    ("free", "copies", "streamed"), [(10_000, 1, False), (3_000, 1, True), (10_000, 4, True)]
+)
+def test_images_stream_where_they_would_fill_the_device(array, monkeypatch, free, copies, streamed):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**9))
     moved = []
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: moved.append(device) or self)
-    place(array, torch.device("cuda", 0))
+    place(array, torch.device("cuda", 0), copies)
     assert bool(moved) != streamed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -24,6 +25,19 @@ def test_a_flipped_bit_in_a_state_is_found(tmp_path, caplog):
     assert resume(task, optimizer, tmp_path / "state.pt", "key") == []
     assert "is not what was written" in caplog.text
     assert (tmp_path / "state.damaged").exists()
+
+
+def test_of_two_processes_that_find_damage_one_sets_the_file_aside(tmp_path, monkeypatch):
+    task = make_task("rotation")
+    state = tmp_path / "state.pt"
+    state.write_bytes(b"damaged")
+
+    def too_late(source, target):
+        source.unlink()
+        os.rename(source, target)
+
+    monkeypatch.setattr(os, "replace", too_late)
+    assert resume(task, torch.optim.SGD(task.parameters(), lr=0.1), state, "key") == []
 
 
 def test_the_background_writes_what_was_there_when_it_was_asked(tmp_path, monkeypatch):
