@@ -141,7 +141,8 @@ class Crew:
             try:
                 ranks.join(0, world, address, torch.device(self._devices[0]))
                 yield
-                ranks.leave()  # before the answers: the others leave first, and maybe not alone
+                # The others leave before they answer, and over NCCL nobody can leave alone.
+                ranks.leave()
                 for future in futures:
                     future.result()
             except BaseException as error:

@@ -97,7 +97,7 @@ def facts(
     early = f", ended after stage {backbone['last_stage']}" if backbone["last_stage"] < 4 else ""
     seeds = ", ".join(map(str, told["seeds"]))
     found = [
-        ("Question", f"Tell {_and(told['classes'])} apart in chest radiographs.{some}"),
+        ("Question", f"Tell {listed(told['classes'])} apart in chest radiographs.{some}"),
         ("Images", f"{_ORIGINS.get(origin, origin)}."),
         (
             "Protocol",
@@ -117,12 +117,13 @@ def facts(
     ]
     if stand_ins:
         found.append(
-            ("Caution", f"{_and(stand_ins)}: random weights stand in; these rows say nothing.")
+            ("Caution", f"{listed(stand_ins)}: random weights stand in; these rows say nothing.")
         )
     return found
 
 
-def _and(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence holds them: a, b and c."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 

@@ -18,7 +18,7 @@ from sscdl.dataset_report import split_names
 from sscdl.files import write_text
 from sscdl.html_table import Content, page, section
 from sscdl.report_names import FIGURE, SUMMARY, place
-from sscdl.study_facts import READING
+from sscdl.study_facts import READING, listed
 from sscdl.table_files import (
     P_VALUES,
     Digits,
@@ -125,7 +125,7 @@ def _variants(table: pd.DataFrame) -> list[str]:
 def _named(rows: pd.DataFrame) -> str:
     """Return the curricula of these rows, or their number where a list would be long."""
     names = list(rows["curriculum"])
-    return " and ".join(names) if len(names) < 4 else f"{len(names)} curricula"
+    return listed(names) if len(names) < 4 else f"{len(names)} curricula"
 
 
 def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -> str:

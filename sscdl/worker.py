@@ -53,11 +53,7 @@ def _open(runs: Runs) -> None:
     runs.opened()
 
 
-def _share(runs: Runs, run: dict[str, Any], rank: int, world: int, address: str) -> None:
-    runs.share(run, rank, world, address)
-
-
-TASKS = {"candidate": _candidate, "open": _open, "share": _share}
+TASKS = {"candidate": _candidate, "open": _open, "share": Runs.share}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import training_memory, training_speed
+from benchmarks import side_by_side, training_memory, training_speed
 from benchmarks.training_floor import TASKS, Floor, Recipe, views_of, write_pngs
 from benchmarks.training_speed import Setting, header, make_task, measure, pictures, row, spread
 from sscdl.train import Images, Schedule, train
@@ -155,3 +155,13 @@ def test_the_process_of_its_own_answers_in_json(
     monkeypatch.setattr(sys, "argv", ["memory", "--child", str(tmp_path / "images.npy")])
     training_memory.main()
     assert json.loads(capsys.readouterr().out) == figures
+
+
+def test_the_command_compares_rates_side_by_side(capsys: Any, monkeypatch: Any) -> None:
+    small = "--last-stage 2 --size 32 --batch 4 --images 12 --epochs 1 --rounds 1 --threads 1"
+    monkeypatch.setattr(side_by_side, "RATES", (0.01, 0.02))
+    monkeypatch.setattr(sys, "argv", ["side_by_side.py", *small.split(), "--at-once", "1", "2"])
+    side_by_side.main()
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["1", "2"]
+    assert "1.00 [1.00, 1.00]" in rows[0]

@@ -115,6 +115,22 @@ def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):
     assert not workers()
 
 
+def test_a_failure_beside_a_shared_run_is_raised_as_it_is(tmp_path, monkeypatch):
+    """The process that failed lives on and would keep the others waiting."""
+    ask = Worker.ask
+
+    def spoilt(worker, task, *arguments):
+        if task == "share":
+            arguments = ({**arguments[0], "nonsense": True}, *arguments[1:])
+        return ask(worker, task, *arguments)
+
+    monkeypatch.setattr(Worker, "ask", spoilt)
+    stage = real_stage(tmp_path, devices=2)
+    with pytest.raises(TypeError, match="nonsense"), job_log(tmp_path / "log", "test"):
+        run_stage(stage)
+    assert not workers()
+
+
 def test_a_process_that_does_not_notice_the_failure_of_another_ends(tmp_path):
     """Over NCCL, whoever waits for a rank that is gone may wait for ever; here, it sleeps."""
     stage = real_stage(tmp_path)

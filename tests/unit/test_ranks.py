@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from rank_helpers import LAYERS, OPTIONS, STEPS, WORLD, far_values, two_ranks
-from torch import nn
+from torch import distributed, nn
 
 from sscdl import ranks
 
@@ -119,3 +119,15 @@ def test_evaluation_is_of_each_ranks_own_batch(found, alone, name):
         assert result["kept"]
         expected = alone[f"alone, {name}"]["evaluated"][number]
         torch.testing.assert_close(result["evaluated"][number], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_over_nccl_a_failed_rank_asks_nobody_to_leave(monkeypatch):
+    """Destroying such a group waits for the others; NCCL itself is not here."""
+    aborted = []
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_backend", lambda: "nccl")
+    monkeypatch.setattr(
+        distributed.distributed_c10d, "_abort_process_group", lambda: aborted.append(True)
+    )
+    ranks.abandon()
+    assert aborted == [True]

@@ -112,6 +112,8 @@ def test_all_that_share_a_place_are_named():
     two = pd.concat([TABLES[ACCURACY], rows[0]])
     text = findings({**TABLES, ACCURACY: two})[0]
     assert "highest with moco and b0, 80.0 %, lowest with scratch and a0, 60.0 %" in text
+    three = pd.concat([TABLES[ACCURACY], *rows[:2]])
+    assert "highest with moco, b0 and b1, 80.0 %" in findings({**TABLES, ACCURACY: three})[0]
     many = pd.concat([TABLES[ACCURACY], *rows])
     text = findings({**TABLES, ACCURACY: many})[0]
     assert "highest with 5 curricula, 80.0 %, lowest with 5 curricula, 60.0 %" in text
