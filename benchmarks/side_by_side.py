@@ -40,8 +40,11 @@ def search(stage: Stage) -> float:
     ):
         runs.candidates(stage.learning_rates, 1)  # with what starts but once
         began = time.monotonic()
-        runs.candidates(stage.learning_rates, stage.settings["search_epochs"])
-        return time.monotonic() - began
+        trained = runs.candidates(stage.learning_rates, stage.settings["search_epochs"])
+        seconds = time.monotonic() - began
+    if min(len(one["history"]) for one in trained) < 2:
+        raise RuntimeError("no rate was trained for more than its first epoch: nothing is timed")
+    return seconds
 
 
 def main() -> None:
