@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.files import read_json
-from sscdl.source import module_hashes, training_modules
+from sscdl.source import group_modules, module_hashes
 from sscdl.store_nodes import Trained, lineage
 from sscdl.trie import Node
 
@@ -165,7 +165,7 @@ def _listed(rates: list[float]) -> str:
 
 def _code(task: str, other: Stored) -> str:
     """Return which modules are not what they were when ``other`` was trained."""
-    now, then = module_hashes(*training_modules(task)), other.modules()
+    now, then = module_hashes(*group_modules(task)), other.modules()
     if not then:
         return "source code of the training has changed"
     changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))

@@ -37,6 +37,18 @@ WITHOUT_INFLUENCE = frozenset(
     )
 )
 
+# What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
+# A task's name is a group, too: see `group_modules`.
+GROUPS = {
+    "phantom": (f"{PACKAGE}.phantom_archive",),
+    "images": (f"{PACKAGE}.ingest", f"{PACKAGE}.render_worker"),
+    "segmenter": (f"{PACKAGE}.segment.recipes",),
+    "masks given": (f"{PACKAGE}.segment.given",),
+    "masks predicted": (f"{PACKAGE}.segment.predict",),
+    "packs": (f"{PACKAGE}.variants",),
+    "split": (f"{PACKAGE}.split", f"{PACKAGE}.duplicates"),
+}
+
 
 def _path(module: str) -> Path | None:
     """Return the file of ``module``, or None if the package has no such module."""
@@ -141,9 +153,19 @@ def source_hash(*modules: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def training_modules(task: str) -> tuple[str, ...]:
-    """Return the modules whose import closure trains a node of ``task`` and chooses its rate."""
-    return f"{PACKAGE}.session", f"{PACKAGE}.search", f"{PACKAGE}.tasks.{task}"
+def group_modules(group: str) -> tuple[str, ...]:
+    """Return the modules whose import closure makes what ``group`` names.
+
+    That is a key of ``GROUPS``, or a task: what trains a node of it and chooses its rate.
+    """
+    if group in GROUPS:
+        return GROUPS[group]
+    return f"{PACKAGE}.session", f"{PACKAGE}.search", f"{PACKAGE}.tasks.{group}"
+
+
+def group_hash(group: str) -> str:
+    """Return the hash of the source of ``group`` that stands in recipes."""
+    return source_hash(*group_modules(group))
 
 
 def module_hashes(*modules: str) -> dict[str, str]:

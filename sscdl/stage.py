@@ -14,7 +14,7 @@ from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.runs import Runs
 from sscdl.search import GRID, ranked, run_search
-from sscdl.source import module_hashes, source_hash, training_modules
+from sscdl.source import group_hash, group_modules, module_hashes
 from sscdl.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.stage")
@@ -95,9 +95,8 @@ def run_stage(stage: Stage) -> None:
 
 def _modules(stage: Stage) -> dict[str, str] | None:
     """Return a hash of each module that has trained the node, None if one was edited meanwhile."""
-    modules = training_modules(stage.task)
-    unchanged = source_hash(*modules) == stage.recipe.get("source")
-    return module_hashes(*modules) if unchanged else None
+    unchanged = group_hash(stage.task) == stage.recipe.get("source")
+    return module_hashes(*group_modules(stage.task)) if unchanged else None
 
 
 def _best(candidates: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:

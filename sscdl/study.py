@@ -17,7 +17,7 @@ from sscdl.layouts import content
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.segment import default
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
-from sscdl.source import source_hash
+from sscdl.source import group_hash
 from sscdl.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.variant_kinds import EDGED
 
@@ -47,7 +47,7 @@ class Study:
     def phantom(self) -> str:
         """Return the fingerprint of the synthetic archive."""
         settings = self.config["dataset"]["phantom"]
-        return fingerprint([settings, source_hash("sscdl.phantom_archive")])
+        return fingerprint([settings, group_hash("phantom")])
 
     @cached_property
     def archive(self) -> Path:
@@ -89,7 +89,7 @@ class Study:
         """Return the fingerprint of the ingested images."""
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
         archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
-        source = source_hash("sscdl.ingest", "sscdl.render_worker")
+        source = group_hash("images")
         return fingerprint([archives, self.contents, settings, source])
 
     @cached_property
@@ -111,7 +111,7 @@ class Study:
                 listing = folder_listing(folder, [".png", ".jpg", ".jpeg"])
                 pairs = [listing, file_hash(Path(folder) / "index.csv")]
             settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            content = [pairs, settings, source_hash("sscdl.segment.recipes")]
+            content = [pairs, settings, group_hash("segmenter")]
         return fingerprint([source, content])
 
     @property
@@ -131,7 +131,7 @@ class Study:
     def masks(self) -> str:
         """Return the fingerprint of the lung masks."""
         given = self.config["lungs"]["source"] == "masks"
-        source = source_hash(f"sscdl.segment.{'given' if given else 'predict'}")
+        source = group_hash("masks given" if given else "masks predicted")
         hull = self.config["lungs"]["implausible"] == "hull"
         return fingerprint([self.images, self.segmenter, source, hull])
 
@@ -161,7 +161,7 @@ class Study:
         """Return the fingerprint of a variant's packed array."""
         source = self.images if variant == "full" else self.masks
         size, edge = self.config["image"]["packed"], self.edge(variant)
-        recipe = [variant, source, size, source_hash("sscdl.variants")]
+        recipe = [variant, source, size, group_hash("packs")]
         return fingerprint([*recipe, edge] if edge else recipe)
 
     def edge(self, variant: str) -> float:
@@ -182,7 +182,7 @@ class Study:
         common = {
             "pack": pack,
             "masked": self.config["lungs"]["implausible"] if masked else False,
-            "source": source_hash("sscdl.split", "sscdl.duplicates"),
+            "source": group_hash("split"),
         }
         everything = {**common, "train": "all", "normalise": "all"}
         chosen = {**common, "split": split, "train": "train", "normalise": "train"}

@@ -15,7 +15,7 @@ from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
-from sscdl.source import source_hash, training_modules
+from sscdl.source import group_hash
 from sscdl.tasks.options import DEFAULTS
 
 CLASSIFY = "classify"
@@ -125,7 +125,7 @@ class Trie:
     def _source(self, task: str) -> str:
         """Return the hash of the source that trains ``task``, computed once for all nodes."""
         if task not in self._sources:
-            self._sources[task] = source_hash(*training_modules(task))
+            self._sources[task] = group_hash(task)
         return self._sources[task]
 
     def add(self, curriculum: str, variant: str, seed: int, data: dict[str, Any]) -> Node:

@@ -64,11 +64,11 @@ def package(tmp_path, monkeypatch) -> Copy:
 
 def hashes() -> dict[str, str]:
     """Return the source hash of the nodes of each task."""
-    return {task: source.source_hash(*source.training_modules(task)) for task in TASKS}
+    return {task: source.group_hash(task) for task in TASKS}
 
 
 def closures() -> dict[str, set[str]]:
-    return {task: set(source.import_closure(source.training_modules(task))) for task in TASKS}
+    return {task: set(source.import_closure(source.group_modules(task))) for task in TASKS}
 
 
 def test_an_edit_of_any_module_changes_the_tasks_that_use_it_and_no_other(package):
@@ -96,7 +96,7 @@ def test_modules_whose_part_in_it_is_known():
 def test_what_python_imports_for_training_is_in_the_closure(task):
     code = (
         "import importlib, json, sys\n"
-        f"for name in {source.training_modules(task)}: importlib.import_module(name)\n"
+        f"for name in {source.group_modules(task)}: importlib.import_module(name)\n"
         "print(json.dumps([name for name in sys.modules if name.startswith('sscdl.')]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
