@@ -25,7 +25,7 @@ from sscdl.files import read_json
 from sscdl.recipe import file_hash
 from sscdl.segment.predict import Segmenter, load_segmenter
 from sscdl.segment.quality import POLICIES
-from sscdl.source import source_hash
+from sscdl.source import group_hash
 from sscdl.variants import VARIANTS
 
 FORMAT, VERSION = "sscdl-model", 1
@@ -86,7 +86,7 @@ _SCHEMA = _block(
 
 def preprocessing_source() -> str:
     """Return the hash of the source code that makes the network's input from an image file."""
-    return source_hash("sscdl.render_worker", "sscdl.segment.predict", "sscdl.variants")
+    return group_hash("preprocessing")
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -46,6 +46,11 @@ GROUPS = {
     "masks given": (f"{PACKAGE}.segment.given",),
     "masks predicted": (f"{PACKAGE}.segment.predict",),
     "packs": (f"{PACKAGE}.variants",),
+    "preprocessing": (
+        f"{PACKAGE}.render_worker",
+        f"{PACKAGE}.segment.predict",
+        f"{PACKAGE}.variants",
+    ),
     "split": (f"{PACKAGE}.split", f"{PACKAGE}.duplicates"),
 }
 
