@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 CORES ?= 2
 # What make test-report opens; the demo's is made if it is not there.
 REPORT ?= results/demo/report.zip
+# What make same-weights compares the source with.
+BASE ?= HEAD
 
-.PHONY: help demo test test-slurm test-report lint format docs bench fuzz lock clean
+.PHONY: help demo test test-slurm test-report lint format docs bench same-weights fuzz lock clean
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -64,6 +66,9 @@ docs: $(VENV)/dev.ok  ## rewrite the reference of keys in config/README.md
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py
 	$(BIN)/python benchmarks/probe.py
+
+same-weights: $(VENV)/dev.ok  ## BASE=<revision>: prove that what it made is still made, bit for bit; write down what is proven
+	$(BIN)/python -m benchmarks.same_weights.compare --base "$(BASE)" --write
 
 fuzz: $(VENV)/dev.ok  ## 20,000 damaged DICOM files: no crash, no hang, none lost
 	$(BIN)/python benchmarks/fuzz.py --files 20000 --seed 0

@@ -1,0 +1,163 @@
+"""Prove that a revision makes what another one made, bit for bit, and write down what is proven.
+
+    python -m benchmarks.same_weights.compare --base REVISION [--write] [--keep FOLDER]
+    python -m benchmarks.same_weights.compare --check
+
+Run it in the root of the checkout that is to be proven. With ``--write``, groups of source code
+whose hash has changed and that are accepted are added to ``resources/equivalent_sources.json``,
+which makes the new hash count as the old one. ``--check`` does the newest comparison again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.same_weights.cases import cases, only
+from benchmarks.same_weights.judge import Probed, Trust, Verdict, judge
+from benchmarks.same_weights.probe import ROOT, groups
+from benchmarks.same_weights.revisions import commit, export, probed
+from sscdl.files import read_json, write_json
+
+WRITTEN = ROOT / "resources" / "equivalent_sources.json"
+FORMAT = 1
+
+
+def compare(
+    base: str, folder: Path, chosen: list[str], trust: list[Trust]
+) -> tuple[list[Verdict], Probed]:
+    """Return what was found of each group, and the current revision's probe."""
+    listed = only(cases(), chosen)
+    checkout = folder / "base"
+    export(base, ROOT, checkout)
+    print(f"{len(listed)} cases, first with {base[:12]}, then as it is now", flush=True)
+    before = probed(checkout, listed, folder / "before")
+    now = probed(ROOT, listed, folder / "now")
+    known = [group for group in now.found["groups"] if group in before.found["groups"]]
+    wanted = [group for group in known if not chosen or group in chosen]
+    return [judge(group, before, now, trust) for group in wanted], now
+
+
+def show(verdicts: list[Verdict]) -> None:
+    """Print a table of the groups, and why those that are refused are."""
+    print(f"{'group':<16} {'old hash':<13} {'new hash':<13} {'cases':>5}  result")
+    for one in verdicts:
+        result = "accepted" if one.accepted else f"REFUSED ({len(one.reasons)} reasons)"
+        same = ", the same source" if one.old == one.new else ""
+        print(f"{one.group:<16} {one.old:<13} {one.new:<13} {len(one.cases):>5}  {result}{same}")
+    for one in verdicts:
+        for reason in one.reasons:
+            print(f"{one.group}: {reason}")
+        for name in one.not_compared:
+            print(f"{one.group}: not compared: {name}")
+        for side, entry in one.trusted:
+            print(f"{one.group}: trusted: {side} {entry.place}")
+
+
+def entry_of(base: str, verdicts: list[Verdict], now: Probed) -> dict[str, Any]:
+    """Return the entry about the groups that are accepted and have another hash."""
+    proven = [one for one in verdicts if one.accepted and one.old != one.new]
+    named = sorted({name for one in proven for name in one.cases})
+    return {
+        "base": base,
+        "groups": {
+            one.group: {
+                "old": one.old,
+                "new": one.new,
+                "cases": one.cases,
+                **({"trusted": _trusted(one)} if one.trusted else {}),
+            }
+            for one in proven
+        },
+        "digests": {name: now.found["cases"][name]["digests"] for name in named},
+        "machine": now.found["machine"],
+    }
+
+
+def _trusted(verdict: Verdict) -> list[dict[str, Any]]:
+    return [{"file": one.file, "line": one.first, "text": one.text} for one in verdict.trusted]
+
+
+def write(path: Path, entry: dict[str, Any]) -> None:
+    """Add an entry to the file, the newest last."""
+    content = read_json(path) if path.exists() else {"format": FORMAT, "entries": []}
+    if content["format"] != FORMAT:
+        raise SystemExit(f"{path}: is of format {content['format']}, not {FORMAT}")
+    content["entries"].append(entry)
+    write_json(path, content)
+
+
+def check(folder: Path) -> int:
+    """Do the newest comparison again; return the exit status."""
+    if not WRITTEN.exists() or not read_json(WRITTEN)["entries"]:
+        print(f"{WRITTEN.name}: nothing was written yet")
+        return 0
+    newest = read_json(WRITTEN)["entries"][-1]
+    present = groups()
+    still = [
+        group
+        for group, said in newest["groups"].items()
+        if group in present and present[group]["hash"] == said["new"]
+    ]
+    if not still:
+        print("no group has the hash that the newest entry names: nothing to check")
+        return 0
+    base = commit(newest["base"], ROOT)
+    if base is None:
+        print(f"the history here does not have {newest['base']}: nothing can be checked")
+        return 0
+    trust = [
+        Trust(one["file"], text=one["text"], side=one["side"])
+        for group in still
+        for one in newest["groups"][group].get("trusted", [])
+    ]
+    verdicts, _ = compare(base, folder, still, trust)
+    show(verdicts)
+    return int(any(not one.accepted for one in verdicts))
+
+
+def trusted(text: str) -> Trust:
+    """Return what an argument of ``--trust`` means."""
+    file, _, line = text.removeprefix("base:").rpartition(":")
+    return Trust(file, int(line), side="base" if text.startswith("base:") else "")
+
+
+def main() -> int:
+    """Read the arguments; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--base", help="the revision to compare with")
+    wanted.add_argument("--check", action="store_true", help="do the newest comparison again")
+    parser.add_argument("--write", action="store_true", help=f"add an entry to {WRITTEN.name}")
+    parser.add_argument("--keep", type=Path, help="a new folder for all that is made")
+    parser.add_argument("--only", action="append", default=[], help="a group; may be repeated")
+    parser.add_argument(
+        "--trust", action="append", default=[], type=trusted, metavar="[base:]FILE:LINE",
+        help="a statement that was looked at, where it is not sure that all of it was seen",
+    )  # fmt: skip
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if given.check:
+            return check(folder)
+        base = commit(given.base, ROOT)
+        if base is None:
+            raise SystemExit(f"{given.base}: no such revision here")
+        verdicts, now = compare(base, folder, given.only, given.trust)
+        show(verdicts)
+        if given.keep:
+            (folder / "cases.now.json").write_text(json.dumps(now.found), encoding="utf-8")
+        entry = entry_of(base, verdicts, now)
+        if given.write and entry["groups"]:
+            write(WRITTEN, entry)
+            print(f"written to {WRITTEN}: {', '.join(entry['groups'])}")
+    return int(any(not one.accepted and one.old != one.new for one in verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

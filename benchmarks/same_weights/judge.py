@@ -1,0 +1,219 @@
+"""Whether a group of source code makes in two revisions the same: what ran, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.same_weights.differences import differences
+from benchmarks.same_weights.statements import Entry, Unit, units_of
+
+DOUBTS = {
+    "ways": "ran, but only one of its ways may have been seen",
+    "branch": "ran, but the test may have been seen to go one way only",
+    "value": "a value of the module or class was changed; not every use of it may have been seen",
+    "default": "a default may have been changed; not every call may have been seen",
+}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A statement that somebody has looked at: its file, its line or its text.
+
+    ``side`` is "base" for a statement of the revision that is compared with.
+    """
+
+    file: str
+    line: int = 0
+    text: str = ""
+    side: str = ""
+
+    def covers(self, side: str, entry: Entry) -> bool:
+        """Return whether ``entry`` of that side is the statement."""
+        if self.side != side:
+            return False
+        if self.text:
+            return (self.file, self.text) == (entry.file, entry.text)
+        return self.file == entry.file and entry.first <= self.line <= entry.last
+
+
+@dataclass
+class Verdict:
+    """What was found of one group."""
+
+    group: str
+    old: str
+    new: str
+    cases: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    trusted: list[tuple[str, Entry]] = field(default_factory=list)  # side and statement
+
+    @property
+    def accepted(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+class Probed:
+    """One revision: its checkout and what its probe has found."""
+
+    def __init__(self, root: Path, found: dict[str, Any]) -> None:
+        self.root, self.found = root, found
+        self.modules = frozenset(found["package"])
+        self._units: dict[str, list[Unit]] = {}
+
+    def units(self, group: str) -> list[Unit]:
+        """Return the units of all modules of a group."""
+        paths = sorted(set(self.found["groups"][group]["modules"].values()))
+        return [unit for path in paths for unit in self.units_of(path)]
+
+    def units_of(self, path: str) -> list[Unit]:
+        """Return the units of one file below the root."""
+        if path not in self._units:
+            source = (self.root / path).read_text(encoding="utf-8")
+            self._units[path] = units_of(source, path, self.modules)
+        return self._units[path]
+
+    def ran(self, cases: Iterable[str]) -> Lines:
+        """Return the lines that ran in these cases."""
+        return Lines(self.found["lines"], cases)
+
+
+class Lines:
+    """The lines that ran in some cases, and when modules were imported."""
+
+    def __init__(self, lines: dict[str, dict[str, list[int]]], cases: Iterable[str]) -> None:
+        self._own = _merged(lines.get(name, {}) for name in (*cases, "import"))
+        self._all = _merged(lines.values())
+
+    def has(self, entry: Entry) -> bool:
+        """Return whether any line of ``entry`` ran."""
+        lines = (self._all if entry.at_import else self._own).get(entry.file, set())
+        return any(line in lines for line in range(entry.first, entry.last + 1))
+
+
+def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()) -> Verdict:
+    """Return whether ``group`` is accepted, and if not why.
+
+    Both must have made the same in every case of the group; and whatever differs in their sources
+    must have run in one of these cases, in its own revision, and be of a kind that a line that ran
+    says all about, or be covered by ``trust``.
+    """
+    verdict = Verdict(
+        group, base.found["groups"][group]["hash"], current.found["groups"][group]["hash"]
+    )
+    _compare_cases(verdict, base.found["cases"], current.found["cases"])
+    found = differences(base.units(group), current.units(group))
+    for old, new in found.changed_values():
+        verdict.reasons.append(
+            f"{new.place}: a value was changed: that is no refactoring: {_short(old.text)} -> "
+            f"{_short(new.text)}"
+        )
+    sides = (("base", base, found.base, found.current), ("", current, found.current, found.base))
+    for name, revision, own, other in sides:
+        _look_at(verdict, name, revision.ran(verdict.cases), own, other, trust)
+    ambiguous = _redirected(base, current, group)
+    verdict.reasons += [
+        f"import of {name}: several definitions have this name, and another one may be meant now"
+        for name in ambiguous
+    ]
+    return verdict
+
+
+def _compare_cases(verdict: Verdict, base: dict[str, Any], current: dict[str, Any]) -> None:
+    for name, now in current.items():
+        if verdict.group not in now["groups"]:
+            continue
+        before = base.get(name)
+        if "error" in now:
+            verdict.reasons.append(f"case {name}: fails now: {now['error']}")
+        elif before is None or "error" in before:
+            why = before["error"] if before else "is not there"
+            verdict.not_compared.append(f"{name}: {why}")
+        elif before["digests"] != now["digests"] or not now["digests"]:
+            either = before["digests"].keys() | now["digests"].keys()
+            differ = [
+                what
+                for what in sorted(either)
+                if before["digests"].get(what) != now["digests"].get(what)
+            ]
+            verdict.reasons.append(f"case {name}: other {', '.join(differ) or 'nothing made'}")
+        else:
+            verdict.cases.append(name)
+    missing = [
+        name for name, one in base.items() if verdict.group in one["groups"] and name not in current
+    ]
+    verdict.reasons += [f"case {name}: was not done now" for name in missing]
+    if not verdict.cases:
+        verdict.reasons.append("no case was compared")
+
+
+def _look_at(
+    verdict: Verdict, name: str, ran: Lines, own: list[Entry], other: list[Entry],
+    trust: Sequence[Trust],
+) -> None:  # fmt: skip
+    """Note what speaks against the entries that only one revision has."""
+    texts = Counter(entry.text for entry in other)
+    where = f"{name}:" if name else ""
+    for entry in own:
+        if not ran.has(entry):
+            verdict.reasons.append(f"{where}{entry.place}: did not run: {_short(entry.text)}")
+        elif _in_doubt(entry, other) and not texts[entry.text]:
+            if any(one.covers(name, entry) for one in trust):
+                verdict.trusted.append((name, entry))
+                continue
+            verdict.reasons.append(
+                f"{where}{entry.place}: {DOUBTS[entry.doubt]} (--trust {where}{entry.place}): "
+                f"{_short(entry.text)}"
+            )
+
+
+def _in_doubt(entry: Entry, other: list[Entry]) -> bool:
+    """Return whether lines do not tell enough about ``entry``, given the other side's entries."""
+    if entry.doubt in ("value", "default"):
+        # What is wholly new is used by statements that are new themselves.
+        return any(
+            one.doubt in ("value", "default") and _named(one) == _named(entry) for one in other
+        )
+    return bool(entry.doubt)
+
+
+def _named(entry: Entry) -> str:
+    """Return what an assignment or a function's header gives a name."""
+    if entry.doubt == "value":
+        return entry.text.partition("=")[0].partition(":")[0].strip()
+    return entry.text.partition("(")[0].splitlines()[-1]
+
+
+def _redirected(base: Probed, current: Probed, group: str) -> list[str]:
+    """Return imported names that have several definitions, if they are imported otherwise now."""
+    counts = []
+    names: dict[str, set[tuple]] = {}
+    for revision in (base, current):
+        units = revision.units(group)
+        imported = Counter(unit.entries[0].text for unit in units if unit.kind == "import")
+        for unit in units:
+            if unit.kind == "function" and "." not in unit.name:
+                names.setdefault(unit.name, set()).add(unit.texts)
+        counts.append(imported)
+    several = {name for name, texts in names.items() if len(texts) > 1}
+    return sorted(
+        name for name in several if counts[0][f"import {name}"] != counts[1][f"import {name}"]
+    )
+
+
+def _merged(parts: Iterable[dict[str, list[int]]]) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for part in parts:
+        for path, lines in part.items():
+            found.setdefault(path, set()).update(lines)
+    return found
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 100 else f"{line[:97]}..."

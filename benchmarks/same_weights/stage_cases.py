@@ -1,0 +1,124 @@
+"""The cases that train: every task with every option, and with every way of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sscdl.tasks.options import DEFAULTS
+
+Found = tuple[str, list[str], dict[str, Any]]
+
+# What every case of a task is made with besides the option that it is about: small and fast.
+SMALL: dict[str, dict[str, Any]] = {
+    "moco": {"queue": 8, "dimension": 16},
+    "swav": {"queue": 16, "prototypes": 8, "dimension": 16, "local_crops": 1, "queue_start": 0.0},
+}
+# For every option of every task a value that is neither its default nor the one above.
+ALTERNATIVES: dict[str, dict[str, Any]] = {
+    "moco": {
+        "queue": 16, "temperature": 0.5, "momentum": 0.9, "dimension": 24, "crop": [0.5, 0.9],
+        "flip": False, "rotation": 25.0, "brightness": 0.4, "contrast": 0.4, "gamma": 0.5,
+        "blur": 1.2,
+    },
+    "swav": {
+        "prototypes": 12, "temperature": 0.2, "epsilon": 0.1, "iterations": 2, "queue": 0,
+        "queue_start": 0.6, "freeze": 0.5, "dimension": 24, "local_crops": 0, "local_size": 0.6,
+        "crop": [0.6, 0.9], "local_crop": [0.1, 0.3], "flip": False, "rotation": 25.0,
+        "brightness": 0.4, "contrast": 0.4, "gamma": 0.5, "blur": 1.2,
+    },
+    "relloc": {
+        "extent": 0.7, "patch": 0.6, "gap": 0.2, "patch_size": 28, "hidden": 20, "dropout": 0.0,
+        "jitter": 0.5, "flip": False,
+    },
+    "rotation": {"crop": [0.5, 0.9], "flip": False},
+    "classify": {"crop": [0.7, 0.9], "flip": False, "class_weights": "balanced"},
+}  # fmt: skip
+# Values that switch a part of the code off, where the alternative above leaves it on.
+SWITCHED_OFF: dict[str, dict[str, Any]] = {
+    "moco": {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "queue": "auto"},
+    "swav": {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "freeze": 0.0},
+    "relloc": {"jitter": 0.0, "gap": 0.0},
+}
+
+# One link of a chain of stages; the next one starts from its weights.
+LINK: dict[str, Any] = {
+    "rates": [0.02], "seed": 0, "backbone": {"name": "resnet18", "last_stage": 2},
+    "image_size": 32, "precision": "float32", "devices": 1, "side_by_side": 1, "root": False,
+    "stop_after": 0, "search_only": False, "settings": {}, "data": {},
+}  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "batch_size": 8, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "search_epochs": 1,
+    "final_epochs": 1, "decay": "cosine",
+}  # fmt: skip
+LARS = {
+    "optimizer": "lars", "decay": "constant", "momentum": 0.8, "weight_decay": 1e-3,
+    "search_epochs": 3, "final_epochs": 1,
+    "search": {"method": "halving", "first": 0.3, "keep": 0.5},
+}  # fmt: skip
+EVERYTHING = {"train": "all", "normalise": "all", "masked": "drop"}
+
+
+def link(task: str, options: dict[str, Any] | None = None, **change: Any) -> dict[str, Any]:
+    """Return one stage of ``task``; ``change`` replaces values of ``LINK`` and ``SETTINGS``."""
+    settings = SETTINGS | change.pop("settings", {})
+    settings["options"] = SMALL.get(task, {}) | (options or {})
+    return LINK | change | {"task": task, "settings": settings}
+
+
+def stage_cases() -> list[Found]:
+    """Return name, groups and settings of every case."""
+    found: list[Found] = []
+    for task in DEFAULTS:
+        chains = {**_options(task), **_ways(task)}
+        found += [(f"{task}: {name}", [task], {"links": [stage]}) for name, stage in chains.items()]
+        found.append((f"{task}: streamed", [task], {"streamed": True}))
+    every = list(DEFAULTS)
+    # What starts further processes is the same for all tasks.
+    beside = link("rotation", rates=[0.01, 0.05], side_by_side=2)
+    found.append(("two rates side by side", every, {"links": [beside]}))
+    ranks = link("rotation", rates=[0.01, 0.05], devices=2)
+    found.append(("two rates, then two ranks", every, {"links": [ranks]}))
+    curriculum = ["rotation", "moco", "swav", "relloc", "classify"]
+    found.append(("curriculum", curriculum, {"links": [link(task, seed=7) for task in curriculum]}))
+    return found
+
+
+def _options(task: str) -> dict[str, dict[str, Any]]:
+    """Return a stage for each option away from its default, and one with the defaults."""
+    whole = link(task)
+    # The default queue is longer than these few images fill in an epoch.
+    whole["settings"] = whole["settings"] | {"options": {}}
+    stages = {"defaults": whole}
+    for values in (ALTERNATIVES[task], SWITCHED_OFF.get(task, {})):
+        for option, value in values.items():
+            stages[f"{option} {value}"] = link(task, {option: value})
+    return stages
+
+
+def _ways(task: str) -> dict[str, dict[str, Any]]:
+    """Return a stage of ``task`` for each way of training that all tasks have."""
+    classifies = task == "classify"
+    share = {"labels": {"share": 0.5, "seed": 3}} if classifies else {"also": "more"}
+    thesis = EVERYTHING | {"validate": "val" if classifies else None}
+    return {
+        "lars, constant, halving, stopped": link(
+            task, settings=LARS, rates=[0.3, 0.1, 1.0], stop_after=1
+        ),
+        "resnet50": link(
+            task, settings={"final_epochs": 0}, backbone={"name": "resnet50", "last_stage": 3}
+        ),
+        "no momentum, root, densenet, seed 5": link(
+            task, settings={"momentum": 0.0, "weight_decay": 0.0, "final_epochs": 0}, root=True,
+            seed=5, backbone={"name": "densenet121", "last_stage": 4},
+        ),
+        "whole resnet": link(
+            task, settings={"final_epochs": 0}, backbone={"name": "resnet18", "last_stage": 4}
+        ),
+        "bf16, root": link(
+            task, settings={"final_epochs": 0}, root=True, precision="bf16"
+        ),
+        "all images": link(task, data=thesis),
+        "masks, part of the images": link(task, data={"masked": "keep", **share}),
+        "two ranks": link(task, devices=2, settings={"optimizer": "lars"}, search_only=True),
+        "rate too high": link(task, rates=[1e30, 0.01], settings={"search_epochs": 2}),
+    }  # fmt: skip
