@@ -41,11 +41,14 @@ def probe(cases: Path, work: Path) -> dict[str, Any]:
     given = environment(covered, PACKAGE)
     # By far the most are trainings, on one core each: two processes share them.
     listed = json.loads(cases.read_text(encoding="utf-8"))
-    shares = [listed[number::2] for number in range(2)]
+    shares = [listed[number::2] for number in range(min(2, len(listed)))]
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda share: _run(share[1], work / str(share[0]), given),
-                             enumerate(shares)))  # fmt: skip
-    results = {one["name"]: (done[0] | done[1])[one["name"]] for one in listed}
+        running = [
+            pool.submit(_run, share, work / str(number), given)
+            for number, share in enumerate(shares)
+        ]
+    done = {name: one for part in running for name, one in part.result().items()}
+    results = {one["name"]: done[one["name"]] for one in listed}
     found = {
         "groups": groups(),
         "package": modules(),
