@@ -15,8 +15,12 @@ DOUBTS = {
     "ways": "ran, but only one of its ways may have been seen",
     "branch": "ran, but the test may have been seen to go one way only",
     "value": "a value of the module or class was changed; not every use of it may have been seen",
+    "import": "a name means something else now; not every use of it may have been seen",
     "default": "a default may have been changed; not every call may have been seen",
 }
+
+
+GIVING = ("value", "import", "default")  # a name to something
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,17 @@ class Probed:
             self._units[path] = units_of(source, path, self.modules)
         return self._units[path]
 
+    def meant(self, group: str) -> dict[str, set[frozenset[str]]]:
+        """Return what the modules define that are imported under a name, by that name."""
+        found: dict[str, set[frozenset[str]]] = {}
+        for unit in self.units(group):
+            for entry in unit.entries:
+                if entry.module:
+                    own = self.units_of(self.found["package"][entry.module])
+                    names = frozenset(one.name for one in own if one.name)
+                    found.setdefault(_named(entry), set()).add(names)
+        return found
+
     def ran(self, cases: Iterable[str]) -> Lines:
         """Return the lines that ran in these cases."""
         return Lines(self.found["lines"], cases)
@@ -118,7 +133,7 @@ def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()
         _look_at(verdict, name, revision.ran(verdict.cases), own, other, trust)
     ambiguous = _redirected(base, current, group)
     verdict.reasons += [
-        f"import of {name}: several definitions have this name, and another one may be meant now"
+        f"import of {name}: another definition or module of this name may be meant now"
         for name in ambiguous
     ]
     return verdict
@@ -174,36 +189,47 @@ def _look_at(
 
 def _in_doubt(entry: Entry, other: list[Entry]) -> bool:
     """Return whether lines do not tell enough about ``entry``, given the other side's entries."""
-    if entry.doubt in ("value", "default"):
+    if entry.doubt in GIVING:
         # What is wholly new is used by statements that are new themselves.
-        return any(
-            one.doubt in ("value", "default") and _named(one) == _named(entry) for one in other
-        )
+        return any(one.doubt in GIVING and _named(one) == _named(entry) for one in other)
     return bool(entry.doubt)
 
 
 def _named(entry: Entry) -> str:
-    """Return what an assignment or a function's header gives a name."""
+    """Return the name that an assignment, an import or a function's header gives."""
     if entry.doubt == "value":
         return entry.text.partition("=")[0].partition(":")[0].strip()
-    return entry.text.partition("(")[0].splitlines()[-1]
+    if entry.doubt == "import":
+        return entry.text.split()[-1]
+    return entry.text.partition("(")[0].split()[-1]
 
 
 def _redirected(base: Probed, current: Probed, group: str) -> list[str]:
-    """Return imported names that have several definitions, if they are imported otherwise now."""
+    """Return imported names that may mean something else now than they did.
+
+    That is a name with several definitions that is imported more or less often, and the name of a
+    module of which no earlier one has half of the functions.
+    """
     counts = []
     names: dict[str, set[tuple]] = {}
     for revision in (base, current):
         units = revision.units(group)
-        imported = Counter(unit.entries[0].text for unit in units if unit.kind == "import")
+        counts.append(Counter(unit.entries[0].text for unit in units if unit.kind == "import"))
         for unit in units:
             if unit.kind == "function" and "." not in unit.name:
                 names.setdefault(unit.name, set()).add(unit.texts)
-        counts.append(imported)
-    several = {name for name, texts in names.items() if len(texts) > 1}
-    return sorted(
-        name for name in several if counts[0][f"import {name}"] != counts[1][f"import {name}"]
-    )
+    found = [
+        name
+        for name, texts in names.items()
+        if len(texts) > 1 and counts[0][f"import {name}"] != counts[1][f"import {name}"]
+    ]
+    before = base.meant(group)
+    for name, defined in current.meant(group).items():
+        for own in defined:
+            known = before.get(name, {own})
+            if not any(2 * len(own & one) >= len(own | one) for one in known):
+                found.append(name)
+    return sorted(set(found))
 
 
 def _merged(parts: Iterable[dict[str, list[int]]]) -> dict[str, set[int]]:

@@ -29,6 +29,7 @@ class Entry:
     last: int
     at_import: bool  # runs when the module is imported, in whatever case that is first
     doubt: str = ""  # why lines alone do not tell that all of it was seen
+    module: str = ""  # the module of the package that is imported under a name
 
     @property
     def place(self) -> str:
@@ -218,13 +219,16 @@ class _Reader:
         own = bool(getattr(node, "level", 0)) or base.split(".")[0] in self.package
         for alias in node.names:
             known = f" as {alias.asname}" if alias.asname else ""
-            text = f"from {base} import {alias.name}{known}"
+            text, module = f"from {base} import {alias.name}{known}", ""
             if isinstance(node, ast.Import):
                 inside = alias.name.split(".")[0] in self.package
                 text = f"import {MODULE if inside else alias.name}{known}"
+            elif f"{base}.{alias.name}" in self.modules:
+                module = f"{base}.{alias.name}"
+                text = f"import {MODULE} as {alias.asname or alias.name}"
             elif own:
                 text = f"import {alias.name}{known}"
-            yield Entry(text, text, depth, self.file, *lines, top)
+            yield Entry(text, text, depth, self.file, *lines, top, "import", module)
 
     def _entry(
         self, node: ast.stmt, depth: int, top: bool, first: int, last: int | None, doubt: str

@@ -173,6 +173,41 @@ def test_another_definition_of_an_imported_name_is_refused(tmp_path):
     assert any("help_out" in reason for reason in judge("g", base, current).reasons)
 
 
+def test_a_name_that_is_given_to_something_else_is_refused(tmp_path):
+    for number, line in enumerate(
+        [
+            "import cmath as math",
+            "from pkg.other import other_out as help_out",
+            "from pkg import b as a",
+        ]
+    ):
+        one = OLD.replace("import math", "import math\nfrom pkg import a")
+        lines = {"as math": "import math", "help_out": "from pkg.other import help_out"}
+        replaced = next(
+            (old for end, old in lines.items() if line.endswith(end)), "from pkg import a"
+        )
+        files = {
+            "other.py": OTHER + "\ndef other_out(x):\n    return x\n",
+            "a.py": "def run():\n    return 1\n",
+            "b.py": "def rest():\n    return 1\n",
+        }
+        base = revision(tmp_path, f"base{number}", {"one.py": one, **files})
+        changed = one.replace(replaced, line, 1)
+        assert changed != one
+        now = revision(tmp_path, f"now{number}", {"one.py": changed, **files})
+        assert not judge("g", base, now).accepted
+
+
+def test_a_module_may_be_imported_from_elsewhere_under_its_name(tmp_path):
+    one = OLD.replace("import math", "import math\nfrom pkg import dicom_codes")
+    base = revision(tmp_path, "base", {"one.py": one, "dicom_codes.py": OTHER})
+    changed = one.replace(
+        "from pkg import dicom_codes", "from pkg.dicom import codes as dicom_codes"
+    )
+    now = revision(tmp_path, "now", {"one.py": changed, "dicom/codes.py": OTHER})
+    assert judge("g", base, now).accepted
+
+
 def test_a_case_that_fails_now_is_refused_and_one_that_failed_before_is_named(tmp_path):
     base = revision(tmp_path, "base", {"one.py": OLD})
     now = revision(tmp_path, "now", {"one.py": OLD})
