@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
 from benchmarks.same_weights.compare import FORMAT, entry_of, trusted, write
 from benchmarks.same_weights.judge import Probed, judge
@@ -254,3 +255,15 @@ def test_every_group_and_every_variant_has_cases():
     assert packed == set(VARIANTS)
     names = [case["name"] for case in cases()]
     assert len(names) == len(set(names))
+
+
+def test_a_check_passes_where_there_is_nothing_to_compare_with(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "written.json"
+    monkeypatch.setattr(compare, "WRITTEN", path)
+    assert compare.check(tmp_path) == 0
+    present = compare.groups()["split"]["hash"]
+    for new, told in (("other", "nothing to check"), (present, "nothing can be checked")):
+        # No repository has this revision.
+        write(path, {"base": "0" * 40, "groups": {"split": {"old": "x", "new": new}}})
+        assert compare.check(tmp_path) == 0
+        assert told in capsys.readouterr().out
