@@ -96,13 +96,15 @@ class Crew:
             device = self._devices[len(self._workers) % len(self._devices)]
             self._workers.append(self._worker(device))
             self._idle.put(self._workers[-1])
+        # By a name of its own: after `close`, the attribute is for other processes than these.
+        idle = self._idle
 
         def train(rate: float) -> dict[str, Any]:
-            worker = self._idle.get()
+            worker = idle.get()
             try:
                 return worker.ask("candidate", rate, epochs)
             finally:
-                self._idle.put(worker)
+                idle.put(worker)
 
         with ThreadPoolExecutor(wanted) as pool:
             futures = [pool.submit(train, rate) for rate in rates]
@@ -127,7 +129,7 @@ class Crew:
         world = len(self._devices)
         if not self._mates:
             self._mates = [self._worker(device) for device in self._devices[1:]]
-        watch = _Watch(self._mates)
+        watch = Watch(self._mates, f"the shared run {run['key']}")
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(world - 1) as pool:
             # Whoever cannot even begin says so before anybody waits for it.
             list(pool.map(lambda worker: worker.ask("open"), self._mates))
@@ -146,13 +148,16 @@ class Crew:
                 for future in futures:
                     future.result()
             except BaseException as error:
-                cause = _cause(error, futures)
-                watch.end()
-                self.close()  # or they would wait for this process for ever
-                ranks.abandon()
+                try:
+                    cause = _cause(error, futures)
+                finally:  # also where a signal interrupts that
+                    watch.end()
+                    self.close()  # or they would wait for this process for ever
+                    ranks.abandon()
                 if cause is not error:
                     raise cause from error
                 raise
+            watch.end()
 
     def close(self) -> None:
         """End all processes."""
@@ -165,39 +170,55 @@ class Crew:
         return Worker(one, self._start, self._before)
 
 
-class _Watch:
-    """Sees to it that all processes of a run learn of a failure in one of ``mates``.
+class Watch:
+    """Sees to it that all processes of ``run`` (in words) learn of a failure in one of ``mates``.
 
     Where a connection tells of its end, as gloo's do, this process has an error at once. NCCL's do
     not: then it ends after a while, at any moment as good as another, as states are replaced whole.
+
+    Failures are told by other threads, and the alarm is one, so that any of them may come when the
+    run is over. All that they do is done under one lock, and only before ``end`` has taken it.
     """
 
-    def __init__(self, mates: list[Worker]) -> None:
-        self._mates, self._alarms, self._over = mates, [], False
+    def __init__(self, mates: list[Worker], run: str) -> None:
+        self._mates, self._run = mates, run
+        self._lock = threading.Lock()
+        self._alarm: threading.Timer | None = None
+        self._over = False
 
     def look(self, future: Future[None]) -> None:
-        """Tell of a failure of the process that ``future`` belongs to."""
+        """Tell of a failure of the process that ``future`` belongs to, unless the run is over."""
         failure = future.exception()
-        if failure is None or self._over:
+        if failure is None:
             return
-        LOGGER.error("a further process: %s", failure)
-        for worker in self._mates:
-            worker.kill()
-        alarm = threading.Timer(PATIENCE, _end_process)
-        alarm.daemon = True
-        alarm.start()
-        self._alarms.append(alarm)
+        with self._lock:
+            if self._over:
+                return
+            LOGGER.error("a further process: %s", failure)
+            for worker in self._mates:
+                worker.kill()
+            if self._alarm is None:
+                self._alarm = threading.Timer(PATIENCE, self._ring, [failure])
+                self._alarm.daemon = True
+                self._alarm.start()
 
     def end(self) -> None:
-        """Expect further failures: the processes are about to be ended."""
-        self._over = True
-        for alarm in self._alarms:
-            alarm.cancel()
+        """Expect further failures: the run is over, and what it still has is about to be ended."""
+        with self._lock:
+            self._over = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm.join()
 
-
-def _end_process() -> None:
-    LOGGER.error("the training of all devices ends; what was finished is kept: run it again")
-    os._exit(1)
+    def _ring(self, failure: BaseException) -> None:
+        with self._lock:
+            if self._over:
+                return
+            LOGGER.error(
+                "%s ends on all devices, as it was not over %g s after a failure (%s); what was "
+                "finished is kept: run it again", self._run, PATIENCE, failure,
+            )  # fmt: skip
+            os._exit(1)
 
 
 def _cause(error: BaseException, futures: list[Future[None]]) -> BaseException:

@@ -30,7 +30,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
 
     What a user can change ends the process with one message and no traceback: an InputError, a full
     disk and a GPU without memory with exit status 1, a signal with 128 and its number. All else
-    keeps its traceback.
+    keeps its traceback. After the block, signals do again what they did before; after one that has
+    ended it they do nothing, as the process is about to end and must be let clean up.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
@@ -38,8 +39,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
     LOGGER.setLevel(logging.INFO)
     LOGGER.handlers = [file, screen]
-    for number in ENDS:
-        signal.signal(number, _stop)
+    before = {number: signal.signal(number, _stop) for number in ENDS}
+    stopped = False
     try:
         yield LOGGER
     except (Stopped, Exception) as error:
@@ -47,11 +48,16 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
         if number is None:
             _explain(error, title)
             raise
+        stopped = True
         LOGGER.warning(
             "stopped by %s; what was finished is kept: run the same command again to go on",
             signal.Signals(number).name,
         )
         sys.exit(128 + number)
+    finally:
+        if not stopped:
+            for each, handler in before.items():
+                signal.signal(each, handler)
 
 
 def _signal_behind(error: BaseException) -> int | None:

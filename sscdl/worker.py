@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import queue
@@ -12,6 +13,8 @@ from typing import Any, BinaryIO
 from sscdl.progress import job_log
 from sscdl.runs import Runs
 from sscdl.store import Store
+
+LOGGER = logging.getLogger("sscdl.stage")
 
 
 def main() -> None:
@@ -37,12 +40,16 @@ def main() -> None:
 
 def _read(source: BinaryIO, tasks: queue.SimpleQueue[Any]) -> None:
     """Pass on what arrives; end the process at once when the one that sends it has ended."""
-    while True:
-        try:
+    try:
+        while True:
             tasks.put(pickle.load(source))
-        except EOFError:
-            # States are replaced whole: nothing can be half written, and nobody waits for more.
-            os._exit(0)
+    except (EOFError, pickle.UnpicklingError):  # the latter where it ended amid a message
+        # States are replaced whole: nothing can be half written, and nobody waits for more.
+        os._exit(0)
+    except BaseException:
+        # Whatever it is, no task would ever arrive again: better no process than one that waits.
+        LOGGER.exception("a further process cannot read what it is asked to do, and ends")
+        os._exit(1)
 
 
 def _candidate(runs: Runs, rate: float, epochs: int) -> dict[str, Any]:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import torch
 
+from sscdl import crew
 from sscdl.crew import Crew, Worker
 from sscdl.errors import InputError
 from sscdl.progress import job_log
@@ -145,16 +147,107 @@ def test_a_process_that_does_not_notice_the_failure_of_another_ends(tmp_path):
     assert done.returncode == 1
     log = (tmp_path / "log").read_text()
     assert "a further process: Session.run() missing" in log
-    assert "the training of all devices ends" in log
+    assert "the shared run no run ends on all devices, as it was not over 0.5 s after" in log
+    assert "missing" in log.split("after a failure")[1], "the cause stands beside it"
+
+
+def failed(error: Exception) -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(error)
+    return future
+
+
+class Mate:
+    """A further process whose end takes until ``go_on``, or half a second."""
+
+    def __init__(self) -> None:
+        self.is_ended, self.go_on = threading.Event(), threading.Event()
+
+    def kill(self) -> None:
+        self.is_ended.set()
+        self.go_on.wait(0.5)
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """Return the exit statuses with which this process would have been ended."""
+    found: list[int] = []
+    monkeypatch.setattr(crew.os, "_exit", found.append)
+    return found
+
+
+def test_no_alarm_outlives_a_run_that_ends_while_a_failure_is_told(exits, monkeypatch):
+    """The order that once ended processes at random: a run's end amid the look at a failure."""
+    monkeypatch.setattr(crew, "PATIENCE", 0.2)
+    mate = Mate()
+    watch = crew.Watch([mate], "a run")
+    told = threading.Thread(target=watch.look, args=[failed(InputError("gone"))])
+    told.start()
+    assert mate.is_ended.wait(5)
+    watch.end()
+    mate.go_on.set()
+    told.join()
+    time.sleep(0.4)
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+    assert exits == []
+
+
+def test_what_comes_after_the_end_of_a_run_does_nothing(exits, monkeypatch, caplog):
+    monkeypatch.setattr(crew, "PATIENCE", 0.0)
+    mate = Mate()
+    watch = crew.Watch([mate], "a run")
+    watch.end()
+    with caplog.at_level("ERROR", "sscdl.stage"):
+        watch.look(failed(InputError("late")))
+        watch._ring(InputError("late"))
+    assert not mate.is_ended.is_set()
+    assert exits == []
+    assert not caplog.records
+
+
+def test_the_alarm_of_a_run_that_goes_on_ends_the_process_once(exits, monkeypatch, caplog):
+    monkeypatch.setattr(crew, "PATIENCE", 0.1)
+    mates = [Mate(), Mate()]
+    for mate in mates:
+        mate.go_on.set()
+    watch = crew.Watch(mates, "a run")
+    with caplog.at_level("ERROR", "sscdl.stage"):
+        watch.look(failed(InputError("one")))
+        watch.look(failed(InputError("two")))
+        wait_for(lambda: exits)
+    watch.end()
+    assert exits == [1]
+    assert "a run ends on all devices" in caplog.text
+    assert "(one)" in caplog.text
+
+
+def test_a_process_that_failed_in_a_search_is_not_asked_again(tmp_path):
+    stage = real_stage(tmp_path, side_by_side=2, settings={"batch_size": 17})
+    with job_log(tmp_path / "log", "test"):
+        together = Crew(stage, "scratch", None, ["cpu"])
+        for _ in range(2):
+            with pytest.raises(InputError, match="batch_size: 17 is more than"):
+                together.candidates(stage.learning_rates, 1)
+    together.close()
+
+
+@pytest.mark.parametrize("rest", [b"", b"\x80\x05\x95", b"\x80\x05nonsense"])
+def test_a_further_process_ends_whatever_becomes_of_its_input(tmp_path, rest):
+    """Cut amid a message, as by the death of the process that writes it, or no message at all."""
+    begin = pickle.dumps((real_stage(tmp_path), "scratch", None, str(tmp_path / "log")))
+    done = subprocess.run(
+        [sys.executable, "-m", "sscdl.worker"], cwd=ROOT, input=begin + rest, timeout=120
+    )
+    assert done.returncode in (0, 1)
 
 
 def test_nobody_waits_for_a_process_that_cannot_begin(alone, tmp_path):
     stage = real_stage(tmp_path)
     with job_log(tmp_path / "log", "test"):
-        crew = Crew(stage, "scratch", None, ["cpu", "nonsense"])
-        with pytest.raises(RuntimeError, match="nonsense"), crew.beside({"key": "key"}):
+        together = Crew(stage, "scratch", None, ["cpu", "nonsense"])
+        with pytest.raises(RuntimeError, match="nonsense"), together.beside({"key": "key"}):
             raise AssertionError("it began")
-    crew.close()
+    together.close()
 
 
 def test_further_processes_end_with_the_one_that_started_them(tmp_path):

@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -114,6 +115,17 @@ def test_what_fails_because_it_is_interrupted_is_told_as_the_interruption(tmp_pa
     text = (tmp_path / "log").read_text()
     assert "stopped by SIGTERM; what was finished is kept" in text
     assert "unexpected position" not in text
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("of its own")])
+def test_a_signal_after_a_job_is_no_business_of_the_job(tmp_path, failure):
+    """Whatever runs on in the process, it must not meet the exception that ends jobs."""
+    before = {number: signal.getsignal(number) for number in ENDS}
+    with suppress(RuntimeError), job_log(tmp_path / "log", "test"):
+        assert all(signal.getsignal(number) not in before.values() for number in ENDS)
+        if failure:
+            raise failure
+    assert {number: signal.getsignal(number) for number in ENDS} == before
 
 
 @pytest.mark.usefixtures("_handlers")
