@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,5 @@ def write_finished(pointers: Iterable[tuple[Path, Path]]) -> None:
         node = read_pointer(pointer)
         runs = {run["learning_rate"]: run for run in [*node["candidates"], node["final"]]}
         for rate, run in runs.items():
-            scalars = Scalars(run_folder(folder, rate))
-            scalars.start(run["history"])
-            scalars.close()
+            with closing(Scalars(run_folder(folder, rate))) as scalars:
+                scalars.start(run["history"])

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,13 +122,17 @@ def train(
             raise LostState(f"{previous.file}: cannot be continued from epoch {start}")
     begin = history[-1]["epoch"] if history else start
     model = _parallel(task)
-    if monitor is not None and first:
-        monitor.scalars.start(history)
     timer = Timer()
     device = next(task.parameters()).device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with Saver(state, fingerprint, background=device.type != "cpu") as saver:
+    with ExitStack() as open_files:
+        background = device.type != "cpu"
+        saver = open_files.enter_context(Saver(state, fingerprint, background=background))
+        if monitor is not None and first:
+            # Closed whatever happens: the event file is written by a thread of its own.
+            open_files.callback(monitor.scalars.close)
+            monitor.scalars.start(history)
         for epoch in range(begin, stop):
             if history and not history[-1]["finite"]:
                 break
@@ -145,8 +150,6 @@ def train(
                 LOGGER.info("%s", log_line(title, record, stop, left))
                 if monitor is not None:
                     monitor.scalars.add(record)
-    if monitor is not None and first:
-        monitor.scalars.close()
     return history
 
 
