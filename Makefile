@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
+# Further words for pytest in make test, such as PYTEST="-p randomly": the tests in random order.
+PYTEST ?=
 # What make test-report opens; the demo's is made if it is not there.
 REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
@@ -38,16 +40,16 @@ demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a
 	@echo "Tables: results/demo/tables  figures: results/demo/figures  report: results/demo/report.zip"
 
 test: $(VENV)/dev.ok  ## all tests
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m tests.run -q tests $(PYTEST)
 
 test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
 	tests/slurm/setup.sh start
-	$(BIN)/python -m pytest -q tests/slurm/test_slurm.py; status=$$?; tests/slurm/setup.sh stop; exit $$status
+	$(BIN)/python -m tests.run -q tests/slurm/test_slurm.py; status=$$?; tests/slurm/setup.sh stop; exit $$status
 
 test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and stays offline (installs chromium: root, Debian)
 	tests/report/setup.sh
 	[ -f "$(REPORT)" ] || $(MAKE) demo
-	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m pytest -q tests/report/test_report.py
+	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m tests.run -q tests/report/test_report.py
 
 lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/ruff check .
