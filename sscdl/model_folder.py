@@ -19,13 +19,13 @@ import jsonschema
 import torch
 
 from sscdl.backbones import NAMES, build_backbone, read_weights
+from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.evaluate import Classifier
 from sscdl.files import read_json
 from sscdl.recipe import file_hash
 from sscdl.segment.predict import Segmenter, load_segmenter
 from sscdl.segment.quality import POLICIES
-from sscdl.source import group_hash
 from sscdl.variants import VARIANTS
 
 FORMAT, VERSION = "sscdl-model", 1

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sscdl.equivalence import sentences
 from sscdl.files import write_text
 from sscdl.plan_estimates import (
     ImageCounts,
@@ -27,6 +28,7 @@ from sscdl.plan_estimates import (
 from sscdl.plan_patients import warnings
 from sscdl.plan_reasons import NOTHING, Reason, reasons, with_lineage
 from sscdl.progress import duration
+from sscdl.source import GROUPS
 from sscdl.store import Store
 from sscdl.store_nodes import read_nodes, shown_size
 from sscdl.trie import CLASSIFY, PRETEXT_TASKS, Node
@@ -96,6 +98,8 @@ def plan(
     text = [*_listed(lines), "", *_shared(nodes, curricula), *_totals(lines, why, counts)]
     text += _rates(speeds, training)
     text += _disk(nodes, finished)
+    same = {node.task: None for node in nodes if node.fingerprint in finished}
+    text += [f"Accepted: {one}" for one in sentences([*same, *GROUPS] if same else [])]
     noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
     text += [f"Warning: {one}" for one in noted]
     return "\n".join([*text, f"Table: {table}"])

@@ -35,9 +35,9 @@ class Stored:
         """Return the learning rates that were tried."""
         return [one["learning_rate"] for one in self.node.candidates]
 
-    def modules(self) -> dict[str, str] | None:
+    def sources(self) -> dict[str, str] | None:
         """Return a hash of each module that trained the node, None where that was not written."""
-        return read_json(self.node.path).get("modules")
+        return read_json(self.node.path).get("sources")
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,13 @@ def _listed(rates: list[float]) -> str:
 
 def _code(task: str, other: Stored) -> str:
     """Return which modules are not what they were when ``other`` was trained."""
-    now, then = module_hashes(*group_modules(task)), other.modules()
+    now, then = module_hashes(*group_modules(task)), other.sources()
     if not then:
         return "source code of the training has changed"
-    changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    # By contents: a module that has moved or has another name is what it was.
+    changed = sorted(name for name, one in now.items() if one not in then.values())
+    gone = sorted(n for n, one in then.items() if n not in now and one not in now.values())
+    changed += [f"{name} (gone)" for name in gone]
     if not changed:
         return "source code of the training has changed"
     return f"source code of {', '.join(changed)} has changed"

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.runs import Runs
 from sscdl.search import GRID, ranked, run_search
-from sscdl.source import group_hash, group_modules, module_hashes
+from sscdl.source import group_modules, module_hashes
 from sscdl.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.stage")
@@ -88,12 +89,12 @@ def run_stage(stage: Stage) -> None:
                 "candidates": candidates,
                 "final": final,
                 "parent": before["object"] if before else None,
-                "modules": _modules(stage),
+                "sources": _sources(stage),
             },
         )
 
 
-def _modules(stage: Stage) -> dict[str, str] | None:
+def _sources(stage: Stage) -> dict[str, str] | None:
     """Return a hash of each module that has trained the node, None if one was edited meanwhile."""
     unchanged = group_hash(stage.task) == stage.recipe.get("source")
     return module_hashes(*group_modules(stage.task)) if unchanged else None

@@ -92,11 +92,17 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from sscdl.equivalence import sentences
+    from sscdl.source import GROUPS
+    from sscdl.store_nodes import read_nodes
     from sscdl.store_verify import verify
 
     found = verify(options.store)
     for one in found:
         print(f"{one.kind:8}  {one.path}: {one.fault}; {one.advice}")
+    nodes, _ = read_nodes(options.store)
+    for text in sentences([*dict.fromkeys(node.task for node in nodes), *GROUPS]):
+        print(f"note      {text}")
     count = {kind: sum(one.kind == kind for one in found) for kind in ("damaged", "leftover")}
     print(f"{count['damaged']} damaged, {count['leftover']} leftovers")
     return 1 if count["damaged"] else 0

@@ -13,11 +13,11 @@ from typing import Any
 
 from sscdl import root_names
 from sscdl.cohorts import MAIN, MARKED, PRETRAINING
+from sscdl.equivalence import group_hash
 from sscdl.layouts import content
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.segment import default
 from sscdl.segment.published import GIT_BLOB as PUBLISHED_BLOB
-from sscdl.source import group_hash
 from sscdl.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.variant_kinds import EDGED
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
 
+from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
-from sscdl.source import group_hash
 from sscdl.tasks.options import DEFAULTS
 
 CLASSIFY = "classify"

@@ -64,7 +64,7 @@ def package(tmp_path, monkeypatch) -> Copy:
 
 def hashes() -> dict[str, str]:
     """Return the source hash of the nodes of each task."""
-    return {task: source.group_hash(task) for task in TASKS}
+    return {task: source.source_hash(*source.group_modules(task)) for task in TASKS}
 
 
 def closures() -> dict[str, set[str]]:

@@ -139,7 +139,7 @@ def test_changed_modules_are_named(trained, monkeypatch):
             name: "new" for name in found if name in ("sscdl.tasks.swav", "sscdl.train")
         }
 
-    monkeypatch.setattr(trie, "source_hash", lambda *modules: "0" * 12)
+    monkeypatch.setattr(trie, "group_hash", lambda group: "0" * 12)
     monkeypatch.setattr(plan_reasons, "module_hashes", edited)
     nodes = make_nodes("moco", "moco+swav")
     found = why(trained, nodes)
@@ -147,7 +147,7 @@ def test_changed_modules_are_named(trained, monkeypatch):
     assert "source code of sscdl.tasks.swav, sscdl.train has changed" in found["moco+swav"].text
     for path in trained.folder.glob("recipes/*.json"):
         pointer = json.loads(path.read_text())
-        del pointer["modules"]
+        del pointer["sources"]
         path.write_text(json.dumps(pointer))
     assert why(trained, nodes)["moco"].text == "source code of the training has changed"
 
@@ -156,13 +156,13 @@ def test_the_pointer_names_its_modules_but_not_those_edited_since(small_store, m
     nodes = make_nodes("swav")
     train(small_store.folder, nodes[:1])
     pointer = json.loads((small_store.folder / "recipes" / nodes[0].pointer).read_text())
-    assert {"sscdl.tasks.swav", "sscdl.train"} <= set(pointer["modules"])
-    assert "sscdl.tasks.moco" not in pointer["modules"]
-    monkeypatch.setattr(trie, "source_hash", lambda *modules: "as it was before an edit")
+    assert {"sscdl.tasks.swav", "sscdl.train"} <= set(pointer["sources"])
+    assert "sscdl.tasks.moco" not in pointer["sources"]
+    monkeypatch.setattr(trie, "group_hash", lambda group: "as it was before an edit")
     nodes = make_nodes("swav")
     train(small_store.folder, nodes[:1])
     pointer = json.loads((small_store.folder / "recipes" / nodes[0].pointer).read_text())
-    assert pointer["modules"] is None
+    assert pointer["sources"] is None
 
 
 def test_lost_weights_are_said_to_be_lost(trained):
