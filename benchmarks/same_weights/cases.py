@@ -69,8 +69,8 @@ def _images() -> list[Case]:
         rendering = RENDERING | change.pop("rendering", {})
         settings = {"shards": 1, "find_text": False, "time_limit": 60} | change
         return _case(
-            "images", name, ["images"], archive=archive, accept=accept, rendering=rendering,
-            **settings,
+            "images", name, ["images", "preprocessing"], archive=archive, accept=accept,
+            rendering=rendering, **settings,
         )  # fmt: skip
 
     return [
@@ -93,8 +93,8 @@ def _masks() -> list[Case]:
         _case("masks given", f"hull {hull}", ["masks given"], hull=hull) for hull in (False, True)
     ]
     predicted = [
-        _case("masks predicted", f"{network}, hull {hull}", ["masks predicted"], network=network,
-              hull=hull, batch_size=batch, samples=samples)
+        _case("masks predicted", f"{network}, hull {hull}", ["masks predicted", "preprocessing"],
+              network=network, hull=hull, batch_size=batch, samples=samples)
         for network, hull, batch, samples in (
             ("default", False, 1, 0), ("default", True, 2, 0), ("lungvae", False, 2, 2),
             ("unet", True, 1, 0),
@@ -107,11 +107,11 @@ def _packs() -> list[Case]:
     found = []
     for variant in VARIANTS:
         for size in (32, 100):
-            found.append(_case("packs", f"{variant} {size} px", ["packs"], variant=variant,
-                               size=size, edge=0.0))  # fmt: skip
+            found.append(_case("packs", f"{variant} {size} px", ["packs", "preprocessing"],
+                               variant=variant, size=size, edge=0.0))  # fmt: skip
         if variant in EDGED:
-            found.append(_case("packs", f"{variant} with an edge", ["packs"], variant=variant,
-                               size=40, edge=0.08))  # fmt: skip
+            found.append(_case("packs", f"{variant} with an edge", ["packs", "preprocessing"],
+                               variant=variant, size=40, edge=0.08))  # fmt: skip
     return found
 
 

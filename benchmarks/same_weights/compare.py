@@ -48,7 +48,7 @@ def show(verdicts: list[Verdict]) -> None:
     print(f"{'group':<16} {'old hash':<13} {'new hash':<13} {'cases':>5}  result")
     for one in verdicts:
         result = "accepted" if one.accepted else f"REFUSED ({len(one.reasons)} reasons)"
-        same = ", the same source" if one.old == one.new else ""
+        same = "" if one.changed else ", the same source"
         print(f"{one.group:<16} {one.old:<13} {one.new:<13} {len(one.cases):>5}  {result}{same}")
     for one in verdicts:
         for reason in one.reasons:
@@ -61,7 +61,7 @@ def show(verdicts: list[Verdict]) -> None:
 
 def entry_of(base: str, verdicts: list[Verdict], now: Probed) -> dict[str, Any]:
     """Return the entry about the groups that are accepted and have another hash."""
-    proven = [one for one in verdicts if one.accepted and one.old != one.new]
+    proven = [one for one in verdicts if one.accepted and one.changed]
     named = sorted({name for one in proven for name in one.cases})
     return {
         "base": base,
@@ -156,7 +156,7 @@ def main() -> int:
         if given.write and entry["groups"]:
             write(WRITTEN, entry)
             print(f"written to {WRITTEN}: {', '.join(entry['groups'])}")
-    return int(any(not one.accepted and one.old != one.new for one in verdicts))
+    return int(any(not one.accepted and one.changed for one in verdicts))
 
 
 if __name__ == "__main__":

@@ -49,12 +49,18 @@ class Verdict:
     """What was found of one group."""
 
     group: str
-    old: str
+    old: str  # what the source of the base counts as
     new: str
+    known: str  # what the new one counts as already
     cases: list[str] = field(default_factory=list)
     not_compared: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     trusted: list[tuple[str, Entry]] = field(default_factory=list)  # side and statement
+
+    @property
+    def changed(self) -> bool:
+        """Whether stored results would not be found without an entry."""
+        return self.known != self.old
 
     @property
     def accepted(self) -> bool:
@@ -118,9 +124,8 @@ def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()
     must have run in one of these cases, in its own revision, and be of a kind that a line that ran
     says all about, or be covered by ``trust``.
     """
-    verdict = Verdict(
-        group, base.found["groups"][group]["hash"], current.found["groups"][group]["hash"]
-    )
+    before, now = base.found["groups"][group], current.found["groups"][group]
+    verdict = Verdict(group, _counts_as(before), now["hash"], _counts_as(now))
     _compare_cases(verdict, base.found["cases"], current.found["cases"])
     found = differences(base.units(group), current.units(group))
     for old, new in found.changed_values():
@@ -137,6 +142,11 @@ def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()
         for name in ambiguous
     ]
     return verdict
+
+
+def _counts_as(group: dict[str, Any]) -> str:
+    """Return the hash that recipes carry for a group; early revisions had but one."""
+    return group.get("counts_as", group["hash"])
 
 
 def _compare_cases(verdict: Verdict, base: dict[str, Any], current: dict[str, Any]) -> None:

@@ -3,9 +3,9 @@
     python -m benchmarks.same_weights.probe --cases CASES.json --out OUT.json --work FOLDER
 
 Run it in the root of a checkout: the package of that checkout does the work, in a process of its
-own that is measured. The result is JSON with ``groups`` (hash of each group of source code and the
-files of its modules), ``cases`` (digests, or an error), ``lines`` (lines that ran, by case and
-file), ``package`` (the modules that there are) and ``machine``.
+own that is measured. The result is JSON with ``groups`` (hash of each group of source code, what it
+counts as in recipes, and the files of its modules), ``cases`` (digests, or an error), ``lines``
+(lines that ran, by case and file), ``package`` (the modules that there are) and ``machine``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any
 
 from benchmarks.same_weights.measured import environment, lines_run
 from sscdl import __file__ as package_file
-from sscdl.source import GROUPS, group_hash, group_modules, import_closure
+from sscdl.equivalence import group_hash
+from sscdl.source import GROUPS, group_modules, import_closure, source_hash
 from sscdl.tasks.options import DEFAULTS
 
 PACKAGE = Path(package_file).resolve().parent
@@ -81,7 +82,8 @@ def groups() -> dict[str, dict[str, Any]]:
     paths = modules()
     return {
         group: {
-            "hash": group_hash(group),
+            "counts_as": group_hash(group),
+            "hash": source_hash(*group_modules(group)),
             "modules": {name: paths[name] for name in import_closure(group_modules(group))},
         }
         for group in (*GROUPS, *DEFAULTS)
