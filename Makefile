@@ -63,7 +63,7 @@ format: $(VENV)/dev.ok  ## rewrite the code in the project's style
 	$(BIN)/snakefmt Snakefile workflow
 
 docs: $(VENV)/dev.ok  ## rewrite the reference of keys in config/README.md
-	$(BIN)/python -c 'from sscdl.config import write_reference as w; w("config/README.md", "workflow/schemas/config.schema.yaml")'
+	$(BIN)/python -c 'from sscdl.study.config import write_reference as w; w("config/README.md", "workflow/schemas/config.schema.yaml")'
 
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py

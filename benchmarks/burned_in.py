@@ -20,11 +20,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl.burned_in import text_regions
-from sscdl.dicom import read_radiograph
+from sscdl.dicom.render import read_radiograph
 from sscdl.files import atomic_path
-from sscdl.phantom import render
-from sscdl.phantom_findings import LABELS
+from sscdl.images.burned_in import text_regions
+from sscdl.phantom.findings import LABELS
+from sscdl.phantom.radiograph import render
 
 TEXTS = ("DOE JANE 1955-03-12", "Doe, Jane", "19550312", "ST MARY HOSPITAL")
 HEIGHTS = (0.015, 0.02, 0.025, 0.03, 0.04, 0.06)

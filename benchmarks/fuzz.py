@@ -26,16 +26,15 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "unit"))
 
 import cv2
-from fuzz_seeds import PLANTED
-from mutations import MUTATIONS, mutant
-from render_helpers import ACCEPT_ALL
 
-from sscdl.radiograph import Rendering
-from sscdl.render_worker import pixel_hash
-from sscdl.renderer import Renderer
+from sscdl.dicom.radiograph import Rendering
+from sscdl.images.render_worker import pixel_hash
+from sscdl.images.renderer import Renderer
+from tests.unit.fuzz_seeds import PLANTED
+from tests.unit.mutations import MUTATIONS, mutant
+from tests.unit.render_helpers import ACCEPT_ALL
 
 _WORDS = {word.casefold() for text in PLANTED.values() for word in text.replace("^", " ").split()}
 _BATCH = 500

@@ -16,10 +16,9 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "unit"))
 
-from golden_comparison import GROUPS
-from golden_pictures import table
+from tests.unit.golden_comparison import GROUPS
+from tests.unit.golden_pictures import table
 
 
 def main() -> int:

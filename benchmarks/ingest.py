@@ -39,23 +39,22 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "unit"))
 
 import cv2
 import numpy as np
 import pydicom
-from dicom_files import write_dicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from render_helpers import ACCEPT_ALL
 
-from sscdl.index import read_index
-from sscdl.ingest import ingest_shard
-from sscdl.layouts import content
-from sscdl.picture import read_image
-from sscdl.radiograph import Rendering
-from sscdl.render_worker import encode_png
-from sscdl.siim import LABEL_COLUMNS
+from sscdl.archives.index import read_index
+from sscdl.archives.layouts import content
+from sscdl.archives.siim import LABEL_COLUMNS
+from sscdl.dicom.radiograph import Rendering
+from sscdl.images.ingest import ingest_shard
+from sscdl.images.picture import read_image
+from sscdl.images.render_worker import encode_png
+from tests.unit.dicom_files import write_dicom
+from tests.unit.render_helpers import ACCEPT_ALL
 
 
 def floor(root: Path, out: Path) -> None:

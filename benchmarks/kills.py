@@ -21,13 +21,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 from sscdl.progress import job_log
-from sscdl.stage import Stage, read_pointer, run_stage
+from sscdl.stages.stage import Stage, read_pointer, run_stage
 from tests.unit.real_stage import real_stage
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
 # Children are forked from a server that has imported torch: a start takes no time.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["sscdl.session", "tests.unit.real_stage"])
+SERVER.set_forkserver_preload(["sscdl.stages.session", "tests.unit.real_stage"])
 
 
 def work(stage: Stage, log: Path) -> None:

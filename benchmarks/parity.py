@@ -37,8 +37,8 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl.dicom import read_radiograph
-from sscdl.radiograph import ImageError, Rendering
+from sscdl.dicom.radiograph import ImageError, Rendering
+from sscdl.dicom.render import read_radiograph
 
 PROCESSES = 2
 _LUMINANCE = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601, for blue, green and red

@@ -12,8 +12,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 from sscdl.files import atomic_path
-from sscdl.phantom import Phantom, render
-from sscdl.phantom_findings import LABELS
+from sscdl.phantom.findings import LABELS
+from sscdl.phantom.radiograph import Phantom, render
 
 LUNG = (80, 220, 255)
 BOX = (90, 90, 255)

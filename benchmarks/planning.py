@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 
 from sscdl import source
 from sscdl.files import write_json
-from sscdl.plan import plan
-from sscdl.rates import read_config
-from sscdl.study import Study
-from sscdl.trie import SCRATCH, THESIS_TASKS, Node
+from sscdl.planning.plan import plan
+from sscdl.planning.rates import read_config
+from sscdl.study.study import Study
+from sscdl.study.trie import SCRATCH, THESIS_TASKS, Node
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = 10  # bytes: what is in them is never read here

@@ -21,11 +21,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl.backbones import build_backbone
-from sscdl.phantom import render
-from sscdl.probe import extract_features, linear_probe
+from sscdl.evaluation.probe import extract_features, linear_probe
+from sscdl.phantom.radiograph import render
 from sscdl.tasks import build_task
-from sscdl.train import Images, Schedule, mixed_seed, train
+from sscdl.training.backbones import build_backbone
+from sscdl.training.loop import Images, Schedule, mixed_seed, train
 
 SIZE, PACKED = 64, 72
 FEW, DRAWS = 100, 20

@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 import torch
 
-from sscdl.phantom import render
-from sscdl.segment.checkpoint import Architecture
-from sscdl.segment.postprocess import lung_field, masks_of
+from sscdl.phantom.radiograph import render
+from sscdl.segment.networks.checkpoint import Architecture
 from sscdl.segment.predict import Segmenter
-from sscdl.segment.preprocess import default_border, equalised, place_mask, preprocess
+from sscdl.segment.processing.postprocess import lung_field, masks_of
+from sscdl.segment.processing.preprocess import default_border, equalised, place_mask, preprocess
 from sscdl.segment.quality import measure
 
 SIZES = ((1024, 1024), (2336, 2836), (3052, 2500))

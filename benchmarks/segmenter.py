@@ -28,12 +28,13 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl.config import check_config, load_schema
-from sscdl.segment import default, recipes
-from sscdl.segment.evaluation import agreement, classical_lungs
+from sscdl.figures.mask_sheet import draw_outline
 from sscdl.segment.maskfiles import read_gray, read_mask
-from sscdl.segment.overlay import draw_outline
+from sscdl.segment.networks import default
 from sscdl.segment.predict import load_segmenter
+from sscdl.segment.training import recipes
+from sscdl.segment.training.evaluation import agreement, classical_lungs
+from sscdl.study.config import check_config, load_schema
 
 SCHEMA = Path(__file__).resolve().parent.parent / "workflow/schemas/config.schema.yaml"
 Method = Callable[[NDArray], NDArray[np.bool_]]

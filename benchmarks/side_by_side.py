@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 
 from sscdl.progress import job_log
 from sscdl.recipe import fingerprint
-from sscdl.runs import Runs
-from sscdl.stage import Stage
-from sscdl.store import Store
+from sscdl.stages.runs import Runs
+from sscdl.stages.stage import Stage
+from sscdl.store.store import Store
 from tests.unit.real_stage import real_stage, write_images
 
 RATES = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05)

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 # lightly imports torchvision, which may need the shim to load: hence this order.
 from sscdl._torchvision import torchvision
-from sscdl.backbones import build_backbone
+from sscdl.training.backbones import build_backbone
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
 CLASSES = 3

@@ -64,11 +64,11 @@ def train_a_little(file: Path, device_name: str, steps: int) -> Figures:
     """Take ``steps`` steps on the images in ``file``, uint8 (N, S, S); return peaks in MiB."""
     import torch
 
-    from sscdl.backbones import build_backbone
-    from sscdl.device import choose_device
-    from sscdl.pixels import place
     from sscdl.tasks import build_task
-    from sscdl.train import Images, Schedule, train
+    from sscdl.training.backbones import build_backbone
+    from sscdl.training.device import choose_device
+    from sscdl.training.loop import Images, Schedule, train
+    from sscdl.training.pixels import place
 
     torch.set_num_threads(1)
     device = choose_device(device_name)

@@ -39,12 +39,12 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks.training_floor import CLASSES, TASKS, Floor, Recipe, views_of, write_pngs
-from sscdl.backbones import build_backbone
-from sscdl.device import choose_device
-from sscdl.run_state import Saver
 from sscdl.tasks import build_task
 from sscdl.tasks.base import Task
-from sscdl.train import Images, Schedule, train
+from sscdl.training.backbones import build_backbone
+from sscdl.training.device import choose_device
+from sscdl.training.loop import Images, Schedule, train
+from sscdl.training.run_state import Saver
 
 PACKED = 1.125  # side of the packed images by that of the network's input
 PUBLISHED_OPTIMIZER = {"swav": "lars"}  # the project's default; sgd for the others
@@ -213,7 +213,7 @@ def measure(name: str, setting: Setting, with_recipe: bool) -> Measured:
         logger.setLevel(logging.INFO)
         logger.addHandler(handler)
         try:
-            with mock.patch("sscdl.train.Saver", WrittenAtOnce):
+            with mock.patch("sscdl.training.loop.Saver", WrittenAtOnce):
                 history = train(
                     task,
                     Images(torch.from_numpy(pixels).to(device), torch.arange(len(pixels)), None),

@@ -12,10 +12,10 @@ from sscdl.errors import InputError
 # Name of a command, the module whose ``main(arguments)`` runs it, and what it is for.
 COMMANDS = {
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
-    "model": ("sscdl.model", "a finished classifier: export it, ask it about new images"),
-    "tables": ("sscdl.table_check", "make a study's tables again from its predictions"),
-    "store": ("sscdl.store_command", "list, explain, check and clear out trained stages"),
-    "rate": ("sscdl.rates", "measure how fast this machine trains a study, for its plan"),
+    "model": ("sscdl.model.command", "a finished classifier: export it, ask it about new images"),
+    "tables": ("sscdl.tables.check", "make a study's tables again from its predictions"),
+    "store": ("sscdl.upkeep.command", "list, explain, check and clear out trained stages"),
+    "rate": ("sscdl.planning.rates", "measure how fast this machine trains a study, for its plan"),
 }
 
 

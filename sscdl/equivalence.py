@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sscdl.errors import InputError
-from sscdl.files import read_json
+from sscdl.files import HOME, read_json
 from sscdl.source import group_modules, source_hash
 
-PATH = Path(__file__).resolve().parent.parent / "resources" / "equivalent_sources.json"
+PATH = HOME / "resources" / "equivalent_sources.json"
 
 
 class Accepted(NamedTuple):

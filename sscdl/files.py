@@ -1,4 +1,7 @@
-"""Writing files so that a reader sees the old one or the new one, never half of either."""
+"""Writing files so that a reader sees the old one or the new one, never half of either.
+
+And where the package and what comes with it lie.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# The folder that holds the package: a checkout, with its configuration and resources.
+HOME = Path(__file__).resolve().parents[1]
 
 
 @contextmanager

@@ -30,11 +30,11 @@ WITHOUT_INFLUENCE = frozenset(
         "errors",
         "files",
         "progress",
-        "store",
-        "device",
-        "monitor",
-        "clock",
-        "scalars",
+        "store.store",
+        "training.device",
+        "training.monitor",
+        "training.clock",
+        "training.scalars",
         "_torchvision",
         "tasks",
         "tasks.options",
@@ -45,18 +45,28 @@ WITHOUT_INFLUENCE = frozenset(
 # What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
 # A task's name is a group, too: see `group_modules`.
 GROUPS = {
-    "phantom": (f"{PACKAGE}.phantom_archive",),
-    "images": (f"{PACKAGE}.ingest", f"{PACKAGE}.render_worker"),
-    "segmenter": (f"{PACKAGE}.segment.recipes",),
+    "phantom": (f"{PACKAGE}.phantom.archive",),
+    "images": (f"{PACKAGE}.images.ingest", f"{PACKAGE}.images.render_worker"),
+    "segmenter": (f"{PACKAGE}.segment.training.recipes",),
     "masks given": (f"{PACKAGE}.segment.given",),
     "masks predicted": (f"{PACKAGE}.segment.predict",),
-    "packs": (f"{PACKAGE}.variants",),
+    "packs": (f"{PACKAGE}.images.variants",),
     "preprocessing": (
-        f"{PACKAGE}.render_worker",
+        f"{PACKAGE}.images.render_worker",
         f"{PACKAGE}.segment.predict",
-        f"{PACKAGE}.variants",
+        f"{PACKAGE}.images.variants",
     ),
-    "split": (f"{PACKAGE}.split", f"{PACKAGE}.duplicates"),
+    "split": (f"{PACKAGE}.images.split", f"{PACKAGE}.images.duplicates"),
+}
+
+# The module of each task. Here, and not in the registry of tasks, which reads it: recipes
+# name what trains a node without importing it.
+TASK_MODULES = {
+    "moco": f"{PACKAGE}.tasks.views.moco",
+    "swav": f"{PACKAGE}.tasks.clusters.swav",
+    "relloc": f"{PACKAGE}.tasks.prediction.relloc",
+    "rotation": f"{PACKAGE}.tasks.prediction.rotation",
+    "classify": f"{PACKAGE}.tasks.supervised.classify",
 }
 
 
@@ -266,7 +276,7 @@ def group_modules(group: str) -> tuple[str, ...]:
     """
     if group in GROUPS:
         return GROUPS[group]
-    return f"{PACKAGE}.session", f"{PACKAGE}.search", f"{PACKAGE}.tasks.{group}"
+    return f"{PACKAGE}.stages.session", f"{PACKAGE}.stages.search", TASK_MODULES[group]
 
 
 def module_hashes(*modules: str) -> dict[str, str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.same_weights.stage_cases import stage_cases
-from sscdl.variant_kinds import EDGED
-from sscdl.variants import VARIANTS
+from sscdl.images.variant_kinds import EDGED
+from sscdl.images.variants import VARIANTS
 
 Case = dict[str, Any]
 

@@ -13,18 +13,18 @@ import torch
 
 from benchmarks.same_weights import digests
 from benchmarks.same_weights.shared import Shared
-from sscdl.duplicates import find_duplicates
+from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
 from sscdl.files import read_json
-from sscdl.imagelist import list_images
-from sscdl.ingest import ingest_shard
-from sscdl.phantom_archive import write_archive
-from sscdl.radiograph import Rendering
+from sscdl.images.duplicates import find_duplicates
+from sscdl.images.imagelist import list_images
+from sscdl.images.ingest import ingest_shard
+from sscdl.images.split import assign_split
+from sscdl.images.variants import pack
+from sscdl.phantom.archive import write_archive
 from sscdl.segment.given import copy_given_masks
 from sscdl.segment.predict import load_segmenter, segment_shard
-from sscdl.segment.recipes import train
-from sscdl.split import assign_split
-from sscdl.variants import pack
+from sscdl.segment.training.recipes import train
 
 Digests = dict[str, str]
 

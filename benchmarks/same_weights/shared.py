@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from benchmarks.same_weights.measured import aside
-from sscdl.ingest import ingest_shard
-from sscdl.phantom_archive import write_archive
-from sscdl.radiograph import Rendering
+from sscdl.dicom.radiograph import Rendering
+from sscdl.images.ingest import ingest_shard
+from sscdl.images.variants import pack
+from sscdl.phantom.archive import write_archive
 from sscdl.segment.given import copy_given_masks
-from sscdl.segment.recipes import train
-from sscdl.variants import pack
+from sscdl.segment.training.recipes import train
 
 # Comes with the project; it is data, and the same in both revisions or else masks differ.
 DEFAULT_SEGMENTER = Path("resources/segmenter/lungs.safetensors")

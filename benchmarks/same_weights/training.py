@@ -14,19 +14,19 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from benchmarks.same_weights import digests
-from sscdl.backbones import build_backbone
 from sscdl.files import read_json
-from sscdl.pixels import batches
 from sscdl.progress import job_log
 from sscdl.recipe import fingerprint
-from sscdl.runs import Runs
-from sscdl.stage import Stage, run_stage
-from sscdl.store import Store, read_pointer
-from sscdl.tasks.classify import Classify
-from sscdl.tasks.moco import MoCo
-from sscdl.tasks.relloc import RelativeLocation
-from sscdl.tasks.rotation import Rotation
-from sscdl.tasks.swav import SwAV
+from sscdl.stages.runs import Runs
+from sscdl.stages.stage import Stage, run_stage
+from sscdl.store.store import Store, read_pointer
+from sscdl.tasks.clusters.swav import SwAV
+from sscdl.tasks.prediction.relloc import RelativeLocation
+from sscdl.tasks.prediction.rotation import Rotation
+from sscdl.tasks.supervised.classify import Classify
+from sscdl.tasks.views.moco import MoCo
+from sscdl.training.backbones import build_backbone
+from sscdl.training.pixels import batches
 
 ROWS, SIDE = 32, 36
 # Imported here, so that what their modules run once counts for every case.

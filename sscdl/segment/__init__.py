@@ -1,0 +1,1 @@
+"""Lung masks: taken over where they are given, predicted by a segmenter where not."""

@@ -14,7 +14,7 @@ import logging
 import sys
 from pathlib import Path
 
-from sscdl.segment import default
+from sscdl.segment.networks import default
 
 
 def main(arguments: list[str] | None = None) -> int:

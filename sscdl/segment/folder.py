@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sscdl.archive import stem
+from sscdl.archives.listing import stem
+from sscdl.dicom.radiograph import ImageError
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
 from sscdl.progress import Timer
-from sscdl.radiograph import ImageError
 from sscdl.segment.maskfiles import write_mask
 from sscdl.segment.predict import Segmenter
+from sscdl.segment.processing.reading import read_values
+from sscdl.segment.processing.sampling import SampledMasks
 from sscdl.segment.quality import measure
-from sscdl.segment.reading import read_values
-from sscdl.segment.sampling import SampledMasks
 
 logger = logging.getLogger(__name__)
 

@@ -16,19 +16,19 @@ from torch import Tensor
 
 from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
-from sscdl.segment.checkpoint import (
+from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
+from sscdl.segment.networks.checkpoint import (
     PUBLISHED_FIELD,
     Architecture,
     CompactArchitecture,
     load_checkpoint,
 )
-from sscdl.segment.compact import CompactUNet
-from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
-from sscdl.segment.network import UVAE
-from sscdl.segment.postprocess import doubt_of, inside_of, masks_of
-from sscdl.segment.preprocess import Placement, is_blank, preprocess
-from sscdl.segment.resample import resize
-from sscdl.segment.sampling import Average, SampledMasks, draws_of
+from sscdl.segment.networks.compact import CompactUNet
+from sscdl.segment.networks.uvae import UVAE
+from sscdl.segment.processing.postprocess import doubt_of, inside_of, masks_of
+from sscdl.segment.processing.preprocess import Placement, is_blank, preprocess
+from sscdl.segment.processing.resample import resize
+from sscdl.segment.processing.sampling import Average, SampledMasks, draws_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Segmenter:
     ) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_], float]]:
         """Return masks as :meth:`predict` does, and how much in doubt the network is about them.
 
-        The doubt is :func:`sscdl.segment.postprocess.doubt_of` the probabilities.
+        The doubt is :func:`sscdl.segment.processing.postprocess.doubt_of` the probabilities.
         """
         found = []
         for start in range(0, len(images), batch_size):
@@ -160,7 +160,7 @@ def load_segmenter(
     """Load a segmenter from our ``.safetensors`` or from a lungVAE state dict (``.pt``).
 
     Args:
-        path: the file; see :func:`sscdl.segment.checkpoint.load_checkpoint`.
+        path: the file; see :func:`sscdl.segment.networks.checkpoint.load_checkpoint`.
         device: where it computes.
         field: (height, width) of a lungVAE state dict; 640 x 512 for the published one.
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sscdl.segment.postprocess import count_components
+from sscdl.segment.processing.postprocess import count_components
 
 POLICIES = ("drop", "keep", "hull")
 AREA = (0.08, 0.70)  # people's masks: 0.28 to 0.62 of images cropped to the chest
@@ -31,8 +31,9 @@ class Quality:
     ``area`` is the share of the image, ``components`` their number (8-connected), ``balance`` the
     smaller of the two largest as a share of the larger (0 where there is one), ``solidity`` the
     least share of its convex hull that one of these two fills, ``border`` the share of the image's
-    outermost pixels that are lung, ``doubt`` what :func:`sscdl.segment.postprocess.doubt_of` says
-    of the network's probabilities, None for a mask that no network made.
+    outermost pixels that are lung, ``doubt`` what
+    :func:`sscdl.segment.processing.postprocess.doubt_of` says of the network's probabilities, None
+    for a mask that no network made.
     """
 
     area: float

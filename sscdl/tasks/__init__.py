@@ -1,8 +1,9 @@
 """Pretext tasks, and the classification that ends a curriculum: one file and one class each.
 
-To add a task, write ``sscdl/tasks/<name>.py``, register its class below and give its defaults in
-``options.py``. Task files are imported on demand, so that the list of tasks costs no import of
-torch, and a task's source code does not include that of the others.
+To add a task, write ``sscdl/tasks/<family>/<name>.py``, name it in ``sscdl/source.py``, register
+its class below and give its defaults in ``options.py``. Task files are imported on demand, so that
+the list of tasks costs no import of torch, and a task's source code does not include that of the
+others.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from sscdl.errors import InputError
+from sscdl.source import TASK_MODULES
 from sscdl.tasks.options import DEFAULTS
 
 if TYPE_CHECKING:
@@ -47,5 +49,5 @@ def build_task(name: str, backbone: nn.Module, *, options: dict[str, Any], **set
     """
     complete = complete_options(name, options)
     base = importlib.import_module("sscdl.tasks.base")
-    task = getattr(importlib.import_module(f"sscdl.tasks.{name}"), TASKS[name])
+    task = getattr(importlib.import_module(TASK_MODULES[name]), TASKS[name])
     return task(backbone, base.Setup(options=complete, **setup))

@@ -60,10 +60,11 @@ class Task(nn.Module):
     it computes the same loss and changes no state. Everything that an exact resume needs is in the
     state dict.
 
-    Where several ranks train (``sscdl.ranks``), each calls it on its part of the batch, in order;
-    what depends on the whole batch, the task exchanges itself, so that the mean of the ranks'
-    gradients, and the state, are those of one process with the whole batch. ``after_backward``
-    runs once that mean is taken. Evaluation exchanges nothing: ranks may differ in their batches.
+    Where several ranks train (``sscdl.training.ranks``), each calls it on its part of the batch, in
+    order; what depends on the whole batch, the task exchanges itself, so that the mean of the
+    ranks' gradients, and the state, are those of one process with the whole batch.
+    ``after_backward`` runs once that mean is taken. Evaluation exchanges nothing: ranks may differ
+    in their batches.
     """
 
     name: ClassVar[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sscdl.backbones import Backbone, last_map_size
+from sscdl.training.backbones import Backbone, last_map_size
 
 
 def smallest_side(backbone: Backbone) -> int:

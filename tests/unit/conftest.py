@@ -20,7 +20,7 @@ def exported_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported_model(exported_folder):
     """Return that model."""
-    from sscdl.model_folder import Model
+    from sscdl.model.folder import Model
     from tests.unit.exported_models import CPU
 
     return Model(exported_folder, CPU)

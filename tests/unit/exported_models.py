@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from sscdl import phantom
-from sscdl.backbones import build_backbone
-from sscdl.model_folder import FORMAT, SEGMENTER, VERSION, WEIGHTS, preprocessing_source
+from sscdl.model.folder import FORMAT, SEGMENTER, VERSION, WEIGHTS, preprocessing_source
+from sscdl.phantom import radiograph as phantom_radiograph
 from sscdl.recipe import file_hash
-from sscdl.segment import default
+from sscdl.segment.networks import default
+from sscdl.training.backbones import build_backbone
 from tests.unit.render_helpers import ACCEPT_ALL
 
 CLASSES = ["negative", "typical", "other"]
@@ -89,7 +89,7 @@ def change(folder, **changes):
 
 def radiograph(seed=1, size=96):
     """Return a phantom, uint8 (size, size)."""
-    return np.rint(255 * phantom.render(seed, "typical", size).pixels).astype(np.uint8)
+    return np.rint(255 * phantom_radiograph.render(seed, "typical", size).pixels).astype(np.uint8)
 
 
 def lines_of(out):

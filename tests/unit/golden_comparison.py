@@ -16,13 +16,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from golden_pictures import Deviation, apart, augmentation, dicom, post_processing, preprocessing
 
-from sscdl.segment.checkpoint import load_checkpoint
-from sscdl.segment.network import UVAE
-from sscdl.segment.preprocess import preprocess
-from sscdl.segment.published_recipe import make_optimiser, train_step
-from sscdl.segment.reading import read_values
+from sscdl.segment.networks.checkpoint import load_checkpoint
+from sscdl.segment.networks.uvae import UVAE
+from sscdl.segment.processing.preprocess import preprocess
+from sscdl.segment.processing.reading import read_values
+from sscdl.segment.training.published import make_optimiser, train_step
+from tests.unit.golden_pictures import (
+    Deviation,
+    apart,
+    augmentation,
+    dicom,
+    post_processing,
+    preprocessing,
+)
 
 TINY = {"latent": 3, "channels": 4, "height": 192, "width": 128}
 TINY_CASES = (

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sscdl.segment.postprocess import lung_field
-from sscdl.segment.preprocess import preprocess
-from sscdl.segment.published_augmentation import Draws, apply
-from sscdl.segment.reading import read_values
+from sscdl.segment.processing.postprocess import lung_field
+from sscdl.segment.processing.preprocess import preprocess
+from sscdl.segment.processing.reading import read_values
+from sscdl.segment.training.published_augmentation import Draws, apply
 
 IMAGES = ("a_square", "b_portrait", "c_landscape", "d_noise", "e_rgb", "g_gray16", "h_large")
 

@@ -12,11 +12,12 @@ import struct
 import warnings
 from collections.abc import Callable
 
-from fuzz_seeds import SYNTAXES, Seed, seeds
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.config import disable_value_validation
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.encaps import encapsulate, generate_frames
+
+from tests.unit.fuzz_seeds import SYNTAXES, Seed, seeds
 
 _OTHER_SYNTAXES = [*map(str, SYNTAXES), *(f"1.2.840.10008.1.2.4.{n}" for n in
     (50, 51, 57, 70, 92, 102, 201, 202, 203)), "1.2.840.10008.1.2.7.1", "1.2.3"]  # fmt: skip

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sscdl.evaluate import Classifier
-from sscdl.monitor import Monitor
-from sscdl.optim import build_optimizer
-from sscdl.probe import extract_features
-from sscdl.scalars import Scalars
+from sscdl.evaluation.predict import Classifier
+from sscdl.evaluation.probe import extract_features
 from sscdl.segment.predict import load_segmenter
-from sscdl.stage import run_stage
-from sscdl.train import Images, _train_epoch, train, validate
+from sscdl.stages.stage import run_stage
+from sscdl.training.loop import Images, _train_epoch, train, validate
+from sscdl.training.monitor import Monitor
+from sscdl.training.optim import build_optimizer
+from sscdl.training.scalars import Scalars
 from tests.unit.accelerator import NAME, accelerator
 from tests.unit.real_stage import real_stage, same_weights, untimed, weights
 from tests.unit.task_helpers import pictures
-from tests.unit.test_train import make
+from tests.unit.training.test_loop import make
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
 DEVICES = ("cpu", f"{NAME}:0")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sscdl.plan import plan
-from sscdl.stage import Stage, run_stage
-from sscdl.trie import Node, Trie
+from sscdl.planning.plan import plan
+from sscdl.stages.stage import Stage, run_stage
+from sscdl.study.trie import Node, Trie
 
 SPLIT = {"by": "patient", "val": 0.2, "test": 0.2, "seed": 0}
 TRAINING = {"device": "cpu", "devices": 1, "side_by_side": 1, "threads": 1}
@@ -84,7 +84,7 @@ def train(folder: Path, nodes: list[Node]) -> None:
 
 def at_speed(monkeypatch: Any, speeds: list[float], device: str = "cpu") -> None:
     """Let the stand-in for the training record these images per second, epoch by epoch."""
-    session = sys.modules["sscdl.session"]
+    session = sys.modules["sscdl.stages.session"]
 
     class Timed(session.Session):
         def run(self, folder, key, rate, **run):

@@ -1,4 +1,4 @@
-"""What two ranks compute for the tests of ``sscdl.ranks``, and one process for comparison.
+"""What two ranks compute for the tests of ``sscdl.training.ranks``, and one process for comparison.
 
 Starting a process costs more than all that it computes here, so one pair of them does everything
 and saves it, and the tests look at what was saved.
@@ -14,13 +14,13 @@ from typing import Any
 from unittest import mock
 
 import torch
-from task_helpers import BATCH, IMAGES, draws_for, make_task, pictures
 from torch import Tensor, nn
 
-from sscdl import ranks
 from sscdl.errors import InputError
-from sscdl.optim import build_optimizer
-from sscdl.train import _parallel
+from sscdl.training import ranks
+from sscdl.training.loop import _parallel
+from sscdl.training.optim import build_optimizer
+from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures
 
 WORLD = 2
 STEPS = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sscdl.radiograph import Rendering
-from sscdl.renderer import Renderer
+from sscdl.dicom.radiograph import Rendering
+from sscdl.images.renderer import Renderer
 
 ACCEPT_ALL = {
     "modality": None, "body_part": None, "view": None, "image_type_without": None, "colour": True,

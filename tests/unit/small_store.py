@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sscdl import runs
-from sscdl import stage as stages
 from sscdl.files import atomic_path, write_json
 from sscdl.recipe import file_hash, fingerprint
+from sscdl.stages import runs
+from sscdl.stages import stage as stages
 
 PACK = "aaaaaaaaaaaa"
 TREES = ("images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects")
 
 
 class Session:
-    """What :mod:`sscdl.session` does, but for the training: the same files in the same order."""
+    """What :mod:`sscdl.stages.session` does, but for the training: the same files in order."""
 
     def __init__(self, stage, before, store, device):
         pass
@@ -58,7 +58,7 @@ class SmallStore:
         self.nodes: dict[str, stages.Stage] = {}
 
     def train(self, name, *, on=None, rates=(0.1, 0.2), seed=0):
-        """Train a stage on the stage ``on`` (a :class:`sscdl.stage.Stage`) and return it."""
+        """Train a stage on the stage ``on`` (a :class:`sscdl.stages.stage.Stage`) and return it."""
         task = name.split("+")[-1]
         recipe = {
             "task": task,
@@ -141,9 +141,9 @@ def age(path: Path, days: float) -> Path:
 @pytest.fixture
 def small_store(tmp_path, monkeypatch) -> SmallStore:
     """Return an empty store whose stages train in no time and without torch."""
-    fake = types.ModuleType("sscdl.session")
+    fake = types.ModuleType("sscdl.stages.session")
     fake.Session = Session
-    monkeypatch.setitem(sys.modules, "sscdl.session", fake)
+    monkeypatch.setitem(sys.modules, "sscdl.stages.session", fake)
     monkeypatch.setattr(runs, "content_digest", lambda stage: "rows")
     folder = tmp_path / "store"
     for kind in TREES:

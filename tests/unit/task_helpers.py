@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sscdl.backbones import build_backbone
-from sscdl.optim import build_optimizer
 from sscdl.tasks import build_task
 from sscdl.tasks.base import Step, Task
+from sscdl.training.backbones import build_backbone
+from sscdl.training.optim import build_optimizer
 
 BATCH = 8
 IMAGES = 48

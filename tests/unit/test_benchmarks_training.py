@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks import side_by_side, training_memory, training_speed
 from benchmarks.training_floor import TASKS, Floor, Recipe, views_of, write_pngs
 from benchmarks.training_speed import Setting, header, make_task, measure, pictures, row, spread
-from sscdl.train import Images, Schedule, train
+from sscdl.training.loop import Images, Schedule, train
 
 SIZE, BATCH, STEPS = 32, 4, 2
 SETTING = Setting(

@@ -10,8 +10,8 @@ from sscdl import equivalence
 from sscdl.errors import InputError
 from sscdl.files import read_json
 from sscdl.source import GROUPS, group_modules, source_hash
-from sscdl.store_command import main as store_command
 from sscdl.tasks.options import DEFAULTS
+from sscdl.upkeep.command import main as store_command
 from tests.unit.plan_helpers import make_nodes, make_plan, train
 from tests.unit.small_store import small_store  # noqa: F401
 

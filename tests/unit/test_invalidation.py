@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sscdl import source
-from sscdl.runs import object_key
-from sscdl.store import read_pointer
-from sscdl.trie import thesis_curricula
+from sscdl.stages.runs import object_key
+from sscdl.store.store import read_pointer
+from sscdl.study.trie import thesis_curricula
 from tests.conftest import ROOT
 from tests.unit.plan_helpers import make_nodes, train
 from tests.unit.small_store import small_store  # noqa: F401
@@ -24,12 +24,15 @@ MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "sscdl").rglob("*.py")
 )
+FOLDERS = {name for name in MODULES[1:] if (ROOT / name.replace(".", "/")).is_dir()}
 # Written down by hand, so that a fault in the search for imports shows.
-IN_ALL = {"session", "train", "search", "backbones", "optim", "data", "pixels",
-          "run_state", "variants", "tasks.base", "recipe", "ranks"}  # fmt: skip
-IN_NONE = {"figures", "tables", "metrics", "plan", "plan_reasons", "rates", "study", "trie",
-           "source", "stage", "runs", "crew", "store", "dicom", "ingest", "attention", "config",
-           "model"}  # fmt: skip
+IN_ALL = {"stages.session", "training.loop", "stages.search", "training.backbones",
+          "training.optim", "images.rows", "training.pixels", "training.run_state",
+          "images.variants", "tasks.base", "recipe", "training.ranks"}  # fmt: skip
+IN_NONE = {"figures.charts", "tables.overview", "evaluation.metrics", "planning.plan",
+           "planning.reasons", "planning.rates", "study.study", "study.trie", "source",
+           "stages.stage", "stages.runs", "stages.crew", "store.store", "dicom.render",
+           "images.ingest", "evaluation.attention", "study.config", "model.command"}  # fmt: skip
 
 
 class Copy:
@@ -89,7 +92,10 @@ def test_modules_whose_part_in_it_is_known():
         assert names >= IN_ALL, task
         assert not names & IN_NONE, task
         tasks = {name for name in names if name.startswith("tasks.")}
-        assert tasks - {"tasks.sizes"} == {"tasks.base", f"tasks.{task}"}
+        assert tasks - {"tasks.sizes"} == {
+            "tasks.base",
+            source.TASK_MODULES[task].removeprefix("sscdl."),
+        }
 
 
 @pytest.mark.parametrize("task", ["swav", "classify"])
@@ -101,8 +107,15 @@ def test_what_python_imports_for_training_is_in_the_closure(task):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     loaded = set(json.loads(done.stdout))
-    assert f"sscdl.tasks.{task}" in loaded
-    assert loaded <= closures()[task] | source.WITHOUT_INFLUENCE
+    assert source.TASK_MODULES[task] in loaded
+    assert loaded <= closures()[task] | source.WITHOUT_INFLUENCE | FOLDERS
+
+
+def test_folders_say_what_is_in_them_and_do_nothing():
+    for folder in FOLDERS - source.WITHOUT_INFLUENCE:
+        tree = ast.parse((ROOT / folder.replace(".", "/") / "__init__.py").read_text())
+        assert ast.get_docstring(tree), folder
+        assert len(tree.body) == 1, folder
 
 
 def test_comments_formatting_and_docstrings_of_any_module_change_nothing(package):
@@ -125,10 +138,10 @@ def names_by_fingerprint() -> dict[str, str]:
 
 def test_an_edit_of_the_swav_loss_changes_the_nodes_at_and_below_swav_alone(package):
     before = names_by_fingerprint()
-    text = package.path("sscdl.tasks.swav").read_text()
+    text = package.path("sscdl.tasks.clusters.swav").read_text()
     edited = text.replace(".mean()", ".sum()", 1)
     assert edited != text
-    package.write("sscdl.tasks.swav", edited)
+    package.write("sscdl.tasks.clusters.swav", edited)
     after = names_by_fingerprint()
     changed = {before[one] for one in before.keys() - after.keys()}
     assert changed == {name for name in before.values() if "swav" in name.split("+")}
@@ -137,15 +150,15 @@ def test_an_edit_of_the_swav_loss_changes_the_nodes_at_and_below_swav_alone(pack
 
 def test_an_edit_of_the_training_loop_changes_every_node(package):
     before = names_by_fingerprint()
-    text = package.path("sscdl.train").read_text()
-    package.write("sscdl.train", text.replace("0.5 * (1 + math.cos", "0.4 * (1 + math.cos"))
+    text = package.path("sscdl.training.loop").read_text()
+    package.write("sscdl.training.loop", text.replace("0.5 * (1 + math.cos", "0.4 * (1 + math.cos"))
     assert not before.keys() & names_by_fingerprint().keys()
 
 
 def test_an_edit_of_the_classifier_changes_the_classifiers_alone(package):
     before = names_by_fingerprint()
-    text = package.path("sscdl.tasks.classify").read_text()
-    package.write("sscdl.tasks.classify", text + "\nEDITED = True\n")
+    text = package.path("sscdl.tasks.supervised.classify").read_text()
+    package.write("sscdl.tasks.supervised.classify", text + "\nEDITED = True\n")
     changed = {before[one] for one in before.keys() - names_by_fingerprint().keys()}
     assert changed == {name for name in before.values() if name.split("+")[-1] == "classify"}
 

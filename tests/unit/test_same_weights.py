@@ -10,9 +10,9 @@ from benchmarks.same_weights.compare import FORMAT, entry_of, trusted, write
 from benchmarks.same_weights.judge import Probed, judge
 from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL
 from sscdl.files import read_json
+from sscdl.images.variants import VARIANTS
 from sscdl.source import GROUPS
 from sscdl.tasks.options import DEFAULTS
-from sscdl.variants import VARIANTS
 
 OLD = '''
 """A module."""

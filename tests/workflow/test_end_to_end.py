@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sscdl.prediction_tables import PREDICTION_TABLES
-from sscdl.results import read_predictions
-from sscdl.variants import read_pack
+from sscdl.images.variants import read_pack
+from sscdl.tables.predictions import PREDICTION_TABLES
+from sscdl.tables.write import read_predictions
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 
@@ -104,7 +104,7 @@ def test_results_are_made_again_when_their_code_changes(
 
 
 def test_weights_load_into_torchvision_and_carry_their_lineage(study):
-    from sscdl.backbones import build_backbone  # imports torchvision safely
+    from sscdl.training.backbones import build_backbone  # imports torchvision safely
 
     store = study.folder.parent / "store"
     pointers = sorted((store / "recipes").glob("rotation+classify.*.json"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from sscdl.__main__ import main
-from sscdl.model_source import read_study
-from sscdl.study import Study
+from sscdl.model.source import read_study
+from sscdl.study.study import Study
 from tests.workflow.conftest import TINY, Runner
 
 NUMBERS = ["prob_negative", "prob_typical", "ail", "lung_share"]

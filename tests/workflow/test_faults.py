@@ -9,7 +9,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from sscdl.phantom_archive import write_archive
+from sscdl.phantom.archive import write_archive
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 

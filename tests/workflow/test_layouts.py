@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sscdl.dicom import read_radiograph
-from sscdl.phantom_archive import write_archive
+from sscdl.dicom.render import read_radiograph
+from sscdl.phantom.archive import write_archive
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 

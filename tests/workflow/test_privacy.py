@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from sscdl.phantom_archive import write_archive
+from sscdl.phantom.archive import write_archive
 from tests.workflow.conftest import TINY, Runner
 
 PLANTED = {

@@ -13,13 +13,13 @@ from snakemake.exceptions import WorkflowError
 HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 sys.path.insert(0, str(HERE))
 
-from sscdl.config import check_config, load_schema
+from sscdl.study.config import check_config, load_schema
 from sscdl.errors import InputError
-from sscdl.root_names import stand_ins
-from sscdl.store import Store
-from sscdl.study import Study
-from sscdl.launch import clear_stale_locks, share_package
-from sscdl.variant_kinds import masks_of
+from sscdl.study.root_names import stand_ins
+from sscdl.store.store import Store
+from sscdl.study.study import Study
+from sscdl.study.launch import clear_stale_locks, share_package
+from sscdl.images.variant_kinds import masks_of
 
 CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies

@@ -2,10 +2,11 @@
 
 from functools import cache
 
-from sscdl import prediction_files, thesis_names
-from sscdl.report_names import report_entry
+from sscdl.evaluation import prediction_files
+from sscdl.study import thesis
+from sscdl.tables.headings import report_entry
 from sscdl.source import source_hash
-from sscdl.trie import split_curriculum
+from sscdl.study.trie import split_curriculum
 
 
 def other_studies():
@@ -234,7 +235,7 @@ PREDICTED = {
 }
 PREDICTION_TABLES = prediction_tables()
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
-THESIS_TABLES = thesis_names.tables_of(
+THESIS_TABLES = thesis.tables_of(
     STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
 )
 FIGURES = figure_inputs()

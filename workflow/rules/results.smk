@@ -1,6 +1,6 @@
 # Tables and figures. Every cell of the accuracy and attention tables comes from predictions/ alone.
 
-from sscdl import study_facts
+from sscdl.report import facts
 
 
 rule tables:
@@ -26,13 +26,13 @@ rule summary:
     conda:
         ENVIRONMENT
     params:
-        told={key: STUDY.config[key] for key in study_facts.TOLD},
+        told={key: STUDY.config[key] for key in facts.TOLD},
         origin=STUDY.layout,
         masks=LUNGS["source"],
         curricula=STUDY.curricula,
         rates=learning_rates_tried(),
         stand_ins=STAND_INS,
-        code=lambda wildcards: made_by("sscdl.study_summary"),
+        code=lambda wildcards: made_by("sscdl.report.summary"),
     script:
         "../scripts/summary.py"
 
@@ -48,7 +48,7 @@ rule metadata_baseline:
         ENVIRONMENT
     params:
         data=STUDY.data("full")["classify"],
-        code=lambda wildcards: made_by("sscdl.baselines"),
+        code=lambda wildcards: made_by("sscdl.evaluation.baselines"),
     script:
         "../scripts/metadata_baseline.py"
 
@@ -73,20 +73,20 @@ for TABLE in PREDICTION_TABLES:
             convention=STUDY.mask_convention,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
-            code=lambda wildcards: made_by("sscdl.results"),
+            code=lambda wildcards: made_by("sscdl.tables.write"),
         script:
             "../scripts/prediction_table.py"
 
 
 for TABLE in THESIS_TABLES:
-    KIND = thesis_names.THESIS_TABLES[TABLE].kind
-    STAGES = thesis_names.nodes_of(TABLE, STUDY.nodes.values())
+    KIND = thesis.THESIS_TABLES[TABLE].kind
+    STAGES = thesis.nodes_of(TABLE, STUDY.nodes.values())
 
     rule:
         name:
             f"table_{TABLE}"
         input:
-            predictions=[] if KIND in thesis_names.OF_RATES else PREDICTIONS,
+            predictions=[] if KIND in thesis.OF_RATES else PREDICTIONS,
             pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
@@ -104,7 +104,7 @@ for TABLE in THESIS_TABLES:
             stand_ins=STAND_INS,
             batches=BATCHES,
             classes=STUDY.config["classes"],
-            code=lambda wildcards: made_by("sscdl.thesis_results"),
+            code=lambda wildcards: made_by("sscdl.tables.thesis.write"),
         script:
             "../scripts/thesis_table.py"
 
@@ -128,7 +128,7 @@ if OTHERS:
             },
             split=STUDY.reported,
             draws=STUDY.config["results"]["bootstrap"],
-            code=lambda wildcards: made_by("sscdl.beside"),
+            code=lambda wildcards: made_by("sscdl.tables.beside"),
         script:
             "../scripts/beside.py"
 
@@ -143,7 +143,7 @@ rule table_backbones:
         ENVIRONMENT
     params:
         backbone=STUDY.config["backbone"],
-        code=lambda wildcards: made_by("sscdl.thesis_results"),
+        code=lambda wildcards: made_by("sscdl.tables.thesis.write"),
     script:
         "../scripts/backbones.py"
 
@@ -160,7 +160,7 @@ rule table_dataset:
     conda:
         ENVIRONMENT
     params:
-        code=lambda wildcards: made_by("sscdl.dataset_report"),
+        code=lambda wildcards: made_by("sscdl.tables.dataset"),
     script:
         "../scripts/dataset.py"
 
@@ -208,7 +208,7 @@ rule table_implausible_masks:
         ENVIRONMENT
     params:
         implausible=LUNGS["implausible"],
-        code=lambda wildcards: made_by("sscdl.mask_report"),
+        code=lambda wildcards: made_by("sscdl.tables.masks"),
     script:
         "../scripts/implausible_masks.py"
 
@@ -229,7 +229,7 @@ rule table_normalisation:
         ENVIRONMENT
     params:
         protocol=STUDY.config["protocol"],
-        code=lambda wildcards: made_by("sscdl.results"),
+        code=lambda wildcards: made_by("sscdl.tables.write"),
     script:
         "../scripts/normalisation.py"
 
@@ -245,7 +245,7 @@ rule table_learning_rates:
     conda:
         ENVIRONMENT
     params:
-        code=lambda wildcards: made_by("sscdl.results"),
+        code=lambda wildcards: made_by("sscdl.tables.write"),
     script:
         "../scripts/learning_rates.py"
 
@@ -269,7 +269,7 @@ rule table_search:
             for node in STUDY.nodes.values()
         ],
         halving={key: STUDY.config["search"][key] for key in ("first", "keep")},
-        code=lambda wildcards: made_by("sscdl.results"),
+        code=lambda wildcards: made_by("sscdl.tables.write"),
     script:
         "../scripts/search.py"
 
@@ -296,6 +296,6 @@ for FIGURE, INPUTS in FIGURES.items():
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
-            code=lambda wildcards: made_by("sscdl.drawing"),
+            code=lambda wildcards: made_by("sscdl.figures.drawing"),
         script:
             "../scripts/figure.py"

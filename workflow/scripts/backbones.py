@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.thesis_names import THESIS_FOLDER
-from sscdl.thesis_results import write_backbones
+from sscdl.study.thesis import THESIS_FOLDER
+from sscdl.tables.thesis.write import write_backbones
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "backbones"):

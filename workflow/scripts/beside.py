@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sscdl.beside import write_beside
 from sscdl.progress import job_log
+from sscdl.tables.beside import write_beside
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "beside"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl.dataset_figure import contact_sheet
+from sscdl.figures.dataset import contact_sheet
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl.dataset_report import dataset_table
 from sscdl.progress import job_log
-from sscdl.table_files import write_table
+from sscdl.tables.dataset import dataset_table
+from sscdl.tables.files import write_table
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "dataset"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.segment.published import fetch_published
+from sscdl.segment.networks.published import fetch_published
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "lungVAE"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.roots import fetch_root
+from sscdl.stages.roots import fetch_root
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], f"root {snakemake.wildcards.root}"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl import drawing
+from sscdl.figures import drawing
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

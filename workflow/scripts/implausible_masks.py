@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sscdl.mask_report import write_implausible_masks
 from sscdl.progress import job_log
+from sscdl.tables.masks import write_implausible_masks
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "implausible masks"):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sscdl.ingest import ingest_shard
+from sscdl.dicom.radiograph import Rendering
+from sscdl.images.ingest import ingest_shard
 from sscdl.progress import job_log
-from sscdl.radiograph import Rendering
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], f"ingest {snakemake.wildcards.shard}"):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.results import write_learning_rates
-from sscdl.thesis_names import THESIS_FOLDER
+from sscdl.study.thesis import THESIS_FOLDER
+from sscdl.tables.write import write_learning_rates
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "learning rates"):

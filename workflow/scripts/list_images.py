@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl.imagelist import list_images
+from sscdl.images.imagelist import list_images
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

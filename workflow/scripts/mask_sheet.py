@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sscdl.mask_report import mask_quality
+from sscdl.figures.mask_sheet import mask_sheet
 from sscdl.progress import job_log
-from sscdl.segment.overlay import mask_sheet
+from sscdl.tables.masks import mask_quality
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "mask sheet"):

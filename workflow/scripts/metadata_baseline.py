@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl.baselines import write_metadata_predictions
+from sscdl.evaluation.baselines import write_metadata_predictions
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

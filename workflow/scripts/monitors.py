@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.scalars import write_finished
+from sscdl.training.scalars import write_finished
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "monitors"):

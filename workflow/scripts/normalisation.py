@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.results import write_normalisation
-from sscdl.thesis_names import THESIS_FOLDER
+from sscdl.study.thesis import THESIS_FOLDER
+from sscdl.tables.write import write_normalisation
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "normalisation"):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from sscdl.images.variants import pack
 from sscdl.progress import job_log
-from sscdl.variants import pack
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], f"pack {snakemake.params.variant}"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.files import write_json
-from sscdl.phantom_archive import write_archive
+from sscdl.phantom.archive import write_archive
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

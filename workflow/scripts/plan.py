@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from sscdl.plan import plan
+from sscdl.planning.plan import plan
 from sscdl.progress import job_log
-from sscdl.trie import Node
+from sscdl.study.trie import Node
 
 if __name__ == "__main__":
     given = dict(snakemake.params.study)

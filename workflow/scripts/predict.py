@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl.evaluate import predict
+from sscdl.evaluation.predict import predict
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl.evaluate import Pictures, predict_shown
+from sscdl.evaluation.predict import Pictures, predict_shown
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sscdl.probe_study import Network, probe_networks
+from sscdl.evaluation.probe_study import Network, probe_networks
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

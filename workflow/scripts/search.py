@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.results import write_search
+from sscdl.tables.write import write_search
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "search"):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.stage import Stage, run_stage
+from sscdl.stages.stage import Stage, run_stage
 
 if __name__ == "__main__":
     stage = snakemake.params.stage

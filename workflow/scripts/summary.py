@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.study_facts import facts
-from sscdl.study_summary import write_summary
+from sscdl.report.facts import facts
+from sscdl.report.summary import write_summary
 
 if __name__ == "__main__":
     params = snakemake.params

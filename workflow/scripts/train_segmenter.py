@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from sscdl.device import lease
 from sscdl.progress import job_log
-from sscdl.segment.recipes import train
+from sscdl.segment.training.recipes import train
+from sscdl.training.device import lease
 
 if __name__ == "__main__":
     with (

@@ -1,0 +1,57 @@
+"""The index of an archive of any layout: which images there are and what is known of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+COLUMNS = [
+    "image_id", "study_id", "path", "label", "boxes", "patient_id", "sex", "age", "view", "shown",
+]  # fmt: skip
+_UNKNOWN = {"patient_id": "", "sex": "", "age": math.nan, "view": ""}
+
+
+@dataclass(frozen=True)
+class Index:
+    """The images of an archive and what was wrong with it.
+
+    ``images``, sorted by image_id: image_id, study_id, path (relative to the root, forward
+    slashes), label ('' if unknown), boxes (list of [x, y, width, height] in pixels, floats);
+    patient_id (as in the archive's table, not to be written anywhere), sex (F or M), age (years)
+    and view, which are '' or NaN where the file's own header is to say it; shown (what to call the
+    image's file in messages: no patient's id is in it). ``problems``: file, reason.
+    """
+
+    images: pd.DataFrame
+    problems: pd.DataFrame
+
+
+def make_index(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, str]]) -> Index:
+    """Return the index of ``rows``, which may lack what the files' headers are to say."""
+    ordered = sorted(rows, key=lambda row: row["image_id"])
+    images = pd.DataFrame([{**_UNKNOWN, **row} for row in ordered], columns=COLUMNS)
+    images["age"] = images["age"].astype(float)
+    return Index(images, pd.DataFrame(problems, columns=["file", "reason"]))
+
+
+def read_index(dataset: Mapping[str, Any]) -> Index:
+    """Return the index of the archive that ``dataset`` describes.
+
+    ``dataset`` holds layout (``siim`` or ``table``), root, id_key and, for a table, what
+    ``sscdl.archives.table_settings`` reads. Raises InputError if the archive or its tables are
+    unusable.
+    """
+    # Each layout's module makes an Index, so they are imported no earlier.
+    if dataset["layout"] == "siim":
+        from sscdl.archives import siim
+
+        return siim.read_index(dataset["root"])
+    if dataset["layout"] == "table":
+        from sscdl.archives import table
+
+        return table.read_index(dataset)
+    raise ValueError(f"layout {dataset['layout']!r} is unknown")

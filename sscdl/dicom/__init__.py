@@ -1,0 +1,1 @@
+"""One DICOM file becomes the gray picture that a viewer would show."""

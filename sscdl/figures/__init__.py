@@ -1,0 +1,1 @@
+"""Every figure that a study makes."""

@@ -1,0 +1,243 @@
+"""From the files of a study to its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from sscdl.archives.cohorts import DUPLICATE
+from sscdl.evaluation.metrics import class_names
+from sscdl.figures import charts, panels, quality
+from sscdl.figures.dataset import draw_dataset
+from sscdl.images.variants import read_pack, read_with_masks
+from sscdl.tables.attention import OF_CLASS
+from sscdl.tables.write import read_predictions, read_runs
+
+
+def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
+    """Draw the data set: counts from the lists, gray values from the packed full images."""
+    table = pd.read_csv(images, dtype=str, keep_default_na=False)
+    array, described = read_pack(full)
+    split_of = dict(zip(table["image_id"], table["split"], strict=True))
+    splits = np.array([split_of.get(image_id, "") for image_id in described["ids"]])
+    histograms = {
+        name: np.bincount(array[splits == name].ravel(), minlength=256)
+        for name in sorted(set(splits) - {"", DUPLICATE})
+    }
+    draw_dataset(table, pd.read_csv(rejected, keep_default_na=False), histograms, out)
+
+
+def draw_ail(table: Path, out: Path) -> None:
+    """Draw figure 4.3 from table 4.15."""
+    charts.write_figure(charts.ail_by_model(pd.read_csv(table)), out)
+
+
+def draw_accuracy(table: Path, subgroups: Path, out: Path) -> None:
+    """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
+    groups = pd.read_csv(subgroups)
+    baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
+    lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
+    charts.write_figure(charts.accuracy_overview_figure(pd.read_csv(table), baselines=lines), out)
+
+
+def draw_shortcut(table: Path, out: Path) -> None:
+    """Draw what becomes of the accuracy without the planted mark."""
+    charts.write_figure(charts.shortcut_figure(pd.read_csv(table)), out)
+
+
+def draw_label_efficiency(table: Path, out: Path) -> None:
+    """Draw linear probes against the number of labels, from the table of linear probes."""
+    charts.write_figure(quality.label_efficiency(pd.read_csv(table)), out)
+
+
+def draw_calibration(bins: Path, table: Path, out: Path) -> None:
+    """Draw reliability diagrams of the reported set from the two tables of calibration."""
+    charts.write_figure(quality.reliability(pd.read_csv(bins), pd.read_csv(table)), out)
+
+
+def draw_validation_curves(pointers: list[Path], out: Path, *, classes: int) -> None:
+    """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
+
+    Of several seeds, the first is drawn.
+    """
+    runs = [run for run in read_runs(pointers) if run["stage"] == "classification"]
+    seed = min(run["seed"] for run in runs)
+    curves = []
+    for run in runs:
+        points = [r for r in run["history"] if r.get("val_balanced_accuracy") is not None]
+        # A continuation's history starts at the first epoch: it holds its search run.
+        if run["seed"] != seed or not points:
+            continue
+        longest = max(
+            other["epochs"]
+            for other in runs
+            if all(other[k] == run[k] for k in ("variant", "curriculum", "seed", "lr"))
+        )
+        if run["epochs"] < longest:
+            continue
+        curves.append(
+            {
+                **{key: run[key] for key in ("variant", "curriculum", "lr", "metric", "chosen")},
+                "epochs": [r["epoch"] for r in points],
+                "values": [r["val_balanced_accuracy"] for r in points],
+            }
+        )
+    charts.write_figure(charts.validation_curves(curves, chance=1 / classes), out)
+
+
+def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:
+    """Return ids of the reported split, the classes in turn, the same for every model."""
+    rows = predictions[predictions["split"] == split].drop_duplicates("image_id")
+    queues = [list(part["image_id"].sort_values()) for _, part in rows.groupby("label")]
+    turns = [
+        name for place in range(number) for queue in queues for name in queue[place : place + 1]
+    ]
+    return turns[:number]
+
+
+def _views(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, tuple[Path, Path]],
+    chosen: list[str],
+    kept: str,
+) -> Iterator[tuple[str, list[tuple[pd.Series, np.ndarray, np.ndarray, np.ndarray]]]]:
+    """Yield for each model a heading and, for each chosen image, what belongs together.
+
+    That is the line of its prediction, its maps (``kept`` says which of those in the file), the
+    picture and the lung mask.
+    """
+    pictures = _pictures(packs, chosen)
+    for variant, curriculum, predictions, maps_file in models:
+        lines = read_predictions([predictions]).set_index("image_id")
+        with np.load(maps_file) as stored:
+            maps = dict(zip(stored["ids"].tolist(), stored[kept], strict=True))
+        yield (
+            f"{curriculum}\n{variant}",
+            [(lines.loc[name], maps[name], *rest) for name, *rest in pictures[variant]],
+        )
+
+
+def draw_attention(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, tuple[Path, Path]],
+    out: Path,
+    *,
+    split: str,
+    number: int,
+) -> None:
+    """Draw figure 4.4: attention maps of ``number`` images by several models.
+
+    ``models`` has (variant, curriculum, predictions file, maps file), ``packs`` the packed
+    pictures of each variant and the lung masks that belong to them.
+    """
+    chosen = _choose(read_predictions([models[0][2]]), split, number)
+    items = [
+        panels.AttentionItem(
+            image=image,
+            cam=cv2.resize(cam, image.shape[::-1]),
+            mask=mask,
+            ail=float(line["ail"]),
+            predicted=line["predicted"],
+            label=line["label"],
+            heading=heading,
+        )
+        for heading, views in _views(models, packs, chosen, "maps")
+        for line, cam, image, mask in views
+    ]
+    columns = len(chosen) * max(1, 4 // len(chosen))  # whole models side by side
+    charts.write_figure(panels.attention_panel(items, columns=columns), out)
+
+
+def draw_class_maps(
+    models: list[tuple[str, str, Path, Path]],
+    packs: dict[str, tuple[Path, Path]],
+    out: Path,
+    *,
+    split: str,
+    number: int,
+) -> None:
+    """Draw the maps of every class, of ``number`` images by several models.
+
+    ``models`` and ``packs`` are as for :func:`draw_attention`. Each row has one image, as several
+    models see it where there is room.
+    """
+    first = read_predictions([models[0][2]])
+    chosen, classes = _choose(first, split, number), class_names(first)
+    by_model = [
+        [
+            panels.ClassMapsItem(
+                image=image,
+                cams=np.stack(
+                    [cv2.resize(cam.astype(np.float32), image.shape[::-1]) for cam in cams]
+                ),
+                mask=mask,
+                ails=[float(line[f"{OF_CLASS}{name}"]) for name in classes],
+                chances=[float(line[f"prob_{name}"]) for name in classes],
+                predicted=line["predicted"],
+                label=line["label"],
+                heading=heading,
+            )
+            for line, cams, image, mask in views
+        ]
+        for heading, views in _views(models, packs, chosen, "class_maps")
+    ]
+    # Rows of as many models as fit, and no fewer in the last: each column has then one variant.
+    fit = max(1, 4 // len(classes))
+    beside = max(k for k in range(1, fit + 1) if len(models) % k == 0)
+    items = [
+        item
+        for start in range(0, len(models), beside)
+        for image in zip(*by_model[start : start + beside], strict=True)
+        for item in image
+    ]
+    charts.write_figure(panels.class_maps_panel(items, classes, columns=beside * len(classes)), out)
+
+
+def _pictures(
+    packs: dict[str, tuple[Path, Path]], chosen: list[str]
+) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
+    """Return by variant each chosen image's id, picture uint8 (S, S) and lungs bool (S, S)."""
+    found = {}
+    for variant, paths in packs.items():
+        array, lungs, described = read_with_masks(*paths)
+        rows = [described["ids"].index(image_id) for image_id in chosen]
+        found[variant] = list(zip(chosen, array[rows], lungs[rows] > 127, strict=True))
+    return found
+
+
+def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Path) -> None:
+    """Draw figure 4.1: the variants of the first image that has lungs.
+
+    ``packs`` are as for :func:`draw_attention`.
+    """
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    first = images[images["mask"] != ""]["image_id"].min()
+    shown, masks = {}, {}
+    for variant, paths in packs.items():
+        array, lungs, described = read_with_masks(*paths)
+        row = described["ids"].index(first)
+        shown[variant], masks[variant] = array[row], lungs[row] > 127
+    charts.write_figure(panels.variants_panel(shown, masks), out)
+
+
+def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) -> None:
+    """Draw radiographs with their lung masks, from the smallest to the largest lungs."""
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = images[images["mask"] != ""]
+    images = images.assign(area=images["mask_area"].astype(float)).sort_values("area")
+    places = np.unique(np.linspace(0, len(images) - 1, 18).round().astype(int))
+    chosen = images.iloc[places]
+    array, lungs, described = read_with_masks(full_pack, lung_pack)
+    rows = [described["ids"].index(image_id) for image_id in chosen["image_id"]]
+    charts.write_figure(
+        panels.contact_sheet(
+            [array[row] for row in rows],
+            [lungs[row] > 127 for row in rows],
+            titles=[f"lungs {100 * area:.0f} %" for area in chosen["area"]],
+        ),
+        out,
+    )

@@ -1,0 +1,107 @@
+"""Which rows of a packed array a node trains on, validates on and is normalised by.
+
+Reads ``images.csv`` with the standard library alone, so that a look-up in the store needs neither
+pandas nor torch.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sscdl.archives.cohorts import DUPLICATE, MAIN
+from sscdl.errors import InputError
+from sscdl.recipe import fingerprint
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Row numbers of a packed array by their use, and the labels and patients of all rows."""
+
+    train: list[int]
+    validate: list[int]
+    normalise: list[int]
+    labels: list[int]  # class number of every row of the array, -1 where it has none
+    patients: list[int]  # number of the patient of every row of the array
+    known: list[int]  # number of any label of every row, -1 for none: watched, never trained on
+    digest: str  # of everything above and the pixels: what the training saw
+
+
+def read_images(path: str | Path) -> list[dict[str, str]]:
+    """Return the lines of ``images.csv`` as dictionaries."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any]) -> Rows:
+    """Return the rows that the data recipe ``data`` asks for.
+
+    ``described`` is the description of the packed array. In ``data``, "train", "validate" and
+    "normalise" name a split, "all" (every image of the main archive) or None; with "classes",
+    only images labelled with one of these train and validate. "masked" is False or, for variants
+    made with lung masks, the policy ``lungs.implausible``; with any policy only images that have a
+    mask to use count. "also" names a further archive whose images train, but for those of patients
+    whom the main archive holds back for validation or testing. "labels" limits training to a share
+    of the patients of each class: {"share": in (0, 1], "seed": int}.
+    """
+    lines = {line["image_id"]: line for line in read_images(path)}
+    also = data.get("also")
+    held_back = {line["patient_id"] for line in lines.values() if line["split"] in ("val", "test")}
+    classes = data.get("classes")
+    chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
+    labels, patients, numbers = [], [], {}
+    known, names = [], {}
+    for row, image_id in enumerate(described["ids"]):
+        line = lines.get(image_id)
+        label = line["label"] if line else ""
+        labels.append(classes.index(label) if classes and label in classes else -1)
+        known.append(names.setdefault(label, len(names)) if label else -1)
+        patient = line["patient_id"] if line else image_id
+        patients.append(numbers.setdefault(patient, len(numbers)))
+        if line is None or line["split"] == DUPLICATE or (data["masked"] and not line["mask"]):
+            continue
+        if line["cohort"] == also and patient not in held_back:
+            chosen["train"].append(row)
+        if line["cohort"] != MAIN:
+            continue
+        for use, rows in chosen.items():
+            wanted = data[use]
+            fits = wanted == "all" or wanted == line["split"]
+            if fits and (use == "normalise" or not classes or labels[-1] >= 0):
+                rows.append(row)
+    if "labels" in data:
+        chosen["train"] = _share_of_labels(chosen["train"], described["ids"], lines, data["labels"])
+    if not chosen["train"]:
+        raise InputError(f"{path}: no image to train on in split {data['train']!r}")
+    if data["validate"] and not chosen["validate"]:
+        raise InputError(f"{path}: no image to validate on in split {data['validate']!r}")
+    digest = fingerprint([described["sha256"], chosen, labels, patients])
+    return Rows(**chosen, labels=labels, patients=patients, known=known, digest=digest)
+
+
+def _share_of_labels(
+    rows: list[int], ids: list[str], lines: dict[str, dict[str, str]], wanted: dict[str, Any]
+) -> list[int]:
+    """Return the rows of a share of the patients of each class, at least one patient of each.
+
+    Patients are taken in the order of a hash of seed and id, so that a smaller share is a part of
+    a larger one. A patient with images of several classes counts with each of them by itself.
+    """
+    patients: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        line = lines[ids[row]]
+        patients[line["label"]].add(line["patient_id"])
+
+    def place(patient: str) -> bytes:
+        return hashlib.blake2b(f"{wanted['seed']}:label:{patient}".encode()).digest()
+
+    kept = {
+        label: set(sorted(own, key=place)[: max(1, math.ceil(wanted["share"] * len(own) - 1e-9))])
+        for label, own in patients.items()
+    }
+    return [row for row in rows if lines[ids[row]]["patient_id"] in kept[lines[ids[row]]["label"]]]

@@ -1,0 +1,1 @@
+"""A finished classifier elsewhere: exported, described, and asked about new images."""

@@ -1,0 +1,185 @@
+"""The card of an exported model: what it is, what it learnt from, and what it is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sscdl.study.trie import CLASSIFY
+
+_PROVENANCE = {
+    "phantom": "synthetic radiographs of this project, **no real patients**",
+    "siim": "an archive in the layout of the SIIM-FISABIO-RSNA challenge",
+    "table": "a folder of image files described by a table",
+}
+_SHOWN = {
+    "full": "whole radiographs",
+    "segmented_black": "radiographs whose surroundings of the lungs are black",
+    "segmented_gray": "radiographs whose surroundings of the lungs are of one gray",
+    "inverted": "radiographs whose lungs are black",
+    "lung_box": "the box around the lungs",
+}
+_MASKS = {
+    "default": "the segmenter that comes with the project",
+    "checkpoint": "a segmenter that was there already",
+    "train": "a segmenter that the study trained",
+    "masks": "people or another program, as given to the study",
+}
+_LAST_CHANNELS = {"resnet18": (128, 256, 512), "resnet50": (512, 1024, 2048)}
+
+
+def write_card(described: dict[str, Any]) -> str:
+    """Return the card (Markdown) of a model that ``model.json`` describes."""
+    lineage = described["lineage"]
+    stages = _stages(lineage)
+    curriculum = "+".join(stage["recipe"]["task"] for stage in stages[:-1]) or "none"
+    backbone, variant = described["backbone"], described["variant"]
+    data, lungs = described.get("data", {}), described["lungs"]
+    ends = "" if backbone["last_stage"] == 4 else f", ended after stage {backbone['last_stage']}"
+    images = _PROVENANCE.get(data.get("layout", ""), "unknown images")
+    named = f"{data['name']}: {images}" if data.get("name") else images
+    edge = f", edge {variant['edge']:g} of the shorter side" if variant["edge"] else ""
+    masks = _MASKS.get(lungs["source"], lungs["source"])
+    facts = {
+        "tells apart": ", ".join(described["classes"]),
+        "network": f"{backbone['name']}{ends}, {described['image']['size']} x "
+        f"{described['image']['size']} pixels",
+        "sees": f"{_SHOWN.get(variant['name'], variant['name'])} (`{variant['name']}`{edge})",
+        "trained on": f"{named}; {lineage['data']['images']} images",
+        "starts from": _root(stages[0]["recipe"]["root"]),
+        "curriculum": f"{curriculum}, then the classifier; seed {lineage['recipe']['seed']}",
+        "lung masks by": f"{masks}; they count: {lungs['convention'] or 'not known'}",
+    }
+    lines = [
+        f"# {lineage['node']} ({variant['name']})",
+        "",
+        "A classifier of chest radiographs, trained with sscdl-cxr. **Not a medical device**: for "
+        "research, not for diagnosis or any decision about a patient.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in facts.items()),
+        "",
+        "## How it was trained",
+        "",
+        "| stage | images | epochs | learning rate | metric | value |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {stage['recipe']['task']} | {stage['data']['images']} | {stage['epochs']} | "
+            f"{stage['learning_rate']:g} | {stage['metric']} | {stage['value']:.4g} |"
+            for stage in stages
+        ),
+        "",
+        _what_the_value_is(lineage),
+        "",
+        *_scores(described.get("scores")),
+        "## Limits",
+        "",
+        "- It has seen images of the kind above and no others: other machines, hospitals, ages and "
+        "views may be judged wrongly, with high probabilities all the same. Probabilities are not "
+        "calibrated.",
+        "- Files that are no frontal chest radiographs by their header get no prediction "
+        "(`ingest.accept` in `model.json`); files without a header are not asked.",
+        "- It knows its classes alone and puts every image into one of them.",
+        "- Networks learn shortcuts, such as marks beside the lungs. Look at where it looks "
+        "(`--attention`) on images of your own.",
+        *_doubts(described),
+        "",
+        "## How to use it",
+        "",
+        "On images, with all that was done to those of its training:",
+        "",
+        "```bash",
+        "python -m sscdl model predict THIS_FOLDER IMAGES OUT",
+        "```",
+        "",
+        "The network alone, with torchvision:",
+        "",
+        "```python",
+        *loading(described),
+        "```",
+        "",
+        f"Its input is gray in [0, 1], minus {described['normalisation']['mean']:.6f}, divided by "
+        f"{described['normalisation']['std']:.6f}, repeated to three channels. `model.json` holds "
+        "the rest, and the whole lineage.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def loading(described: dict[str, Any]) -> list[str]:
+    """Return lines of Python that load the weights strictly into torchvision's network."""
+    name, last = described["backbone"]["name"], described["backbone"]["last_stage"]
+    classes = len(described["classes"])
+    lines = [
+        "import torch, torchvision",
+        "from safetensors.torch import load_file",
+        "",
+        f"model = torchvision.models.{name}(num_classes={classes})",
+    ]
+    for stage in range(last + 1, 5):
+        lines.append(f"model.layer{stage} = torch.nn.Identity()  # the network ends earlier")
+    if last < 4:
+        channels = _LAST_CHANNELS[name][last - 2]
+        lines.append(f"model.fc = torch.nn.Linear({channels}, {classes})")
+    return [*lines, 'model.load_state_dict(load_file("weights.safetensors"))', "model.eval()"]
+
+
+def _stages(lineage: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the stages that led to the model, first to last."""
+    found = []
+    stage: dict[str, Any] | None = lineage
+    while stage:
+        found.insert(0, stage)
+        stage = stage["before"]
+    return found
+
+
+def _root(root: str) -> str:
+    if root == "scratch":
+        return "random weights"
+    # Others are known by the hash of their file.
+    return root if " " in root else f"weights of a file (SHA-256 {root})"
+
+
+def _what_the_value_is(lineage: dict[str, Any]) -> str:
+    validated = lineage["recipe"]["data"].get("validate")
+    if not validated:
+        return "The values are those of the last epoch, on the training images."
+    warning = (
+        " As these are also the reported images, it is optimistic." if validated == "test" else ""
+    )
+    return (
+        f"The value of the stage {CLASSIFY} is that of its last epoch on the images of the split "
+        f"`{validated}`, which chose the learning rate.{warning}"
+    )
+
+
+def _scores(scores: dict[str, dict[str, float]] | None) -> list[str]:
+    lines = ["## Scores", ""]
+    if not scores:
+        return [*lines, "No predictions were recorded at export.", ""]
+    names = ("images", "balanced_accuracy", "auc", "ail")
+    lines += [
+        "| images of | number | balanced accuracy | AUC | attention inside the lungs |",
+        "|---|---|---|---|---|",
+    ]
+    for split, found in scores.items():
+        cells = " | ".join(f"{found[name]:.4g}" if name in found else "" for name in names)
+        lines.append(f"| {split} | {cells} |")
+    return [*lines, ""]
+
+
+def _doubts(described: dict[str, Any]) -> list[str]:
+    lines = []
+    if not described["lungs"].get("as_trained", True):
+        lines.append(
+            "- Its lung masks in training were given; here another segmenter finds the lungs: "
+            f"{json.dumps(described['lungs']['convention'])}."
+        )
+    if not described["verified"]:
+        lines.append(
+            "- How images are prepared was taken from a configuration that could not be shown to "
+            "be that of the training."
+        )
+    return lines

@@ -1,0 +1,248 @@
+"""From a finished classifier in a store to a folder that needs neither store nor images."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sscdl import __version__
+from sscdl.archives.cohorts import MAIN
+from sscdl.errors import InputError
+from sscdl.evaluation import metrics
+from sscdl.files import read_json, write_json, write_text
+from sscdl.images.ingest import collect
+from sscdl.images.variants import mean_std, read_pack
+from sscdl.model.card import write_card
+from sscdl.model.folder import (
+    CARD,
+    DESCRIPTION,
+    FORMAT,
+    SEGMENTER,
+    VERSION,
+    WEIGHTS,
+    Model,
+    preprocessing_source,
+)
+from sscdl.model.source import check_same, find_pointer, read_study
+from sscdl.recipe import file_hash
+from sscdl.segment.networks import default
+from sscdl.segment.networks.checkpoint import save_checkpoint
+from sscdl.segment.predict import load_segmenter
+from sscdl.store.store import Store, read_pointer
+from sscdl.study.study import Study
+from sscdl.study.trie import CLASSIFY
+
+LOGGER = logging.getLogger("sscdl.model")
+_GRAY = "segmented_gray"
+_COMPARED = 16  # predictions that a model must reproduce before they are taken for its scores
+_CLOSE = 1e-4  # predictions have six decimals, and other processors round elsewhere
+
+
+def export(
+    source: Path,
+    out: Path,
+    *,
+    configfiles: list[Path],
+    settings: Iterable[str] = (),
+    node: str = "",
+    variant: str = "",
+    segmenter: Path | None = None,
+    predictions: Path | None = None,
+    data_name: str = "",
+    gray: float | None = None,
+    trust: bool = False,
+) -> None:
+    """Write the folder ``out`` (see :mod:`sscdl.model.folder`) of a finished classifier.
+
+    Args:
+        source: the classifier's pointer in a store, or the store.
+        configfiles, settings: the configuration of a study that trained it: files laid over the
+            defaults in turn, and ``key=value`` texts, as Snakemake takes them.
+        node, variant: which pointer of the store (see
+            :func:`sscdl.model.source.find_pointer`).
+        segmenter: finds the lungs where the study was given its masks.
+        predictions: the study's file of this model, for the scores on the card.
+        data_name: what the images were, for the card.
+        gray: the mean of the full images in [0, 1], where the store cannot tell it.
+        trust: take the configuration although nothing shows that it is the one of the training.
+
+    Raises InputError for a classifier that is not finished, a configuration that is not the one it
+    was trained with, and for what is missing.
+    """
+    pointer = find_pointer(source, node, variant)
+    store, entry = Store(pointer.parent.parent), read_pointer(pointer)
+    if entry.get("task") != CLASSIFY:
+        raise InputError(
+            f"{pointer}: is the pointer of a pretext stage, which tells no classes apart; give "
+            f"that of a classifier (its name ends in {CLASSIFY})"
+        )
+    if not store.finished(pointer):
+        raise InputError(f"{pointer}: the weights that it names are gone; run the workflow again")
+    kept = store.object(entry["object"])
+    lineage = read_json(kept / "lineage.json")
+    study = read_study(configfiles, settings, store.folder)
+    variant = lineage["variant"]
+    if not trust:
+        check_same(study, lineage, pointer)
+    with _new_folder(out) as folder:
+        shutil.copyfile(kept / WEIGHTS, folder / WEIGHTS)
+        lungs = _lungs(study, variant, segmenter, folder)
+        files = [name for name in (WEIGHTS, SEGMENTER) if (folder / name).is_file()]
+        ingest, recipe = study.config["ingest"], lineage["recipe"]
+        described = {
+            "format": FORMAT,
+            "version": VERSION,
+            "sscdl": __version__,
+            "classes": recipe["data"]["classes"],
+            "backbone": recipe["backbone"],
+            "image": {"size": recipe["image_size"], "packed": study.config["image"]["packed"]},
+            "variant": {
+                "name": variant,
+                "edge": study.edge(variant),
+                "gray": _gray(study, trust, gray) if variant == _GRAY else None,
+            },
+            "normalisation": {key: lineage["data"][key] for key in ("mean", "std")},
+            "ingest": {key: ingest[key] for key in ("rendering", "accept", "time_limit")},
+            "lungs": lungs,
+            "files": {name: file_hash(folder / name) for name in files},
+            "preprocessing": preprocessing_source(),
+            "verified": not trust,
+            "data": {"name": data_name, "layout": study.layout},
+            "lineage": lineage,
+        }
+        write_json(folder / DESCRIPTION, described)
+        model = Model(folder, torch.device("cpu"))
+        if predictions is not None:
+            pack = store.folder / "packs" / f"{variant}.{recipe['data']['pack']}.json"
+            described["scores"] = _scores(model, predictions, pack)
+            write_json(folder / DESCRIPTION, described)
+        write_text(folder / CARD, write_card(described))
+    LOGGER.info("%s (%s) is in %s", entry["node"], variant, out)
+
+
+def _lungs(study: Study, variant: str, given: Path | None, folder: Path) -> dict[str, Any]:
+    """Write the segmenter into ``folder``, if there is one, and return what is known of masks."""
+    settings = study.config["lungs"]
+    needed, source = variant != "full", settings["source"]
+    own = study.segmenter_file
+    if own is not None and given is not None:
+        raise InputError(
+            f"--segmenter {given}: the study's masks come from a segmenter of its own "
+            f"(lungs.source: {source}); leave the option out"
+        )
+    if own is None and given is None and needed:
+        raise InputError(
+            f"variant {variant} needs lung masks, and the study was given its own (lungs.source: "
+            "masks), which new images do not have; say with --segmenter what finds their lungs "
+            "(a file, or `default`)"
+        )
+    described = {
+        "needed": needed,
+        "source": source,
+        "convention": study.mask_convention,
+        "implausible": settings["implausible"],
+        "as_trained": given is None,
+        "recipe": None,
+    }
+    file = given or own
+    if file is None:
+        return described | {"convention": None}
+    if file == Path("default"):
+        file = default.PATH
+    loaded = load_segmenter(file)
+    # Written anew: what comes as a torch file leaves as safetensors.
+    save_checkpoint(folder / SEGMENTER, loaded.network, loaded.architecture, loaded.mask_convention)
+    recipe: dict[str, Any] = {"sha256": file_hash(file)}
+    if source == "train":
+        recipe |= {k: v for k, v in settings["train"].items() if k != "folder"}
+    if given is not None:
+        described["convention"] = loaded.mask_convention
+    return described | {"recipe": recipe}
+
+
+def _gray(study: Study, trust: bool, given: float | None) -> float:
+    """Return what fills the surroundings of the lungs: the mean of the main archive's images."""
+    if given is not None:
+        return given
+    if trust:
+        raise InputError(
+            f"variant {_GRAY}: without proof that the configuration is that of the training, the "
+            "mean of the full images cannot be looked up; give it with --gray (in [0, 1])"
+        )
+    manifests = study.image_manifests()
+    missing = [path for path in (study.pack("full"), *manifests) if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: missing, so that the mean of the full images is not known; run the "
+            "study again, or give the mean with --gray (in [0, 1])"
+        )
+    images, _ = collect(manifests)
+    ids = set(images.loc[images["cohort"] == MAIN, "image_id"])
+    return mean_std(read_json(study.pack("full")), ids)[0]
+
+
+def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]:
+    """Return the scores of a file of predictions by split, if it is this model's."""
+    kept = {"patient_id": str, "image_id": str, "label": str, "predicted": str}
+    try:
+        table = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise InputError(f"--predictions {path}: cannot be read ({error})") from None
+    columns = [f"prob_{name}" for name in model.classes]
+    if table.empty or not {"image_id", "split", "label", *columns} <= set(table.columns):
+        raise InputError(
+            f"--predictions {path}: has no predictions of the classes {', '.join(model.classes)}; "
+            "give the model's file in results/<study>/predictions"
+        )
+    array, described = read_pack(pack)
+    row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
+    first = table.head(_COMPARED)
+    known = [image_id in row_of for image_id in first["image_id"]]
+    alike = all(known)
+    if alike:
+        chances, _ = model(torch.from_numpy(array[[row_of[i] for i in first["image_id"]]]))
+        alike = abs(chances.numpy() - first[columns].to_numpy(float)).max() < _CLOSE
+    if not alike:
+        raise InputError(
+            f"--predictions {path}: are not those of this model; give the file of its variant, "
+            "curriculum and seed, or leave the option out"
+        )
+    found = {}
+    for split, part in table.groupby("split"):
+        found[str(split)] = {
+            "images": len(part),
+            "balanced_accuracy": metrics.evaluate(part, metrics.balanced_accuracy_statistic),
+            "auc": metrics.evaluate(part, metrics.auc_statistic),
+            "ail": float(part["ail"].mean()) if "ail" in part else float("nan"),
+        }
+    # JSON has no NaN.
+    return {
+        split: {key: round(value, 4) for key, value in scores.items() if value == value}
+        for split, scores in found.items()
+    }
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``out`` when the block succeeds, so that none is ever half."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"output {out}: is there already; give a new folder, or delete it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    umask = os.umask(0)
+    os.umask(umask)
+    try:
+        yield folder
+        folder.chmod(0o777 & ~umask)
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""A folder that holds a finished classifier and all that its use needs, apart from the store.
+
+    weights.safetensors    the classifier, in torchvision's names
+    model.json             what it tells apart, how images become its input, how it came about
+    segmenter.safetensors  what finds the lungs, unless there is none
+    README.md              the model card
+
+``model.json`` holds the SHA-256 of the weights, so that a folder that was damaged or put together
+from two is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import torch
+
+from sscdl.equivalence import group_hash
+from sscdl.errors import InputError
+from sscdl.evaluation.predict import Classifier
+from sscdl.files import read_json
+from sscdl.images.variants import VARIANTS
+from sscdl.recipe import file_hash
+from sscdl.segment.predict import Segmenter, load_segmenter
+from sscdl.segment.quality import POLICIES
+from sscdl.training.backbones import NAMES, build_backbone, read_weights
+
+FORMAT, VERSION = "sscdl-model", 1
+DESCRIPTION, WEIGHTS, SEGMENTER, CARD = (
+    "model.json",
+    "weights.safetensors",
+    "segmenter.safetensors",
+    "README.md",
+)
+_HEADS = ("fc.", "classifier.")
+
+
+def _block(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+_TEXT = {"type": "string"}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_PIXELS = {"type": "integer", "minimum": 1}
+_HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_SCHEMA = _block(
+    classes={"type": "array", "items": _TEXT, "minItems": 2, "uniqueItems": True},
+    backbone=_block(name={"enum": list(NAMES)}, last_stage={"enum": [2, 3, 4]}),
+    image=_block(size=_PIXELS, packed=_PIXELS),
+    variant=_block(
+        name={"enum": list(VARIANTS)}, edge=_SHARE, gray={"anyOf": [_SHARE, {"type": "null"}]}
+    ),
+    normalisation=_block(mean=_SHARE, std={"type": "number", "exclusiveMinimum": 0}),
+    ingest=_block(
+        rendering=_block(
+            window=_TEXT,
+            percentiles={"type": "array", "items": {"type": "number"}, "minItems": 2},
+            bits={"enum": [8, 16]},
+            max_pixels=_PIXELS,
+        ),
+        accept=_block(
+            modality={}, body_part={}, view={}, image_type_without={}, colour={}, uniform=_SHARE
+        ),
+        time_limit={"type": "number", "exclusiveMinimum": 0},
+    ),
+    lungs=_block(
+        needed={"type": "boolean"},
+        source=_TEXT,
+        convention={"type": ["string", "null"]},
+        implausible={"enum": list(POLICIES)},
+    ),
+    files={
+        "type": "object",
+        "properties": {WEIGHTS: _HASH, SEGMENTER: _HASH},
+        "required": [WEIGHTS],
+        "additionalProperties": False,
+    },
+    preprocessing=_TEXT,
+    verified={"type": "boolean"},
+    lineage={"type": "object"},
+)
+
+
+def preprocessing_source() -> str:
+    """Return the hash of the source code that makes the network's input from an image file."""
+    return group_hash("preprocessing")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return the checked contents of ``model.json`` in a model's folder.
+
+    Raises InputError if the folder or a file is missing, damaged, or of another version.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InputError(
+            f"model {folder}: has no {DESCRIPTION}; give a folder that "
+            "`python -m sscdl model export` made"
+        )
+    try:
+        described = read_json(path)
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"model {path}: cannot be read ({error}); export it again") from None
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise InputError(
+            f"model {path}: describes no model of this project; give a folder that "
+            "`python -m sscdl model export` made"
+        )
+    if described.get("version") != VERSION:
+        raise InputError(
+            f"model {path}: has format version {described.get('version')!r}, this program reads "
+            f"{VERSION}; use the version of the program that exported it, or export it again"
+        )
+    faults = jsonschema.Draft202012Validator(_SCHEMA).iter_errors(described)
+    fault = next(faults, None)
+    if fault is not None:
+        where = ".".join(map(str, fault.absolute_path)) or DESCRIPTION
+        raise InputError(f"model {path}: {where}: {fault.message}; export it again")
+    if described["lungs"]["needed"] and SEGMENTER not in described["files"]:
+        raise InputError(
+            f"model {path}: variant {described['variant']['name']} needs lung masks, but no "
+            "segmenter is listed; export it again"
+        )
+    for name, digest in described["files"].items():
+        if not (folder / name).is_file():
+            raise InputError(f"model {folder}: {name} is missing; copy or export it again")
+        if file_hash(folder / name) != digest:
+            raise InputError(
+                f"model {folder}: {name} is damaged, or of another model than {DESCRIPTION} "
+                "describes; copy or export it again"
+            )
+    return described
+
+
+class Model(Classifier):
+    """A classifier from its folder, with its description and its segmenter (None without one).
+
+    Calling it does what it does in a study: the arithmetic is :class:`Classifier`'s.
+    """
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        # Only what the attributes are read from differs: a folder, not a pointer and its store.
+        self.described = described = read_description(folder)
+        self.lineage = described["lineage"]
+        self.classes = described["classes"]
+        self.size = described["image"]["size"]
+        self.mean, self.std = (described["normalisation"][key] for key in ("mean", "std"))
+        self.device = device
+        weights = read_weights(folder / WEIGHTS)
+        head = {name: weights.pop(name) for name in list(weights) if name.startswith(_HEADS)}
+        self.backbone = build_backbone(**described["backbone"])
+        try:
+            self.backbone.load_state_dict(weights)
+            self.weight, self.bias = (
+                next(tensor.to(device) for name, tensor in head.items() if name.endswith(part))
+                for part in (".weight", ".bias")
+            )
+            if self.weight.shape != (len(self.classes), self.backbone.channels):
+                raise RuntimeError(f"its last layer is {tuple(self.weight.shape)}")
+        except (RuntimeError, StopIteration) as error:
+            raise InputError(
+                f"model {folder}: {WEIGHTS} does not fit {described['backbone']['name']} with "
+                f"{len(self.classes)} classes ({error}); export it again"
+            ) from error
+        self.backbone.to(device, memory_format=torch.channels_last).eval()
+        # Masks are made on the CPU, as in a study: elsewhere single pixels may fall differently.
+        found = SEGMENTER in described["files"]
+        self.segmenter: Segmenter | None = load_segmenter(folder / SEGMENTER) if found else None

@@ -1,0 +1,290 @@
+"""Using an exported model on image files, which become its input just as in a study.
+
+Nothing here makes pictures: files go through the renderer, the segmenter and the packing that
+studies use, a few at a time, in a folder that is deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sscdl.archives.cohorts import MAIN
+from sscdl.archives.listing import scan_pictures, stem
+from sscdl.dicom.radiograph import Rendering
+from sscdl.errors import InputError
+from sscdl.evaluation.attention import attention_share, region_share, resize_map
+from sscdl.figures import charts, panels
+from sscdl.files import write_json
+from sscdl.images import variants
+from sscdl.images.imagelist import write_csv
+from sscdl.images.renderer import Renderer
+from sscdl.images.variant_kinds import masks_of
+from sscdl.model.folder import Model, preprocessing_source
+from sscdl.progress import Timer
+from sscdl.recipe import fingerprint
+from sscdl.segment.maskfiles import read_gray, record_mask
+
+LOGGER = logging.getLogger("sscdl.model")
+TABLE = "predictions.csv"
+BATCH = 16  # images at a time, and between two lines that tell how long it takes
+_LONGEST_NAME = 150  # bytes; most file systems take 255, of which suffixes need some
+_VIEW_IS_MISSING = "view is missing, "  # not where the orientation tells of another view
+
+
+@dataclass
+class _Image:
+    """One file: where it lies, what its outputs are called and its line of the table."""
+
+    path: Path
+    shown: str
+    name: str
+    line: dict[str, Any] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        self.line["error"] = reason
+        LOGGER.warning("%s: no prediction: %s", self.shown, reason)
+
+
+def predict_folder(
+    model: Model, source: Path, out: Path, *, attention: bool = False, view: str = ""
+) -> int:
+    """Predict the image files of ``source`` and return how many have no prediction.
+
+    ``out`` gets ``predictions.csv``, written last, with a line for each file, sorted: ``file`` (its
+    name, with folders before it only where several have that name), ``prob_<class>``,
+    ``predicted``, ``ail`` and ``lung_share`` (of what the variant shows; empty without lungs),
+    ``mask_faults``, and ``error``, why there is no prediction. ``masks/<name>.png`` are the lungs
+    in the rendered image, 0 or 255.
+
+    Args:
+        model: what predicts.
+        source: a folder of DICOM, PNG, JPEG or TIFF files at any depth, or one file.
+        out: a folder, made if it is missing, that does not lie in ``source``.
+        attention: draw ``attention/<name>.png``: what the network sees, the class activation map
+            of the predicted class laid over, the lungs outlined.
+        view: view position (AP, PA) of files that do not tell theirs.
+
+    Raises InputError if there is no file to predict, or ``out`` cannot be used.
+    """
+    images, problems = _find(source, out)
+    described = model.described
+    if described["preprocessing"] != preprocessing_source():
+        LOGGER.warning(
+            "the program has changed since the model was exported, in parts that prepare images: "
+            "predictions may differ from those of its study"
+        )
+    ingest = described["ingest"]
+    rendering = ingest["rendering"]
+    rendering = Rendering(**rendering | {"percentiles": tuple(rendering["percentiles"])})
+    timer, done = Timer(), 0
+    with Renderer(
+        rendering, ingest["accept"], find_text=False, time_limit=ingest["time_limit"]
+    ) as renderer:
+        for batch in _batches(images):
+            # Rendered patients: a folder that only its owner may read, and not for long.
+            with tempfile.TemporaryDirectory(prefix="sscdl-") as scratch:
+                _predict(model, renderer, batch, Path(scratch), out, attention=attention, view=view)
+            done += len(batch)
+            failed = sum("error" in image.line for image in images)
+            LOGGER.info(
+                "%d of %d images, %d without prediction, %.1f images/s, %s left",
+                done, len(images), failed, done / timer.elapsed(), timer.left(done, len(images)),
+            )  # fmt: skip
+    lines = [{"file": image.shown, **image.line} for image in images]
+    lines += [{"file": shown, "error": reason} for shown, reason in problems]
+    lines.sort(key=lambda line: line["file"])
+    columns = ["file", *(f"prob_{name}" for name in model.classes), "predicted", "ail"]
+    table = pd.DataFrame(lines, columns=[*columns, "lung_share", "mask_faults", "error"])
+    write_csv(table, out / TABLE)
+    without = sum("error" in line for line in lines)
+    LOGGER.info("%d predictions in %s; %d files without", len(lines) - without, out, without)
+    return without
+
+
+def _find(source: Path, out: Path) -> tuple[list[_Image], list[tuple[str, str]]]:
+    """Return the image files, and (path, reason) of names that were set aside."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"output {out}: is a file; give a folder")
+    if source.is_file():
+        shown, problems = [source.name], []
+    elif not source.is_dir():
+        raise InputError(f"images {source}: no such file or folder; give one that exists")
+    else:
+        if out.resolve().is_relative_to(source.resolve()):
+            raise InputError(
+                f"output {out}: lies in the folder of the images, whose masks would be taken for "
+                "images next time; give a folder elsewhere"
+            )
+        try:
+            listing = scan_pictures(source)
+        except InputError:
+            raise InputError(
+                f"images {source}: holds no DICOM, PNG, JPEG or TIFF file at any depth; give the "
+                "folder of the images"
+            ) from None
+        shown, problems = [path for path, _ in listing.files], listing.problems
+    folder = source if source.is_dir() else source.parent
+    endings = _endings(shown)
+    named = zip(shown, endings, _names(endings), strict=True)
+    return [_Image(folder / path, ending, name) for path, ending, name in named], problems
+
+
+def _endings(paths: list[str]) -> list[str]:
+    """Return of each relative path the shortest end that no other has: most often the file's name.
+
+    Folders of archives are named after patients and studies, which outputs do not repeat.
+    """
+    every = {path: _tails(path) for path in paths}
+    counts = Counter(tail for tails in every.values() for tail in tails)
+    return [
+        next((tail for tail in every[path] if counts[tail] == 1), every[path][-1]) for path in paths
+    ]
+
+
+def _tails(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[k:]) for k in reversed(range(len(parts)))]
+
+
+def _names(paths: list[str]) -> list[str]:
+    """Return a name for the outputs of each path; no two are alike, in lower or upper case."""
+    names: list[str] = []
+    used: set[str] = set()
+    for path in paths:
+        flat = path.replace("/", "_")
+        tried = [stem(flat), flat, f"{stem(flat)}-{fingerprint(path)}"]
+        if len(flat.encode()) > _LONGEST_NAME:
+            front = flat.encode()[: _LONGEST_NAME - 20].decode(errors="ignore")
+            tried = [f"{front}-{fingerprint(path)}"]
+        name = next((name for name in tried if name.casefold() not in used), tried[-1])
+        used.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _predict(
+    model: Model,
+    renderer: Renderer,
+    batch: list[_Image],
+    scratch: Path,
+    out: Path,
+    *,
+    attention: bool,
+    view: str,
+) -> None:
+    """Fill in the lines of a batch of files and write their pictures."""
+    images, masks = scratch / "images" / "png", scratch / "masks" / "png"
+    images.mkdir(parents=True)
+    usable: dict[str, bool] = {}
+    records: list[dict[str, Any]] = []
+    kept: dict[str, _Image] = {}
+    for number, image in enumerate(batch):
+        image_id = f"{number:04d}"
+        png = images / f"{image_id}.png"
+        kind, told = renderer.render(image.path, png)
+        if kind != "image" and view and str(told).startswith(_VIEW_IS_MISSING):
+            kind, told = renderer.render(image.path, png, view)
+        if kind != "image":
+            image.fail(told)
+            continue
+        if model.segmenter is not None:
+            record = _segment(model, png, image_id, masks)
+            records.append(record)
+            _copy(masks / record["png"], out / "masks" / f"{image.name}.png")
+            image.line["mask_faults"] = "; ".join(record["faults"])
+            reason = _useless(model, record)
+            usable[image_id] = not reason
+            if reason and model.described["lungs"]["needed"]:
+                image.fail(reason)
+                continue
+        kept[image_id] = image
+    if not kept:
+        return
+    array, lungs, ids = _pack(model, scratch, list(kept), records)
+    chances, maps = model(torch.from_numpy(array))
+    chances, maps = chances.cpu().numpy(), maps.cpu()
+    regions = torch.from_numpy(lungs > 127)
+    large = resize_map(maps, lungs.shape[-1])
+    inside, area = attention_share(large, regions), region_share(regions)
+    for row, image_id in enumerate(ids):
+        image = kept[image_id]
+        predicted = model.classes[int(chances[row].argmax())]
+        for name, value in zip(model.classes, chances[row].astype(float), strict=True):
+            image.line[f"prob_{name}"] = round(float(value), 6)
+        image.line["predicted"] = predicted
+        ail = float(inside[row]) if usable.get(image_id) else float("nan")
+        if usable.get(image_id):
+            image.line |= {"ail": round(ail, 6), "lung_share": round(float(area[row]), 6)}
+        if attention:
+            item = panels.AttentionItem(
+                array[row], large[row].numpy(), lungs[row] > 127, ail, predicted, ""
+            )
+            figure = panels.attention_panel([item])
+            charts.write_figure(figure, out / "attention" / f"{image.name}.png")
+
+
+def _segment(model: Model, png: Path, image_id: str, folder: Path) -> dict[str, Any]:
+    """Write the lung mask of a rendered image as studies do, and return its record."""
+    [(_, mask, doubt)] = model.segmenter.predict_with_doubt([read_gray(png)], 1)
+    hull = model.described["lungs"]["implausible"] == "hull"
+    return record_mask(image_id, mask, folder, f"{image_id}.png", hull=hull, doubt=doubt)
+
+
+def _useless(model: Model, record: dict[str, Any]) -> str:
+    """Return why a mask is not to be used, '' if it is; ``list_images`` decides alike."""
+    if record["empty"]:
+        return "no lungs were found in it, and this model needs them"
+    if record["faults"] and model.described["lungs"]["implausible"] == "drop":
+        return (
+            f"lung mask is implausible ({'; '.join(record['faults'])}), and this model drops such"
+        )
+    return ""
+
+
+def _pack(
+    model: Model, scratch: Path, ids: list[str], records: list[dict[str, Any]]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return pictures of the model's variant and their lungs, uint8 (N, S, S), and their ids."""
+    described = model.described
+    variant, size = described["variant"], described["image"]["packed"]
+    images = scratch / "images" / "images.json"
+    write_json(
+        images, {"images": [{"image_id": i, "png": f"{i}.png", "cohort": MAIN} for i in ids]}
+    )
+    masks = []
+    if records:
+        masks = [scratch / "masks" / "masks.json"]
+        write_json(masks[0], {"masks": records})
+    full = None
+    if variant["gray"] is not None:
+        # The study's mean, as the description of one pixel: it comes out as it went in.
+        full, gray = scratch / "full.json", variant["gray"]
+        write_json(full, {"ids": ids[:1], "size": 1, "sums": [gray], "squares": [gray]})
+    packs = []
+    for name, edge in ((variant["name"], variant["edge"]), (masks_of(variant["name"]), 0.0)):
+        packs.append(scratch / f"{name}.json")
+        gray_from = full if name == variant["name"] else None
+        variants.pack(name, [images], masks, gray_from, packs[-1], size=size, edge=edge)
+    array, lungs, about = variants.read_with_masks(*packs)
+    return array, lungs, about["ids"]
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
+
+
+def _batches(images: list[_Image]) -> Iterator[list[_Image]]:
+    for start in range(0, len(images), BATCH):
+        yield images[start : start + BATCH]

@@ -1,0 +1,120 @@
+"""How well an exported model does on another data set whose labels are known.
+
+`predict_folder` writes what the model says; here it meets the labels.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from sscdl.archives.lookup import find_files
+from sscdl.csv_rows import check_columns, read_rows
+from sscdl.errors import InputError
+from sscdl.evaluation import metrics
+from sscdl.tables.details import accuracy_details
+from sscdl.tables.files import write_table
+from sscdl.tables.overview import NAN, mean_percent, score_model
+from sscdl.tables.predictions import INTERVALS, resamplings
+
+LOGGER = logging.getLogger("sscdl.model")
+KNOWN = ("file", "label", "patient")
+
+
+def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> pd.DataFrame:
+    """Score a model's predictions on images that it was not made for, and write the table.
+
+    Args:
+        predictions: ``predictions.csv`` of `model predict`.
+        labels: CSV with the columns ``file`` (found as :func:`sscdl.archives.lookup.find_files`
+            does), ``label`` (a class of the model; others are left out) and ``patient``, whose
+            images are drawn together (empty: a patient of its own).
+        out: stem of the table's files (.csv, .md, .tex, .html).
+        draws: resamplings of the patients.
+
+    Returns:
+        one row each for balanced accuracy, accuracy by class (percent), AUC, macro F1 ([0, 1]) and
+        AIL with its floor (percent): ``measure, value, low, high`` (95 % interval over patients,
+        where there is one) and ``n_images, n_patients``.
+
+    Raises:
+        InputError: a file cannot be read, lacks a column, names a file twice, or has no label of
+            any image that has a prediction.
+    """
+    check_columns(predictions, ("file", "predicted", "ail", "lung_share"))
+    rows = pd.read_csv(predictions, dtype={"file": str, "predicted": str}, keep_default_na=False,
+                       na_values={"ail": "", "lung_share": ""})  # fmt: skip
+    rows = rows[rows["predicted"] != ""].set_index("file")
+    classes = [name.removeprefix("prob_") for name in rows if name.startswith("prob_")]
+    known = _labels(labels)
+    found, reasons = find_files(known, list(rows.index))
+    for name, reason in list(reasons.items())[:3]:
+        LOGGER.info("%s: %s: %s", labels.name, name, reason)
+    joined = rows.loc[list(found.values())].copy()
+    joined["label"] = [known[name][0] for name in found]
+    joined["patient_id"] = [known[name][1] or name for name in found]
+    others = joined.loc[~joined["label"].isin(classes), "label"]
+    joined = joined[joined["label"].isin(classes)]
+    if joined.empty:
+        raise InputError(
+            f"{labels}: no image with a prediction has a label that the model knows "
+            f"({', '.join(classes)}; found: {', '.join(sorted(set(others))[:5]) or 'none'}); use "
+            "the model's names in the column label"
+        )
+    LOGGER.info(
+        "%d images scored; %d with a prediction but no label, %d with a label of no class of the "
+        "model, %d rows of labels without a prediction",
+        len(joined), len(rows) - len(found), len(others), len(reasons),
+    )  # fmt: skip
+    table = _measures(joined.reset_index(names="image_id"), draws)
+    write_table(
+        table,
+        out,
+        caption="The model on this data set.",
+        notes=[
+            INTERVALS,
+            resamplings(draws),
+            "Accuracies and attention inside the lungs (ail) in percent, AUC and F1 in [0, 1]. "
+            "ail_floor: the lungs' share of the picture, what a uniform map would score.",
+            f"Chance: {100 * metrics.chance(joined['label']):.1f} % balanced accuracy, AUC 0.5.",
+        ],
+        digits={"value": 3, "low": 3, "high": 3},
+    )
+    return table
+
+
+def _labels(path: Path) -> dict[str, tuple[str, str]]:
+    """Return label and patient of each file that a table of labels names."""
+    known: dict[str, tuple[str, str]] = {}
+    for line, row in read_rows(path, KNOWN, key="file"):
+        if row["file"] in known:
+            raise InputError(
+                f"{path}, line {line}: {row['file']} is there twice; delete one of its rows"
+            )
+        known[row["file"]] = (row["label"], row["patient"])
+    return known
+
+
+def _measures(rows: pd.DataFrame, draws: int) -> pd.DataFrame:
+    """Return the table of measures of labelled predictions, as those of a study are measured."""
+    rows = rows.assign(variant="", curriculum="model", split="scored", seed=0)
+    found = accuracy_details(rows, draws=draws).iloc[0].to_dict()
+    names = ["balanced_accuracy", *(n for n in found if n.startswith("accuracy_")), "auc", "f1"]
+    if rows["ail"].notna().any():
+        score = score_model(rows, metrics.column_mean("ail"), draws=draws, seed=0)
+        found |= {"ail": score["value"], "ail_low": score["low"], "ail_high": score["high"]}
+        found["ail_floor"] = mean_percent(rows[rows["ail"].notna()], "lung_share")
+        names += ["ail", "ail_floor"]
+    table = [
+        {
+            "measure": name,
+            "value": found[name],
+            **{part: found.get(f"{name}_{part}", NAN) for part in ("low", "high")},
+            "n_images": found["n_images"],
+            "n_patients": found["n_patients"],
+        }
+        for name in names
+    ]
+    return pd.DataFrame(table)

@@ -1,0 +1,123 @@
+"""What an export starts from: a classifier's pointer, and the configuration of its study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sscdl.errors import InputError
+from sscdl.files import HOME
+from sscdl.store.store import read_pointer
+from sscdl.study.config import check_config, load_schema
+from sscdl.study.study import Study
+from sscdl.study.trie import CLASSIFY
+
+
+def find_pointer(source: Path, node: str, variant: str = "") -> Path:
+    """Return the pointer that ``source`` is, or the one that ``node`` means in that store.
+
+    ``node`` is a curriculum (``rotation+moco``), the beginning of a pointer's file name, or that of
+    a fingerprint; without it, the store must hold a single classifier. ``variant`` narrows the
+    choice to models trained on it. Raises InputError if none or several fit, and lists what there
+    is.
+    """
+    if source.is_file():
+        if node:
+            raise InputError(f"--node {node}: {source} is a pointer already; leave --node out")
+        return source
+    if not (source / "recipes").is_dir():
+        raise InputError(
+            f"{source}: is neither a pointer nor a store (no folder recipes); give the store of "
+            "the study (key `store`), or one of the files in its folder recipes"
+        )
+    known = {
+        path: path.name.removesuffix(".json").rsplit(".", 1)
+        for path in sorted((source / "recipes").glob("*.json"))
+    }
+    known = {path: names for path, names in known.items() if names[0].split("+")[-1] == CLASSIFY}
+    # "rotation" is the model of that name, before it is the beginning of others.
+    exact = "+".join(part for part in node.split("+") if part not in ("", "scratch", CLASSIFY))
+    exact = f"{exact}+{CLASSIFY}" if exact else CLASSIFY
+    found = [path for path, names in known.items() if node and names[0] == exact] or [
+        path
+        for path, names in known.items()
+        if path.name.startswith(node) or names[-1].startswith(node)
+    ]
+    if variant and len(found) > 1:
+        found = [path for path in found if _field(path, "variant") == variant] or found
+    if len(found) == 1:
+        return found[0]
+    listed = "\n".join(f"  {path.name}  ({_told(path)})" for path in (found or list(known))[:20])
+    if not known:
+        raise InputError(f"{source}: holds no finished classifier; run the workflow first")
+    what = f"fits {len(found)} classifiers" if found else "fits no classifier"
+    raise InputError(
+        f"--node {node!r} {what} of {source}; give --variant too, or the beginning of the "
+        f"fingerprint (the part before .json) of one of\n{listed}"
+    )
+
+
+def _told(pointer: Path) -> str:
+    return f"{_field(pointer, 'variant')}, seed {_field(pointer, 'seed')}"
+
+
+def _field(pointer: Path, name: str) -> Any:
+    try:
+        return read_pointer(pointer).get(name)
+    except InputError:
+        return "damaged"
+
+
+def read_study(configfiles: list[Path], settings: Iterable[str], store: Path) -> Study:
+    """Return the study of a configuration as Snakemake would read it, on the given store."""
+    defaults = HOME / "config" / "config.yaml"
+    config: dict[str, Any] = {}
+    for path in [defaults, *configfiles]:
+        try:
+            part = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); give --configfile the configuration "
+                "of the study"
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: is no YAML file ({error}); correct it") from None
+        if not isinstance(part, dict):
+            raise InputError(f"{path}: holds no keys; give the configuration of the study")
+        config = _laid_over(config, part)
+    for text in settings:
+        key, sign, value = text.partition("=")
+        try:
+            config = _laid_over(config, {key: yaml.safe_load(value)})
+        except yaml.YAMLError:
+            sign = ""
+        if not (key and sign):
+            raise InputError(f"--config {text}: give it as key=value, as for Snakemake")
+    config["store"] = str(store)
+    return Study(check_config(config, load_schema(HOME / "workflow/schemas/config.schema.yaml")))
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return ``below`` with ``above`` laid over it: blocks are merged, all else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _laid_over(old, value) if both else value
+    return merged
+
+
+def check_same(study: Study, lineage: dict[str, Any], pointer: Path) -> None:
+    """Raise InputError unless the study makes its images as those that the model was trained on.
+
+    The fingerprint of a pack covers archive, rendering, masks, variant, sizes and source code.
+    """
+    if study.pack_fingerprint(lineage["variant"]) != lineage["recipe"]["data"]["pack"]:
+        raise InputError(
+            f"{pointer.name}: was trained on images made in another way than this configuration "
+            "says. Give the --configfile and --config of its study; if they are these, the archive "
+            "or the program has changed since, and --trust-configuration takes them all the same"
+        )

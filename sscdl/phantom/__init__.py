@@ -1,0 +1,1 @@
+"""Synthetic radiographs with known lungs and findings, written as an archive."""

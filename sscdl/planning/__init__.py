@@ -1,0 +1,1 @@
+"""What would be trained, why, and what it takes."""

@@ -1,0 +1,260 @@
+"""What training a node takes: epochs, images, hours at measured rates, and disk.
+
+Imports no torch: sizes of networks are in a table, rates come from the records of earlier runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sscdl.errors import InputError
+from sscdl.files import read_json
+from sscdl.images.rows import read_images, select_rows
+from sscdl.planning.reasons import Stored
+from sscdl.stages.runs import object_key
+from sscdl.stages.search import GRID, at_epoch, ranked, rungs
+from sscdl.store.store import Store
+from sscdl.study.trie import CLASSIFY, Node
+
+# Bytes of the weights of a backbone without its classifier, and the length of its feature.
+BACKBONES = {
+    ("resnet18", 2): (2740048, 128),
+    ("resnet18", 3): (11149176, 256),
+    ("resnet18", 4): (44744608, 512),
+    ("resnet50", 2): (5820352, 512),
+    ("resnet50", 3): (34295896, 1024),
+    ("resnet50", 4): (94245032, 2048),
+    ("densenet121", 4): (28150984, 1024),
+}
+RECORD = 300  # bytes of an epoch's record, which object and pointer both have
+RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left to train of a node, at most: what is found changes the rest."""
+
+    found: list[float]  # learning rates whose search run is in the store
+    epochs: int
+    whole: bool = False  # nothing but the pointer is missing
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Training images per second, and where that number comes from."""
+
+    images_per_second: float
+    origin: str
+
+
+def search_epochs(candidates: int, settings: dict[str, Any]) -> int:
+    """Return the epochs that a search over so many learning rates takes in all."""
+    search, total, before, going = settings.get("search", GRID), 0, 0, candidates
+    for epoch in rungs(settings["search_epochs"], search):
+        total += going * (epoch - before)
+        before = epoch
+        if epoch < settings["search_epochs"]:
+            going = max(1, math.ceil(search["keep"] * going))
+    return total
+
+
+def work(node: Node, store: Store, start: str | None) -> Work:
+    """Return what is left to train of an unfinished node, at most.
+
+    ``start`` is the object of the parent, or the identity of the root; None where the parent is
+    not trained itself, so that nobody knows yet which runs can be found.
+    """
+    settings, recipe = node.recipe["settings"], {**node.recipe, "root": start}
+    most = search_epochs(len(node.learning_rates), settings)
+    runs = {}
+    if start is not None:
+        for rate in node.learning_rates:
+            found = _metrics(store, object_key(recipe, rate, "search"))
+            if found is not None:
+                runs[rate] = found
+    last = settings["search_epochs"]
+    done = [rate for rate, found in runs.items() if _complete(found, last)]
+    left = most - sum(min(found["epochs"], last) for found in runs.values())
+    left = max(0, left)
+    if settings.get("search", GRID) == GRID:
+        left = (len(node.learning_rates) - len(done)) * last
+    if len(done) < len(node.learning_rates):
+        return Work(done, left + settings["final_epochs"])
+    best = ranked([at_epoch(found, last) for found in runs.values()])[:1]
+    if not best:
+        return Work(done, 0)
+    final = _metrics(store, object_key(recipe, best[0]["learning_rate"], "final"))
+    if final is not None and kept(store, final):
+        return Work(done, 0, whole=True)
+    # A loser's state is not kept: a run that is to go on may have to be made again.
+    again = 0 if (store.object(best[0]["key"]) / "state.pt").exists() else last
+    return Work(done, again + settings["final_epochs"])
+
+
+def _metrics(store: Store, key: str) -> dict[str, Any] | None:
+    """Return the metrics of an object, None if missing or damaged; changes nothing."""
+    try:
+        found = read_json(store.object(key) / "metrics.json")
+        found["epochs"], found["history"][-1]["finite"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+    return found
+
+
+def kept(store: Store, metrics: dict[str, Any]) -> bool:
+    """Return whether the weights that go with ``metrics`` are in the store."""
+    try:
+        return store.has_weights(metrics)
+    except (OSError, KeyError, TypeError):
+        return False
+
+
+def _complete(found: dict[str, Any], epochs: int) -> bool:
+    return found["epochs"] >= epochs or not found["history"][-1]["finite"]
+
+
+class ImageCounts:
+    """How many images each data recipe trains on: counted where images.csv exists, else guessed."""
+
+    def __init__(self, images_csv: str | Path, files: int | None, split: dict[str, Any]) -> None:
+        """``files``: image files of the main archive; ``split`` has the shares val and test."""
+        self.path, self.files, self.split = Path(images_csv), files, split
+        self.exact = self.path.is_file()
+        self._ids = [line["image_id"] for line in read_images(self.path)] if self.exact else []
+        self._counts: dict[str, int | None] = {}
+
+    def of(self, data: dict[str, Any]) -> int | None:
+        """Return the training images of a data recipe, None where nobody can tell."""
+        key = repr(sorted(data.items(), key=lambda item: item[0]))
+        if key not in self._counts:
+            self._counts[key] = self._count(data)
+        return self._counts[key]
+
+    def _count(self, data: dict[str, Any]) -> int | None:
+        if self.exact:
+            try:
+                described = {"ids": self._ids, "sha256": ""}
+                return len(select_rows(self.path, described, data).train)
+            except InputError:
+                return None
+        if self.files is None:
+            return None
+        share = 1.0 if data["train"] == "all" else 1 - self.split["val"] - self.split["test"]
+        return round(self.files * share)
+
+
+def rate_key(recipe: dict[str, Any], device: str, threads: int | None) -> Key:
+    """Return what a rate belongs to. ``threads`` count on a CPU only."""
+    kind = device.split(":")[0]
+    backbone = recipe["backbone"]
+    return (
+        recipe["task"],
+        backbone["name"],
+        backbone.get("last_stage", 4),
+        recipe.get("image_size"),
+        recipe["settings"].get("batch_size"),
+        recipe.get("precision"),
+        kind,
+        threads if kind == "cpu" else None,
+    )
+
+
+class Rates:
+    """Rates known from the stages in the store and from ``python -m sscdl rate``."""
+
+    def __init__(self, store: Path, stored: Iterable[Stored]) -> None:
+        runs: dict[Key, list[float]] = {}
+        for one in stored:
+            device = one.machine.get("device")
+            if device:
+                found = _speeds([*one.node.candidates, one.node.final])
+                key = rate_key(one.recipe, device, one.machine.get("threads"))
+                runs.setdefault(key, []).extend(found)
+        self.known: dict[Key, Rate] = {}
+        for entry in read_rates(store):
+            value = entry["images_per_second"]
+            self.known[entry_key(entry)] = Rate(value, f"measured on {entry['device_name']}")
+        for key, values in runs.items():
+            if values:
+                self.known[key] = Rate(median(values), f"{len(values)} runs in the store")
+
+    def of(self, node: Node, device: str, threads: int) -> tuple[Rate | None, str]:
+        """Return the rate of a node and its device.
+
+        ``device`` is training.device; for "auto", the kind that this machine has is preferred and
+        the other one serves where only that was measured.
+        """
+        kinds = [device.split(":")[0]]
+        if device == "auto":
+            kinds = ["cuda", "cpu"] if has_gpu() else ["cpu", "cuda"]
+        for kind in kinds:
+            found = self.known.get(rate_key(node.recipe, kind, threads))
+            if found:
+                return found, kind
+        return None, kinds[0]
+
+
+def _speeds(runs: list[dict[str, Any]]) -> list[float]:
+    """Return the rate of each run, its first epoch apart: that includes setting up the device."""
+    found = []
+    for run in runs:
+        history = run.get("history") or []
+        speeds = [r["images_per_second"] for r in history if r.get("images_per_second")]
+        if speeds:
+            found.append(median(speeds[1:] or speeds))
+    return found
+
+
+def read_rates(store: str | Path) -> list[dict[str, Any]]:
+    """Return the measured rates of a store; none if there is no such file or it is damaged."""
+    try:
+        found = read_json(Path(store) / RATES)
+        [(entry_key(entry), entry["images_per_second"], entry["device_name"]) for entry in found]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return found
+
+
+def entry_key(entry: dict[str, Any]) -> Key:
+    """Return the key of a measured rate; torch's version and the device's name are not in it."""
+    names = ("task", "backbone", "last_stage", "image_size", "batch_size", "precision", "device")
+    threads = entry["threads"] if entry["device"] == "cpu" else None
+    return (*(entry[name] for name in names), threads)
+
+
+def has_gpu() -> bool:
+    """Return whether this machine shows an NVIDIA GPU; asked without torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return any(path.name[6:].isdecimal() for path in Path("/dev").glob("nvidia*"))
+
+
+def weights_bytes(node: Node) -> int:
+    """Return the bytes of the weights that a node keeps; 0 for an unknown backbone."""
+    backbone = node.recipe["backbone"]
+    whole, channels = BACKBONES.get((backbone["name"], backbone.get("last_stage", 4)), (0, 0))
+    classes = len(node.recipe["data"].get("classes", [])) if node.task == CLASSIFY else 0
+    return whole + 4 * classes * (channels + 1)
+
+
+def records_bytes(node: Node) -> int:
+    """Return about how many bytes the metrics of a node take, those of losing candidates too."""
+    settings = node.recipe["settings"]
+    search = search_epochs(len(node.learning_rates), settings)
+    return 2 * RECORD * (search + settings["search_epochs"] + settings["final_epochs"])
+
+
+def state_bytes(node: Node) -> int:
+    """Return about how many bytes the states of all candidates take while a node trains.
+
+    Each has the weights and the optimiser's buffers; moco has a second network.
+    """
+    return weights_bytes(node) * (3 if node.task == "moco" else 2) * len(node.learning_rates)

@@ -1,0 +1,131 @@
+"""Which patients that a study reports on have taken part in its pretraining.
+
+A shared stage is as good as its data: one that was trained on all images knows the test set. The
+recipes tell that before anything runs, and images.csv tells how many patients it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sscdl.archives.cohorts import MAIN
+from sscdl.files import read_json
+from sscdl.images.rows import read_images
+from sscdl.study.trie import CLASSIFY, SCRATCH, Node
+
+HELD_OUT = ("val", "test")
+
+
+def warnings(
+    nodes: Sequence[Node], *, images_csv: str | Path, split: dict[str, Any], roots: dict[str, str]
+) -> list[str]:
+    """Return what a reader of the study's results must know, one paragraph each.
+
+    ``split`` is the study's, with its seed; ``roots`` maps names of roots to files given for them.
+    """
+    found = []
+    pretext = [node for node in nodes if node.task != CLASSIFY]
+    everything = [node for node in pretext if node.recipe["data"]["train"] == "all"]
+    if everything:
+        found.append(
+            f"{len(everything)} of {len(pretext)} pretext stages train on all images, those of "
+            f"the test set included (protocol thesis): {_concerned(images_csv)}. Protocol strict "
+            "pretrains on training patients alone."
+        )
+    other = [
+        node
+        for node in pretext
+        if node.recipe["data"]["train"] != "all" and node.recipe["data"].get("split") != split
+    ]
+    if other:
+        found.append(
+            f"{len(other)} of {len(pretext)} pretext stages train on another split than the "
+            "classifier's, so that patients of the test set may be among their images."
+        )
+    if pretext and not everything:
+        normalised = any(node.recipe["data"]["normalise"] == "all" for node in pretext)
+        if normalised:
+            found.append("Mean and standard deviation of the gray values are those of all images.")
+    if split["by"] == "image":
+        found.append(
+            "The split is by image (split.by): images of one patient lie in training and test set"
+            f"{_straddling(images_csv)}."
+        )
+    packs = {node.recipe["data"]["pack"] for node in nodes}
+    used = {node.root for node in nodes if node.root != SCRATCH and roots.get(node.root)}
+    found += [_root(name, roots[name], split, packs) for name in sorted(used)]
+    return [text for text in found if text]
+
+
+def _patients(images_csv: str | Path) -> dict[str, set[str]] | None:
+    """Return the patients of each split of the main archive, None without images.csv."""
+    if not Path(images_csv).is_file():
+        return None
+    found: dict[str, set[str]] = {}
+    for line in read_images(images_csv):
+        if line.get("cohort", MAIN) == MAIN:
+            found.setdefault(line["split"], set()).add(line["patient_id"])
+    return found
+
+
+def _concerned(images_csv: str | Path) -> str:
+    patients = _patients(images_csv)
+    if patients is None:
+        return "all patients that are held out (images.csv, still to be made, will say how many)"
+    counts = [f"{len(patients[name])} of {name}" for name in HELD_OUT if patients.get(name)]
+    return f"patients concerned: {' and '.join(counts) or 'none'}"
+
+
+def _straddling(images_csv: str | Path) -> str:
+    patients = _patients(images_csv)
+    if patients is None:
+        return ""
+    both = patients.get("train", set()) & patients.get("test", set())
+    return f"; {len(both)} of {len(patients.get('test', set()))} patients of the test set do so"
+
+
+def _root(name: str, file: str, split: dict[str, Any], packs: set[str]) -> str:
+    """Return what is doubtful about the checkpoint ``file`` that curricula start from, or ""."""
+    about = _lineage(Path(file))
+    if about is None:
+        return (
+            f"roots.{name}.file: {file} has no lineage beside it (lineage.json), so nobody can "
+            "tell whether it was trained on patients of the test set."
+        )
+    while about is not None:
+        data = about["recipe"]["data"]
+        stage = about.get("node", "a stage")
+        if data["train"] == "all":
+            return (
+                f"roots.{name}.file: by its lineage, {stage} was trained on all images of its "
+                "archive; if that is this one, patients of the test set are among them."
+            )
+        if data.get("split") != split:
+            return (
+                f"roots.{name}.file: by its lineage, {stage} was trained on another split, so that "
+                "patients of this study's test set may be among its images."
+            )
+        if data["pack"] not in packs:
+            return (
+                f"roots.{name}.file: by its lineage, {stage} was trained on other images or on a "
+                "variant that is not in this study; its split cannot be compared with this one."
+            )
+        about = about.get("before")
+    return ""
+
+
+def _lineage(file: Path) -> dict[str, Any] | None:
+    """Return the lineage that lies beside a checkpoint, None if there is none to be read."""
+    for path in (file.with_name("lineage.json"), file.with_suffix(".json")):
+        try:
+            found = read_json(path)
+            one = found
+            while one is not None:
+                one["recipe"]["data"]["train"], one["recipe"]["data"]["pack"]
+                one = one.get("before")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        return found
+    return None

@@ -1,0 +1,270 @@
+"""What a study would train and why: a readable text, and a table with one line for each node.
+
+Reads the store, trains nothing and imports no torch, so that the answer takes seconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sscdl.equivalence import sentences
+from sscdl.files import write_text
+from sscdl.planning.estimates import (
+    ImageCounts,
+    Rates,
+    kept,
+    records_bytes,
+    state_bytes,
+    weights_bytes,
+    work,
+)
+from sscdl.planning.patients import warnings
+from sscdl.planning.reasons import NOTHING, Reason, reasons, with_lineage
+from sscdl.progress import duration
+from sscdl.source import GROUPS
+from sscdl.store.nodes import read_nodes, shown_size
+from sscdl.store.store import Store
+from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, Node
+
+FINISHED, PARTLY, TO_TRAIN = "finished", "partly", "to train"
+WAITS = re.compile(r"parent \S+ is to be trained")  # and nothing else
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A line of plan.csv. Epochs, images and hours are those that are left, at most."""
+
+    variant: str
+    seed: int
+    name: str
+    state: str
+    learning_rates: str
+    candidates: int  # left to train
+    epochs: int
+    images: int | None  # that pass through the network; None where their number is unknown
+    hours: float | None  # None where no rate was measured
+    reason: str
+    nearest: str  # pointer of the trained node that it was compared with
+    fingerprint: str
+
+
+def plan(
+    nodes: Sequence[Node],
+    *,
+    store: Path,
+    images_csv: Path,
+    image_files: int | None,
+    split: dict[str, Any],
+    training: dict[str, Any],
+    roots: dict[str, str],
+    curricula: Sequence[str],
+    table: Path,
+) -> str:
+    """Write ``table`` and return the text for the terminal.
+
+    ``nodes`` come parents first. ``image_files``: images of the main archive, counted before they
+    are ingested. ``split``: the study's, with its seed; ``training``: that block of the
+    configuration; ``roots``: files given for the roots of ``curricula``.
+    """
+    trained, _ = read_nodes(store)
+    stored = with_lineage(store, trained)
+    counts = ImageCounts(images_csv, image_files, split)
+    rates = Rates(store, stored)
+    own = {node.fingerprint for node in nodes}
+    finished = {
+        one.fingerprint: one.object
+        for one in trained
+        if one.fingerprint in own and kept(Store(store), one.final)
+    }
+    why = reasons(nodes, finished, stored)
+    lines, speeds = [], {}
+    for node in nodes:
+        line = _outlook(node, store, finished, why.get(node.fingerprint), counts)
+        if node.fingerprint in why:
+            rate, kind = rates.of(node, training["device"], training["threads"])
+            speeds[node.task, kind] = rate
+            if rate is not None and line.images is not None:
+                line = _with_hours(line, line.images / rate.images_per_second / 3600)
+        lines.append(line)
+    write_table(lines, table)
+    text = [*_listed(lines), "", *_shared(nodes, curricula), *_totals(lines, why, counts)]
+    text += _rates(speeds, training)
+    text += _disk(nodes, finished)
+    same = {node.task: None for node in nodes if node.fingerprint in finished}
+    text += [f"Accepted: {one}" for one in sentences([*same, *GROUPS] if same else [])]
+    noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
+    text += [f"Warning: {one}" for one in noted]
+    return "\n".join([*text, f"Table: {table}"])
+
+
+def _outlook(
+    node: Node, store: Path, finished: dict[str, str], why: Reason | None, counts: ImageCounts
+) -> Outlook:
+    listed = ", ".join(f"{rate:g}" for rate in node.learning_rates)
+    fixed = {
+        "variant": node.variant,
+        "seed": node.seed,
+        "name": node.name,
+        "learning_rates": listed,
+        "fingerprint": node.fingerprint,
+        "nearest": why.nearest.node.path.name if why and why.nearest else "",
+    }
+    if why is None:
+        done = {"state": FINISHED, "candidates": 0, "epochs": 0, "images": 0, "hours": 0.0}
+        return Outlook(**fixed, **done, reason="")
+    start = finished.get(node.parent) if node.parent else node.recipe["root"]
+    left = work(node, Store(store), start)
+    text = why.text
+    if left.whole:
+        text = "all runs are found; only the pointer is to be written"
+    elif len(left.found) == len(node.learning_rates):
+        text += " (all candidates are found)"
+    elif left.found:
+        missing = len(node.learning_rates) - len(left.found)
+        only_new = text.startswith("new: ") and missing == text.split(";")[0].count(",") + 1
+        known = ", ".join(f"{rate:g}" for rate in left.found)
+        text += " (other candidates are found)" if only_new else f" (found: {known})"
+    batch, images = node.recipe["settings"]["batch_size"], counts.of(node.recipe["data"])
+    return Outlook(
+        **fixed,
+        state=PARTLY if left.found else TO_TRAIN,
+        candidates=len(node.learning_rates) - len(left.found),
+        epochs=left.epochs,
+        images=None if images is None else images // batch * batch * left.epochs,
+        hours=None if left.epochs else 0.0,
+        reason=text,
+    )
+
+
+def _with_hours(line: Outlook, hours: float) -> Outlook:
+    return Outlook(**asdict(line) | {"hours": round(hours, 5)})
+
+
+def write_table(lines: Sequence[Outlook], path: Path) -> None:
+    """Write the lines as CSV, atomically; what is unknown stays empty."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [one.name for one in fields(Outlook)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(line) for line in lines)
+    write_text(path, file.getvalue())
+
+
+def _listed(lines: Sequence[Outlook]) -> list[str]:
+    """Return one line for each node, and a second one for a reason that says more than usual."""
+    text = []
+    for line in lines:
+        head = f"{line.state:9} {line.variant:16} seed {line.seed}"
+        text.append(f"{head}  rates {line.learning_rates}  {line.name}")
+        if line.reason and line.reason != NOTHING and not WAITS.fullmatch(line.reason):
+            text.append(f"{'':10}{line.reason}")
+    return text
+
+
+def _shared(nodes: Sequence[Node], curricula: Sequence[str]) -> list[str]:
+    """Return what the curricula save by sharing the stages that they begin with."""
+    groups = Counter((node.variant, node.seed) for node in nodes if node.task != CLASSIFY)
+    if not groups:
+        return []
+    depths = [sum(part in PRETEXT_TASKS for part in name.split("+")) for name in curricula]
+    depths = [depth for depth in depths if depth]
+    alone, shared = sum(depths), max(groups.values())
+    many, deepest = len(depths) > 1, max(depths)
+    upto = NUMBERS[deepest] if deepest < len(NUMBERS) else deepest
+    tasks = f"{'up to ' if many else ''}{upto} {'task' if deepest == 1 else 'tasks'}"
+    given = f"{len(depths)} {'curricula' if many else 'curriculum'} of {tasks}"
+    stages = f"{shared} {'stages' if shared > 1 else 'stage'}"
+    return [
+        f"Shared prefixes: {given} {'train' if many else 'trains'} {stages} instead of {alone}, "
+        f"{100 * (alone - shared) / alone:.0f} % fewer, for each variant and seed "
+        f"({len(groups)} in all)."
+    ]
+
+
+def _totals(lines: Sequence[Outlook], why: dict[str, Reason], counts: ImageCounts) -> list[str]:
+    left = [line for line in lines if line.state != FINISHED]
+    text = [f"{len(left)} stages to train, {len(lines) - len(left)} finished"]
+    if not left:
+        return text
+    perhaps = [line for line in left if why[line.fingerprint].conditional]
+    partly = [line for line in left if line.state == PARTLY]
+    if partly:
+        text.append(f"  {len(partly)} of them partly: some candidates are in the store")
+    if perhaps:
+        text.append(f"  {len(perhaps)} of them only if a stage before comes out differently")
+    text += [f"  {number} x {reason}" for reason, number in _common(left)]
+    text.append(
+        f"At most {sum(line.candidates for line in left):,} candidates, "
+        f"{sum(line.epochs for line in left):,} epochs, {_images(left, counts)}"
+    )
+    known = [line for line in left if line.hours is not None]
+    hours = sum(line.hours or 0 for line in known)
+    if len(known) == len(left):
+        text.append(f"Estimated training: {_hours(hours)}, one run at a time")
+    elif known:
+        text.append(
+            f"Estimated training: {_hours(hours)} for {len(known)} stages, one run at a time; "
+            f"unknown for {len(left) - len(known)}"
+        )
+    else:
+        text.append("Estimated training: unknown")
+    if perhaps and known:
+        only = sum(line.hours or 0 for line in perhaps)
+        text.append(f"  {_hours(only)} of it only if a stage before comes out differently")
+    return text
+
+
+def _common(left: Sequence[Outlook]) -> list[tuple[str, int]]:
+    """Return the reasons that several nodes have, the most frequent first."""
+    said = [line.reason for line in left]
+    plain = ["the stage before is to be trained" if WAITS.fullmatch(one) else one for one in said]
+    found = Counter(plain).most_common()
+    return [(reason, number) for reason, number in found if number > 1][:8]
+
+
+def _images(left: Sequence[Outlook], counts: ImageCounts) -> str:
+    if any(line.images is None for line in left):
+        return "images unknown until they are ingested"
+    total = f"{sum(line.images or 0 for line in left):,} training images"
+    return total if counts.exact else f"about {total} (exact once images.csv is there)"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 1 else duration(3600 * hours)
+
+
+def _rates(speeds: dict, training: dict[str, Any]) -> list[str]:
+    text = []
+    for (task, kind), rate in sorted(speeds.items(), key=str):
+        if rate is not None:
+            known = f"{rate.images_per_second:,.0f} images/s on {kind} ({rate.origin})"
+        else:
+            known = f"unknown on {kind}: train one stage, or run `python -m sscdl rate`"
+        text.append(f"  {task:9} {known}")
+    runs = training["side_by_side"] * training["devices"]
+    if text and runs > 1:
+        text.append(f"  up to {runs} candidates train at a time, which shortens this")
+    return text
+
+
+def _disk(nodes: Sequence[Node], finished: dict[str, str]) -> list[str]:
+    """Return what the study keeps in the store, and what it takes meanwhile."""
+    if not all(weights_bytes(node) for node in nodes):
+        return []
+    new = [node for node in nodes if node.fingerprint not in finished]
+    weights = sum(map(weights_bytes, nodes))
+    text = (
+        f"Disk: {shown_size(weights)} of weights for {len(nodes)} stages "
+        f"({shown_size(sum(map(weights_bytes, new)))} of them new), about "
+        f"{shown_size(sum(map(records_bytes, nodes)))} of metrics"
+    )
+    if new:
+        text += f"; up to {shown_size(max(map(state_bytes, new)))} more while a stage trains"
+    return [text]

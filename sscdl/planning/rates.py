@@ -1,0 +1,197 @@
+"""Measure how fast this machine trains the tasks of a study, for the estimates of its plan.
+
+python -m sscdl rate --configfile FILE ... [--store FOLDER] [--seconds N]
+
+Each task trains for some steps on random images, with the study's network, image size, batch size
+and precision. Rates are kept in the store, in rates.json, beside those of other machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import platform
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sscdl.errors import InputError
+from sscdl.files import HOME, write_json
+from sscdl.planning.estimates import RATES, entry_key, read_rates
+from sscdl.store.store import Store
+from sscdl.study.config import check_config, load_schema
+from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
+
+MOST_STEPS = 200
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl rate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--configfile", nargs="+", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--store", type=Path, help="the store; the configuration's if not given")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="time for each task, about (default 10)"
+    )
+    options = parser.parse_args(arguments)
+    logging.getLogger("sscdl").setLevel(logging.WARNING)
+    config = read_config(options.configfile)
+    store = options.store or Path(config["store"])
+    for task in tasks(config):
+        entry = measure(task, config, options.seconds)
+        remember(store, [entry])
+        print(
+            f"{task:9} {entry['images_per_second']:,.1f} images/s  batch {entry['batch_size']}  "
+            f"{entry['backbone']} at {entry['image_size']} px  {entry['device_name']}",
+            flush=True,
+        )
+    print(f"kept in {store / RATES}")
+    return 0
+
+
+def read_config(files: Iterable[Path]) -> dict[str, Any]:
+    """Return the configuration that these files give, over the defaults, later ones first.
+
+    Blocks are merged as Snakemake merges them. Raises InputError for what is not valid.
+    """
+    config: dict[str, Any] = {}
+    for path in [HOME / "config/config.yaml", *files]:
+        try:
+            given = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: is not YAML ({error})") from None
+        _merge(config, given)
+    return check_config(config, load_schema(HOME / "workflow/schemas/config.schema.yaml"))
+
+
+def _merge(into: dict[str, Any], given: dict[str, Any]) -> None:
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def tasks(config: dict[str, Any]) -> list[str]:
+    """Return the tasks of a study, in the order in which its curricula have them."""
+    given = config["curricula"]
+    names = preset_curricula(given) if isinstance(given, str) else given
+    roots = {"imagenet", *config["roots"]}
+    found = [task for name in names for task in split_curriculum(name, roots)[1]]
+    return list(dict.fromkeys([*found, CLASSIFY]))
+
+
+def measure(task: str, config: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Return the entry of rates.json for ``task``, measured for about so many seconds.
+
+    The steps are those of a real run. A first run of a few steps warms up and tells how many fit.
+    """
+    torch = importlib.import_module("torch")
+    device_module = importlib.import_module("sscdl.training.device")
+    training, backbone = config["training"], config["backbone"]
+    torch.set_num_threads(training["threads"])
+    with device_module.lease(training["device"], 1) as (name,):
+        device = torch.device(name)
+        step = _seconds_a_step(task, config, device, 2)
+        steps = max(2, min(MOST_STEPS, round(seconds / 2 / step)))
+        batch = config["stages"][task]["batch_size"]
+        rate = batch / _seconds_a_step(task, config, device, steps)
+        shown = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "task": task,
+        "backbone": backbone["name"],
+        "last_stage": backbone["last_stage"],
+        "image_size": config["image"]["size"],
+        "batch_size": batch,
+        "precision": training["precision"],
+        "device": device.type,
+        "device_name": shown,
+        "threads": training["threads"],
+        "torch": torch.__version__,
+        "images_per_second": round(rate, 1),
+        "steps": steps,
+    }
+
+
+def _seconds_a_step(task: str, config: dict[str, Any], device: Any, steps: int) -> float:
+    """Return the seconds that a step takes in the second of two epochs of ``steps`` each."""
+    torch = importlib.import_module("torch")
+    train = importlib.import_module("sscdl.training.loop")
+    pixels = importlib.import_module("sscdl.training.pixels")
+    backbones = importlib.import_module("sscdl.training.backbones")
+    registry = importlib.import_module("sscdl.tasks")
+    settings, image = config["stages"][task], config["image"]
+    batch, classes = settings["batch_size"], len(config["classes"])
+    rows = torch.arange(batch * steps)
+    shape = (len(rows), image["packed"], image["packed"])
+    torch.manual_seed(0)
+    array = torch.randint(0, 256, shape, dtype=torch.uint8)
+    network = registry.build_task(
+        task,
+        backbones.build_backbone(**config["backbone"]),
+        options=settings["options"],
+        image_size=image["size"],
+        images=len(rows),
+        mean=0.5,
+        std=0.3,
+        batch_size=batch,
+        patients=rows,
+        labels=rows % classes,
+        classes=classes,
+        training_rows=rows,
+    ).to(device, memory_format=torch.channels_last)
+    schedule = train.Schedule(
+        optimizer=settings["optimizer"],
+        learning_rate=1e-4,  # the loss must stay finite, or the run would end early
+        momentum=settings["momentum"],
+        weight_decay=settings["weight_decay"],
+        batch_size=batch,
+        epochs=2,
+        decay=settings["decay"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        history = train.train(
+            network,
+            train.Images(pixels.place(array, device), rows, None),
+            schedule,
+            start=0,
+            stop=2,
+            seed=0,
+            state=Path(folder) / "state.pt",
+            fingerprint="rate",
+            precision=config["training"]["precision"],
+        )
+    return batch / history[-1]["images_per_second"]
+
+
+def _processor() -> str:
+    """Return the name of this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def remember(store: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """Put measured rates into the store; those of the same machine and version are replaced."""
+    with Store(store).lock("rates"):
+        known = {_identity(entry): entry for entry in read_rates(store)}
+        for entry in entries:
+            known.pop(_identity(entry), None)  # the newest comes last
+            known[_identity(entry)] = entry
+        write_json(store / RATES, list(known.values()))
+
+
+def _identity(entry: dict[str, Any]) -> tuple[Any, ...]:
+    return (*entry_key(entry), entry["torch"], entry["device_name"])

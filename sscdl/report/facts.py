@@ -1,0 +1,140 @@
+"""What a study is, in words: what was run, on which images, and how its results are to be read.
+
+For a reader who has the report and neither the configuration nor the workflow. Nothing here tells
+where files lie or who ran the study. Imports nothing heavy: the workflow asks for ``TOLD``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sscdl.study.trie import CLASSIFY
+
+# The blocks of the configuration that are told of; others hold paths or are of no consequence.
+TOLD = (
+    *("study", "protocol", "classes", "label_share", "split", "split_seed", "seeds", "variants"),
+    *("image", "backbone", "stages", "search"),
+)
+_NAMED = 12  # curricula that are listed by name
+_PROTOCOLS = {
+    "strict": "Strict: pixel statistics and pretraining use training patients only, validation "
+    "images choose the learning rates, and the results are those of test images that nothing was "
+    "chosen on",
+    "thesis": "That of the thesis: pixel statistics and pretraining use all images, and the images "
+    "that results are reported on also chose the learning rates, which makes results look better "
+    "than they are",
+}
+_ORIGINS = {
+    "phantom": "Synthetic radiographs that the workflow draws; no result is about patients",
+    "siim": "An archive in the layout of the SIIM-FISABIO-RSNA challenge",
+    "table": "A folder of images with a table of labels",
+}
+_MASKS = {
+    "default": "Found by the small network that comes with the workflow",
+    "checkpoint": "Found by the published network lungVAE, or by a given one",
+    "train": "Found by a network trained for this study",
+    "masks": "Given with the images",
+}
+_VARIANTS = {
+    "full": "full (the whole radiograph)",
+    "segmented_black": "segmented_black (the lungs on black)",
+    "segmented_gray": "segmented_gray (the lungs on gray)",
+    "inverted": "inverted (all but the lungs)",
+    "lung_box": "lung_box (the box around the lungs)",
+}
+_TASKS = {
+    "moco": "moco (MoCo v2: recognise another view of the same image)",
+    "swav": "swav (SwAV: sort views of an image into the same clusters)",
+    "relloc": "relloc (tell how two patches of an image lie to each other)",
+    "rotation": "rotation (tell by how many quarter turns an image was rotated)",
+}
+READING = (
+    ("Balanced accuracy", "the share of right predictions, averaged over the classes, in percent. "
+     "Guessing scores chance, 100 divided by the number of classes, however rare a class is."),
+    ("Interval", "95 %, from resampling the test patients. It tells what other patients would have "
+     "changed, not what another training would have: that takes several seeds."),
+    ("Curriculum", "the pretext tasks (learning without labels) before classification, in their "
+     "order: moco+rotation is MoCo, then rotation. scratch has none, imagenet begins with weights "
+     "trained on photographs."),
+    ("Attention inside the lungs (AIL)", "the part of the class activation map of the predicted "
+     "class that lies within the lung mask. A map that is the same everywhere scores the floor, "
+     "the lungs' share of the image; only what exceeds it is attention to the lungs."),
+    ("Comparisons", "better or worse only where the paired interval excludes zero and a "
+     "permutation test, corrected for the number of comparisons, agrees. The highest of several "
+     "accuracies is partly luck."),
+    ("thesis", "columns so marked are the figures printed in the thesis whose method this is "
+     "(I. de Andrés Tamé, Universidad Autónoma de Madrid, 2022), on its own images."),
+)  # fmt: skip
+
+
+def facts(
+    told: Mapping[str, Any],
+    *,
+    origin: str,
+    masks: str,
+    curricula: Sequence[str],
+    rates: Mapping[str, Sequence[int]],
+    stand_ins: Sequence[str] = (),
+) -> list[tuple[str, str]]:
+    """Return what was run as (heading, text), in the order of reading.
+
+    Args:
+        told: the blocks of the checked configuration that ``TOLD`` names.
+        origin: layout of the archive.
+        masks: where the lung masks come from.
+        curricula: their names.
+        rates: of each task, how many learning rates its stages try.
+        stand_ins: roots whose weights are random.
+    """
+    share = 100 * told["label_share"]
+    some = f" Of the training patients' labels, {share:g} % were used." if share < 100 else ""
+    split = told["split"]
+    straddle = " (a patient may be on both sides)" if split["by"] == "image" else ""
+    used = [task for task in _TASKS if any(task in name.split("+") for name in curricula)]
+    names = ", ".join(curricula[:_NAMED]) + (", …" if len(curricula) > _NAMED else "")
+    backbone, image = told["backbone"], told["image"]
+    early = f", ended after stage {backbone['last_stage']}" if backbone["last_stage"] < 4 else ""
+    seeds = ", ".join(map(str, told["seeds"]))
+    found = [
+        ("Question", f"Tell {listed(told['classes'])} apart in chest radiographs.{some}"),
+        ("Images", f"{_ORIGINS.get(origin, origin)}."),
+        (
+            "Protocol",
+            f"{_PROTOCOLS[told['protocol']]}. Split by {split['by']}{straddle}, "
+            f"seed {told['split_seed']}.",
+        ),
+        ("Lung masks", f"{_MASKS.get(masks, masks)}."),
+        ("Variants", f"{'; '.join(_VARIANTS.get(name, name) for name in told['variants'])}."),
+        ("Curricula", f"{len(curricula)}: {names}."),
+        ("Pretext tasks", f"{'; '.join(_TASKS[task] for task in used) or 'none'}."),
+        ("Network", f"{backbone['name']}{early}, {image['size']} x {image['size']} pixels."),
+        (
+            "Training",
+            " ".join(_stage(told, task, rates[task]) for task in rates),
+        ),
+        ("Seeds", f"{seeds}." if len(told["seeds"]) > 1 else f"{seeds}, one training of each."),
+    ]
+    if stand_ins:
+        found.append(
+            ("Caution", f"{listed(stand_ins)}: random weights stand in; these rows say nothing.")
+        )
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence holds them: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _stage(told: Mapping[str, Any], task: str, rates: Sequence[int]) -> str:
+    stage = told["stages"][task]
+    many = " or ".join(map(str, rates))
+    name = "classification" if task == CLASSIFY else task
+    epochs = f"{stage['search_epochs']} epochs each"
+    if many != "1" and told["search"]["method"] == "halving":
+        epochs = f"up to {stage['search_epochs']} epochs, the better of them going on"
+    return (
+        f"{name}: {many} learning rate{'s' if many != '1' else ''} for {epochs}, the best for "
+        f"{stage['final_epochs']} more, batches of {stage['batch_size']}."
+    )

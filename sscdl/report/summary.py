@@ -1,0 +1,271 @@
+"""The first page of a report: what was run, what came out, and how to read it.
+
+Made from the study's tables and figures alone, so that it cannot say anything else than they do.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
+from sscdl.files import write_text
+from sscdl.report.facts import READING, listed
+from sscdl.tables.dataset import split_names
+from sscdl.tables.files import (
+    P_VALUES,
+    Digits,
+    best_cells,
+    exact_cells,
+    numeric_columns,
+    printed_cells,
+)
+from sscdl.tables.headings import FIGURE, SUMMARY, place
+from sscdl.tables.html_table import Content, page, section
+
+ACCURACY, ATTENTION = "4.14_accuracy_overview", "4.15_ail_overview"
+COMPARISONS, SHORTCUT = "comparisons", "shortcut"
+_MEAN = "mean"
+_PARTS = ("_std", "_low", "_high")
+_COHORTS = {
+    **{"train": "training", "val": "validation", "test": "test"},
+    PRETRAINING: "pretraining alone",
+    DUPLICATE: "duplicates, left out",
+    **{name: f"test with the {name.replace('_', ' ')}" for name in MARKED},
+}
+
+
+def write_summary(
+    out: Path,
+    description: Path,
+    *,
+    study: str,
+    facts: Sequence[tuple[str, str]],
+    images_csv: Path,
+    tables: Mapping[str, Path],
+    figures: Mapping[str, Path],
+) -> None:
+    """Write the summary as a page of one file, and the description of the study for the report.
+
+    Args:
+        out: the page.
+        description: the same without results, as reStructuredText.
+        study: name of the study.
+        facts: what was run, as (heading, text).
+        images_csv: the study's list of images.
+        tables: CSV files by name; ``ACCURACY``, ``ATTENTION`` and ``COMPARISONS`` are needed.
+        figures: PNG files by name, without patients' images.
+    """
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    counts = image_counts(images)
+    read = {name: pd.read_csv(path) for name, path in tables.items()}
+    found = findings(read)
+    parts = [
+        "<h2>What came out</h2>",
+        _list(found),
+        "<h2>What was run</h2>",
+        _definitions(facts),
+        _table("Images and patients by set.", counts),
+        *_results(read, figures),
+        "<h2>How to read it</h2>",
+        _definitions(READING),
+    ]
+    write_text(out, page(f"{place(SUMMARY)[1]}: {study}", parts))
+    write_text(description, _description(study, facts, counts, found))
+
+
+def image_counts(images: pd.DataFrame) -> pd.DataFrame:
+    """Return images, patients and images of each label by split, from the rows of images.csv."""
+    labels = sorted(set(images["label"]) - {""})
+    rows = []
+    for split in split_names(images["split"]):
+        part = images[images["split"] == split]
+        row = {"set": _COHORTS.get(split, split), "images": len(part)}
+        row["patients"] = part["patient_id"].nunique()
+        # Not the bare name, which is a column of accuracies elsewhere.
+        row |= {f"label {label}": int((part["label"] == label).sum()) for label in labels}
+        rows.append(row | {"without a label": int((part["label"] == "").sum())})
+    table = pd.DataFrame(rows)
+    if len(table) and not table["without a label"].any():
+        table = table.drop(columns="without a label")
+    return table
+
+
+def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return what the tables say in a few sentences, those of accuracy first."""
+    accuracy, attention = tables[ACCURACY], tables[ATTENTION]
+    lines = []
+    for variant in _variants(accuracy):
+        scores = accuracy[accuracy[variant].notna()]
+        lines.append(_accuracies(scores, variant, tables[COMPARISONS]))
+    models = attention[attention["curriculum"] != _MEAN]
+    for variant in _variants(attention):
+        ail, floor = models[variant].dropna(), models[f"{variant}_floor"].mean()
+        if len(ail):
+            lines.append(
+                f"Attention inside the lungs on {variant}: {_span(ail)} % of the map, where a map "
+                f"that is the same everywhere has {floor:.1f} %."
+            )
+    if SHORTCUT in tables:
+        lines += _shortcut(tables[SHORTCUT])
+    return lines
+
+
+def _variants(table: pd.DataFrame) -> list[str]:
+    """Return the variants of an overview that have results: each has columns of its own."""
+    named = [str(column).removesuffix("_low") for column in table if str(column).endswith("_low")]
+    return [name for name in named if name in table and table[name].notna().any()]
+
+
+def _named(rows: pd.DataFrame) -> str:
+    """Return the curricula of these rows, or their number where a list would be long."""
+    names = list(rows["curriculum"])
+    return listed(names) if len(names) < 4 else f"{len(names)} curricula"
+
+
+def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -> str:
+    shown = scores[variant].round(1)
+    top = scores[shown == shown.max()]
+    text = f"Balanced accuracy on {variant}: "
+    if len(top) == len(scores) > 1:
+        text += f"{shown.max():.1f} % with every curriculum"
+    else:
+        text += f"highest with {_named(top)}, {shown.max():.1f} %"
+        if len(top) == 1:
+            low, high = (top[f"{variant}_{end}"].iloc[0] for end in ("low", "high"))
+            text += f" ({low:.1f} to {high:.1f})"
+        if len(scores) > 1:
+            lowest = scores[shown == shown.min()]
+            text += f", lowest with {_named(lowest)}, {shown.min():.1f} %"
+    text += f"; chance is {top['chance'].iloc[0]:.1f} %."
+    verdicts = comparisons.loc[comparisons["variant"] == variant, "verdict"]
+    if len(verdicts):
+        better, worse = (int((verdicts == name).sum()) for name in ("better", "worse"))
+        text += (
+            f" Comparisons with no pretraining, ImageNet or the first task alone: {better} "
+            f"better, {worse} worse, {len(verdicts) - better - worse} without a clear difference."
+        )
+    return text
+
+
+def _shortcut(table: pd.DataFrame) -> list[str]:
+    """Return by how much the models of each variant fall without the planted mark."""
+    lines = []
+    for variant, rows in table.groupby("variant", sort=False):
+        ends = {
+            name: rows.loc[rows["split"] == name, "drop"].dropna()
+            for name in ("mark_removed", "mark_reversed")
+        }
+        if all(map(len, ends.values())):
+            lines.append(
+                f"Without the planted mark, models on {variant} fall by "
+                f"{_span(ends['mark_removed'])} percent points; with the mark on the wrong "
+                f"patients, by {_span(ends['mark_reversed'])}."
+            )
+    return lines
+
+
+def _span(values: pd.Series) -> str:
+    low, high = f"{values.min():.1f}", f"{values.max():.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) -> list[str]:
+    """Return the main tables, each with its figure, those that most readers want first."""
+    accuracy, attention, compared = (tables[n] for n in (ACCURACY, ATTENTION, COMPARISONS))
+    shown = ["variant", "curriculum", "against", "difference", "difference_low", "difference_high",
+             "p_holm", "verdict"]  # fmt: skip
+    floors = [f"{variant}_floor" for variant in _variants(attention)]
+    parts = ["<h2>Accuracy</h2>"]
+    parts += [_image(figures, "accuracy_overview")]
+    parts += [
+        _table("Balanced accuracy in percent.", accuracy[_overview(accuracy) + ["chance"]],
+               best=_variants(accuracy)),
+        "<h2>Comparisons</h2>",
+        _table("Differences in balanced accuracy, in percent points.", compared[shown],
+               digits=P_VALUES),
+        "<h2>Attention</h2>",
+        _image(figures, "4.3_ail_by_model"),
+        _table("Attention inside the lungs, in percent; floor: that of a map that is the same "
+               "everywhere.", attention[_overview(attention) + floors]),
+    ]  # fmt: skip
+    if SHORTCUT in figures:
+        parts += ["<h2>Shortcut</h2>", _image(figures, SHORTCUT)]
+    return [part for part in parts if part]
+
+
+def _overview(table: pd.DataFrame) -> list[str]:
+    """Return the columns of an overview that a first reading needs: results and intervals."""
+    return ["curriculum", *(
+        column
+        for variant in _variants(table)
+        for column in (variant, *(variant + part for part in _PARTS))
+        if column in table
+    )]  # fmt: skip
+
+
+def _table(
+    caption: str,
+    df: pd.DataFrame,
+    *,
+    digits: Mapping[str, Digits] | None = None,
+    best: Sequence[str] = (),
+) -> str:
+    places = {**{str(column): 1 for column in df}, **(digits or {})}
+    printed = printed_cells(df, places)
+    content = Content(
+        caption=caption,
+        exact=exact_cells(df),
+        printed=printed,
+        numeric=numeric_columns(df),
+        bold=best_cells(df, printed, {column: "max" for column in best}, None),
+    )
+    return section(content)
+
+
+def _image(figures: Mapping[str, Path], name: str) -> str:
+    """Return a figure as part of the page, nothing if the study has none of this name."""
+    if name not in figures:
+        return ""
+    data = base64.b64encode(figures[name].read_bytes()).decode()
+    title = escape(place(FIGURE + name)[1].partition(":")[0])
+    return f'<img alt="{title}" src="data:image/png;base64,{data}">'
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _definitions(pairs: Sequence[tuple[str, str]]) -> str:
+    items = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in pairs)
+    return "<dl>" + "".join(items) + "</dl>"
+
+
+def _description(
+    study: str,
+    facts: Sequence[tuple[str, str]],
+    counts: pd.DataFrame,
+    found: Sequence[str],
+) -> str:
+    """Return the description of the study as reStructuredText."""
+    lines = [f"**Study {_rst(study)}**", "", "**What came out**", ""]
+    lines += [f"- {_rst(line)}" for line in found]
+    lines += ["", "**What was run**", ""]
+    for name, text in facts:
+        lines += [_rst(name), f"  {_rst(text)}"]
+    rows = [list(map(str, counts.columns)), *counts.astype(str).to_numpy().tolist()]
+    lines += ["", ".. list-table:: Images and patients by set", "   :header-rows: 1", ""]
+    for row in rows:
+        first, *others = map(_rst, row)
+        lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
+    return "\n".join([*lines, ""])
+
+
+def _rst(text: str) -> str:
+    """Return a text that reStructuredText takes as it is: no markup, no links, one line."""
+    return re.sub(r"([\\*`|_<>\[\]:-])", r"\\\1", " ".join(text.split()))

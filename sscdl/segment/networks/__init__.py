@@ -1,0 +1,1 @@
+"""The networks that find lungs, and the files that hold their weights."""

@@ -1,0 +1,1 @@
+"""Training segmenters on pairs of radiograph and mask, and measuring how good they are."""

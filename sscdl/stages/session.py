@@ -1,0 +1,164 @@
+"""The part of a node's process that needs torch: network, data and runs of one stage."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from sscdl.errors import InputError
+from sscdl.files import atomic_path, write_json
+from sscdl.images import rows as image_rows
+from sscdl.images import variants
+from sscdl.store.store import WEIGHTS, Store
+from sscdl.tasks import build_task
+from sscdl.training.backbones import build_backbone, load_root
+from sscdl.training.loop import Images, Schedule, mixed_seed, train
+from sscdl.training.monitor import Monitor
+from sscdl.training.pixels import place
+from sscdl.training.run_state import Previous
+from sscdl.training.scalars import Scalars, run_folder
+
+if TYPE_CHECKING:
+    from sscdl.stages.stage import Stage
+
+LOGGER = logging.getLogger("sscdl.session")
+WATCHED = 256  # training images whose features are looked at after every epoch
+
+
+class Session:
+    """Data and network of one node, set up once and used by all its learning rates."""
+
+    def __init__(
+        self, stage: Stage, before: dict[str, Any] | None, store: Store, device: str
+    ) -> None:
+        torch.set_num_threads(stage.threads)
+        self.stage = stage
+        self.device = torch.device(device)
+        array, described = variants.read_pack(stage.pack)
+        self.rows = image_rows.select_rows(stage.images, described, stage.recipe["data"])
+        batch = stage.settings["batch_size"]
+        if len(self.rows.train) < batch:
+            raise InputError(
+                f"stages.{stage.task}.batch_size: {batch} is more than the {len(self.rows.train)} "
+                "training images; make it smaller"
+            )
+        ids = {described["ids"][row] for row in self.rows.normalise}
+        self.mean, self.std = variants.mean_std(described, ids)
+        self.pixels = place(torch.from_numpy(array), self.device, stage.side_by_side)
+        self.weights: Path | None = stage.root
+        if before is not None:
+            self.weights = store.weights(before)
+        LOGGER.info(
+            "%s on %s: %d training images, %d validation images, mean %.4f, std %.4f, %s",
+            stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
+            self.mean, self.std, self.device,
+        )  # fmt: skip
+
+    def _task(self) -> torch.nn.Module:
+        """Return the task with a freshly initialised head on the weights of the stage before."""
+        recipe, settings = self.stage.recipe, self.stage.settings
+        # One seed for all learning rates: they differ in the rate and in nothing else.
+        torch.manual_seed(mixed_seed(recipe["seed"], "weights", self.stage.task))
+        backbone = build_backbone(**recipe["backbone"])
+        if self.weights is not None:
+            load_root(backbone, self.weights)
+        task = build_task(
+            self.stage.task,
+            backbone,
+            options=settings["options"],
+            image_size=recipe["image_size"],
+            images=len(self.rows.train),
+            mean=self.mean,
+            std=self.std,
+            batch_size=settings["batch_size"],
+            patients=torch.tensor(self.rows.patients),
+            labels=torch.tensor(self.rows.labels),
+            classes=len(recipe["data"].get("classes", [])),
+            training_rows=torch.tensor(self.rows.train),
+        )
+        return task.to(self.device, memory_format=torch.channels_last)
+
+    def run(
+        self,
+        folder: Path,
+        key: str,
+        rate: float,
+        *,
+        start: int,
+        stop: int,
+        previous: str | None,
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Train one run from epoch ``start`` to ``stop``; return its history and facts about it.
+
+        ``previous`` is the key of the run that this one continues.
+        """
+        settings = self.stage.settings
+        before = Previous(folder.parent / previous / "state.pt", previous) if previous else None
+        task = self._task()
+        validate = torch.tensor(self.rows.validate) if self.rows.validate else None
+        history = train(
+            task,
+            Images(self.pixels, torch.tensor(self.rows.train), validate),
+            Schedule(
+                optimizer=settings["optimizer"],
+                learning_rate=rate,
+                momentum=settings["momentum"],
+                weight_decay=settings["weight_decay"],
+                batch_size=settings["batch_size"],
+                epochs=settings["search_epochs"] + settings["final_epochs"],
+                decay=settings["decay"],
+            ),
+            start=start,
+            stop=stop,
+            seed=mixed_seed(self.stage.recipe["seed"], self.stage.task),
+            state=folder / "state.pt",
+            fingerprint=key,
+            previous=before,
+            precision=self.stage.precision,
+            title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
+            monitor=self._monitor(rate),
+        )
+        self._last = task
+        facts = {
+            "metric": task.metric,
+            "higher_is_better": task.higher_is_better,
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "data": {
+                "rows": self.rows.digest,
+                "images": len(self.rows.train),
+                "mean": self.mean,
+                "std": self.std,
+            },
+        }
+        return history, facts
+
+    def _monitor(self, rate: float) -> Monitor:
+        """Return what writes the files of the run that can be watched."""
+        folder = self.stage.monitors and run_folder(self.stage.monitors, rate)
+        rows = torch.tensor(self.rows.train)
+        seen = torch.Generator().manual_seed(0)
+        rows = rows[torch.randperm(len(rows), generator=seen)[:WATCHED]]
+        labels, patients = torch.tensor(self.rows.known), torch.tensor(self.rows.patients)
+        return Monitor(Scalars(folder), rows, labels, patients, self.stage.recipe["image_size"])
+
+    def keep(self, folder: Path, lineage: dict[str, Any]) -> dict[str, Any]:
+        """Write the weights of the last run, in torchvision's names, and their lineage.
+
+        Returns what tells whether the file is whole: its size ("bytes") and "sha256".
+        """
+        classifier = self.stage.task == "classify"
+        tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        # One entry alone: safetensors writes several in an order that changes from run to run.
+        content = save(kept, metadata={"format": "pt"})
+        with atomic_path(folder / WEIGHTS) as temporary:
+            # Not by safetensors, whose errors do not tell a full disk from others.
+            temporary.write_bytes(content)
+        write_json(folder / "lineage.json", lineage)
+        return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

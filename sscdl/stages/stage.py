@@ -1,0 +1,112 @@
+"""Train one node of the trie: every learning rate, the best one on to the end, then the pointer.
+
+Objects that exist are found before torch is imported, so that a hit costs a look-up and no more.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sscdl.equivalence import group_hash
+from sscdl.errors import InputError
+from sscdl.files import write_json
+from sscdl.source import group_modules, module_hashes
+from sscdl.stages.runs import Runs
+from sscdl.stages.search import GRID, ranked, run_search
+from sscdl.store.store import Store, read_pointer
+
+LOGGER = logging.getLogger("sscdl.stage")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a node's process is given: its recipe and where its inputs and outputs lie."""
+
+    name: str
+    task: str
+    variant: str
+    recipe: dict[str, Any]
+    learning_rates: tuple[float, ...]
+    fingerprint: str
+    pointer: Path
+    parent: Path | None  # pointer of the parent node
+    root: Path | None  # weights that the curriculum starts from, where it has no parent
+    pack: Path
+    images: Path  # images.csv of the study
+    monitors: Path | None  # folder for what can be watched while the node trains
+    device: str
+    devices: int
+    side_by_side: int
+    threads: int
+    precision: str
+
+    @property
+    def store(self) -> Path:
+        """Return the store, which holds the pointer in its folder ``recipes``."""
+        return self.pointer.parent.parent
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the task's settings (batch size, epochs, optimiser, options)."""
+        return self.recipe["settings"]
+
+
+def run_stage(stage: Stage) -> None:
+    """Train what the store does not have of the node and write its pointer last."""
+    store = Store(stage.store)
+    with store.lock(stage.fingerprint):
+        if store.finished(stage.pointer):
+            LOGGER.info("%s: finished by another process", stage.name)
+            return
+        before = read_pointer(stage.parent) if stage.parent else None
+        start = before["object"] if before else stage.recipe["root"]
+        with Runs(stage, store, start, before) as runs:
+            candidates = run_search(
+                runs.candidates,
+                stage.learning_rates,
+                stage.settings["search_epochs"],
+                stage.settings.get("search", GRID),
+            )
+            best = _best(candidates, stage)
+            final = runs.final(best)
+        for candidate in candidates:
+            with store.lock(candidate["key"]):
+                store.discard(candidate["key"], "state.pt")
+        write_json(
+            stage.pointer,
+            {
+                "node": stage.name,
+                "variant": stage.variant,
+                "seed": stage.recipe["seed"],
+                "task": stage.task,
+                "fingerprint": stage.fingerprint,
+                "object": final["key"],
+                "learning_rate": best["learning_rate"],
+                "metric": best["metric"],
+                "candidates": candidates,
+                "final": final,
+                "parent": before["object"] if before else None,
+                "sources": _sources(stage),
+            },
+        )
+
+
+def _sources(stage: Stage) -> dict[str, str] | None:
+    """Return a hash of each module that has trained the node, None if one was edited meanwhile."""
+    unchanged = group_hash(stage.task) == stage.recipe.get("source")
+    return module_hashes(*group_modules(stage.task)) if unchanged else None
+
+
+def _best(candidates: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:
+    """Return the best of the candidates that were trained for all search epochs."""
+    whole = [c for c in candidates if c["epochs"] == stage.settings["search_epochs"]]
+    if not ranked(whole):
+        raise InputError(
+            f"{stage.name} ({stage.variant}): the loss became infinite at every learning rate of "
+            f"{list(stage.learning_rates)} that went on to the end; give "
+            f"stages.{stage.task}.learning_rates lower ones"
+        )
+    return ranked(whole)[0]

@@ -1,0 +1,1 @@
+"""What a configuration implies: curricula as a trie, fingerprints and paths."""

@@ -1,0 +1,1 @@
+"""Every table that a study makes, and how a table is written."""

@@ -1,0 +1,207 @@
+"""Make a study's tables again from its predictions and compare them cell by cell.
+
+python -m sscdl tables check results/STUDY
+
+What predictions cannot tell (learning rates, batch sizes, how hard a task is) is left out, and so
+are tables that are made of trained stages alone. Intervals are made again with as many resamplings
+as the note below each table says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from sscdl.errors import InputError
+from sscdl.evaluation.prediction_files import OWN, PROBE, SHOWN, folders_of
+from sscdl.files import HOME
+from sscdl.study.thesis import OF_RATES, THESIS_TABLES
+from sscdl.tables.beside import beside
+from sscdl.tables.predictions import PREDICTION_TABLES, RESAMPLINGS
+from sscdl.tables.thesis.tables import FROM_POINTERS
+from sscdl.tables.thesis.write import make_table
+from sscdl.tables.write import read_predictions
+
+THESIS = HOME / "resources" / "thesis"
+# Columns that say what a row is about, in any table.
+KEYS = (
+    *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
+    *("label_share", "group", "label", "predicted", "bin"),
+)
+BESIDE = "beside"
+EVERY = "accuracy_details"  # the table that names every model
+TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command: 0 if every cell is as the predictions say, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="check")
+    check = commands.add_parser("check", help="make the tables again and compare every cell")
+    check.add_argument("results", type=Path, help="results folder of a study: results/demo")
+    check.add_argument("--split", default="test", help="the reported set of images")
+    options = parser.parse_args(arguments)
+    faults, checked = check_tables(options.results, split=options.split)
+    for fault in faults:
+        print(fault)
+    cells = sum(checked.values())
+    print(f"{len(checked)} tables, {cells} cells made again; {len(faults)} differ.")
+    return 1 if faults else 0
+
+
+def check_tables(
+    results: Path, *, split: str = "test", thesis: Path = THESIS
+) -> tuple[list[str], dict[str, int]]:
+    """Return what differs between a study's tables and its predictions, and the cells compared.
+
+    Args:
+        results: results folder of a study.
+        split: the reported set of images.
+        thesis: folder of the thesis's tables.
+
+    Returns:
+        one line for each fault, and the number of cells that were made again, by table.
+
+    Raises:
+        InputError: the folder has no predictions or none of the tables.
+    """
+    if not list((results / "predictions").glob("*.csv")):
+        raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
+    read = {name: _read(results / "predictions" / name) for name in (OWN, SHOWN, PROBE)}
+    faults = []
+    if (results / "tables" / f"{EVERY}.csv").is_file():
+        known = _models_named(results / "tables")
+        faults = _strays(read[OWN], known)
+        for folder in (OWN, SHOWN):
+            if read[folder] is not None:
+                read[folder] = read[folder][_model(read[folder]).isin(known)]
+    rows = read[OWN]
+    made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
+    checked = {}
+    for name in (*PREDICTION_TABLES, *made, BESIDE):
+        path = results / "tables" / f"{name}.csv"
+        if not path.is_file():
+            continue
+        draws = _draws(path.with_name(f"{name}.md"))
+        if name in PREDICTION_TABLES:
+            parts = {folder: read[folder] for folder in folders_of(name)}
+            missing = [folder for folder, part in parts.items() if part is None]
+            if missing:
+                faults.append(f"{name}: no predictions/{missing[0]}/*.csv to make it from")
+                continue
+            again = PREDICTION_TABLES[name].make(pd.concat(parts.values()), split, thesis, draws)
+        elif name == BESIDE:
+            others, gone = _other_studies(path)
+            faults += [f"{BESIDE}: {fault}" for fault in gone]
+            if gone:
+                continue
+            again = beside(rows, others, split, draws=draws)
+        else:
+            again = make_table(
+                name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
+            ).drop(columns=list(FROM_POINTERS), errors="ignore")
+        again = _as_text(io.StringIO(again.to_csv(index=False)))
+        written = _as_text(path)
+        if name in THESIS_TABLES:
+            written = written.drop(columns=list(FROM_POINTERS), errors="ignore")
+        checked[name] = again.size
+        faults += [f"{name}: {fault}" for fault in differences(written, again)]
+    if not checked:
+        raise InputError(f"{results}: none of the tables that predictions make is in tables/")
+    return faults, checked
+
+
+def _model(rows: pd.DataFrame) -> pd.Series:
+    return rows["variant"] + " " + rows["curriculum"]
+
+
+def _models_named(tables: Path) -> set[str]:
+    """Return the models that any of the tables names."""
+    read = [_as_text(path) for path in tables.glob("*.csv")]
+    return set().union(*(_model(t) for t in read if {"variant", "curriculum"} <= set(t)))
+
+
+def _strays(rows: pd.DataFrame, known: set[str]) -> list[str]:
+    """Return a fault for each model that has predictions and is not ``known``."""
+    return [
+        f"{name}: has predictions, but no table names it; delete those if the study left it out"
+        for name in _model(rows).unique()
+        if name not in known
+    ]
+
+
+def _read(folder: Path) -> pd.DataFrame | None:
+    """Return the predictions of a folder, None if it has none."""
+    files = sorted(folder.glob("*.csv"))
+    return read_predictions(files) if files else None
+
+
+def _other_studies(path: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Return the predictions of the studies in the table ``path``, and what is wrong with it."""
+    studies = pd.read_csv(path, dtype=str, keep_default_na=False)["study"].unique()
+    found = {study: _read(path.parents[2] / study / "predictions") for study in studies}
+    gone = [f"study {study} has no predictions" for study, rows in found.items() if rows is None]
+    return found, gone if len(studies) else ["the table has no rows"]
+
+
+def _draws(markdown: Path) -> int:
+    """Return the number of resamplings that the note below a table names."""
+    text = markdown.read_text(encoding="utf-8") if markdown.is_file() else ""
+    found = re.search(re.escape(RESAMPLINGS).replace(re.escape("{}"), r"(\d+)"), text)
+    return int(found[1]) if found else 1
+
+
+def _as_text(csv: Path | io.StringIO) -> pd.DataFrame:
+    """Return a table whose cells are the texts of a CSV file, so that each stands for itself."""
+    return pd.read_csv(csv, dtype=str, keep_default_na=False)
+
+
+def differences(written: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:
+    """Yield a line for each column, row and cell in which two tables differ.
+
+    The cells are texts. Rows are matched by what they are about, so their order does not matter.
+    """
+    for column in written.columns.symmetric_difference(again.columns):
+        where = "table" if column in written else "predictions"
+        yield f"column {column} comes from the {where} only"
+    keys = [key for key in KEYS if key in written and key in again]
+    tables = [table.set_index(keys) for table in (written, again)]
+    for table, where in zip(tables, ("table", "predictions"), strict=True):
+        for row in table.index[table.index.duplicated()]:
+            yield f"{_named(keys, row)} is there more than once in the {where}"
+    if not all(table.index.is_unique for table in tables):
+        return
+    written, again = tables
+    for row in written.index.symmetric_difference(again.index):
+        where = "table" if row in written.index else "predictions"
+        yield f"{_named(keys, row)} comes from the {where} only"
+    common = written.index.intersection(again.index)
+    for column in written.columns.intersection(again.columns):
+        pairs = zip(written.loc[common, column], again.loc[common, column], strict=True)
+        for row, (one, other) in zip(common, pairs, strict=True):
+            if not _alike(one, other):
+                yield f"{_named(keys, row)}, {column}: {one!r} in the table, {other!r} made again"
+
+
+def _named(keys: list[str], row: object) -> str:
+    parts = row if isinstance(row, tuple) else (row,)
+    return ", ".join(f"{key} {part}" for key, part in zip(keys, parts, strict=True))
+
+
+def _alike(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return math.isclose(float(one), float(other), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    except ValueError:
+        return False

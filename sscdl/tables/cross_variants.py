@@ -1,0 +1,90 @@
+"""Table of models that are shown the pictures of another variant than they were trained on.
+
+A model that was trained on full images and keeps its accuracy where only the lungs are left has
+read the lungs; one that falls to chance has read what was taken away (or is put off by the cut
+itself: read the table in both directions). The conventions (percent, seeds, intervals) are those of
+:mod:`sscdl.tables.overview`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from sscdl.errors import InputError
+from sscdl.evaluation import metrics
+from sscdl.tables.overview import METADATA, mean_percent, models_in, score_model
+
+COLUMNS = (
+    *("variant", "curriculum", "shown", "split", "n_images", "n_patients", "balanced_accuracy"),
+    *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high"),
+    *("drop", "drop_low", "drop_high", "chance", "ail", "ail_floor"),
+)
+_BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
+
+
+def cross_variants(
+    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return how each model fares on the pictures of every variant, one row each.
+
+    Args:
+        predictions: those of every model on its own variant, and those with the column ``shown``
+            that :func:`sscdl.evaluation.predict.predict_shown` wrote; where it is empty or missing,
+            the model was shown its own variant.
+        split: the images that count.
+
+    Returns:
+        ``variant`` (trained on), ``curriculum, shown, split, n_images, n_patients,
+        balanced_accuracy`` with ``_std, _low, _high``; ``drop``, the fall in percent points from
+        the model's own variant, with its paired interval (same patients; empty for the own
+        variant); ``chance``; ``ail`` and ``ail_floor``, the attention inside the lungs and their
+        share of the picture, both in the pictures shown, over the images where AIL is defined. The
+        own variant comes first, the others in order of appearance.
+
+    Raises:
+        InputError: a model was shown other variants, but not its own.
+    """
+    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    shown = rows["shown"] if "shown" in rows else pd.Series("", index=rows.index)
+    own = shown.isna() | (shown == "")
+    rows = metrics.labelled(rows.assign(shown=shown.where(~own, rows["variant"])))
+    table = []
+    for (variant, curriculum), group in models_in(rows):
+        parts = dict(list(group.groupby("shown", sort=False)))
+        if variant not in parts:
+            raise InputError(
+                f"predictions: {curriculum} trained on {variant} was shown "
+                f"{', '.join(parts)}, but not {variant}; give its own predictions as well"
+            )
+        trained = parts.pop(variant)
+        for name, part in {variant: trained, **parts}.items():
+            table.append(
+                {
+                    "variant": variant,
+                    "curriculum": curriculum,
+                    "shown": name,
+                    "split": split,
+                    **_scores(part, draws=draws, seed=seed),
+                }
+            )
+            if name != variant:
+                fall = metrics.paired_difference(trained, part, _BALANCED, draws=draws, seed=seed)
+                table[-1] |= {"drop": 100 * fall.estimate}
+                table[-1] |= {"drop_low": 100 * fall.low, "drop_high": 100 * fall.high}
+    return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
+    score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+    defined = rows[rows["ail"].notna()]
+    return {
+        "n_images": rows["image_id"].nunique(),
+        "n_patients": rows["patient_id"].nunique(),
+        "balanced_accuracy": score["value"],
+        **{f"balanced_accuracy_{part}": score[part] for part in ("std", "low", "high")},
+        "chance": 100 * metrics.chance(rows["label"]),
+        "ail": mean_percent(defined, "ail"),
+        "ail_floor": mean_percent(defined, "lung_share"),
+    }

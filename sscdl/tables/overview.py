@@ -1,0 +1,253 @@
+"""Result tables, computed from the concatenated table of predictions.
+
+The predictions have one row per model and image: ``variant, curriculum, seed, image_id, patient_id,
+split, label, predicted, prob_<class> ..., view, ail, lung_share, mark_attention, mark_share``
+(:mod:`sscdl.evaluation.metrics` has the details). Rows of ``variant`` = ``metadata`` come from
+:mod:`sscdl.evaluation.baselines`. A model trained with several seeds has several rows per image:
+its values are means over seeds, ``std`` is the sample standard deviation between seeds (empty with
+one), and ``low`` and ``high`` bound the 95 % interval of a bootstrap over patients.
+
+Accuracies and attention are in percent, AUC and F1 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sscdl.errors import InputError
+from sscdl.evaluation import metrics
+from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
+from sscdl.study.thesis import pretext_tasks
+
+METADATA = "metadata"
+NAN = float("nan")
+
+
+def read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
+    """Return one of the thesis's tables, as printed."""
+    path = Path(thesis_dir) / name
+    if not path.is_file():
+        raise InputError(f"{path}: the thesis's table is missing; restore resources/thesis")
+    return pd.read_csv(path)
+
+
+def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the image models' rows of one split."""
+    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    if rows.empty:
+        present = ", ".join(sorted(predictions["split"].astype(str).unique())) or "none"
+        raise InputError(
+            f"predictions: no image model has rows of split {split} (found: {present})"
+        )
+    return rows
+
+
+def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Yield (variant, curriculum) and its rows in order of appearance, metadata last."""
+    is_metadata = predictions["variant"] == METADATA
+    for part in (predictions[~is_metadata], predictions[is_metadata]):
+        yield from part.groupby(["variant", "curriculum"], sort=False)
+
+
+def score_model(
+    rows: pd.DataFrame, statistic: metrics.Statistic, *, draws: int, seed: int, scale: float = 100.0
+) -> dict[str, float]:
+    """Return value (mean over seeds), std (between seeds), low and high of one model."""
+    interval = metrics.bootstrap_interval(
+        rows, metrics.mean_over_seeds(statistic), draws=draws, seed=seed
+    )
+    per_seed = [metrics.evaluate(part, statistic) for _, part in rows.groupby("seed")]
+    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else NAN
+    return {
+        "value": scale * interval.estimate,
+        "std": scale * std,
+        "low": scale * interval.low,
+        "high": scale * interval.high,
+    }
+
+
+def mean_percent(rows: pd.DataFrame, column: str) -> float:
+    if column not in rows:
+        return NAN
+    return 100 * metrics.evaluate(rows, metrics.mean_over_seeds(metrics.column_mean(column)))
+
+
+def _variants(rows: pd.DataFrame) -> list[str]:
+    """Return the thesis's variants and then the others by name."""
+    return list(dict.fromkeys([*THESIS_VARIANTS, *sorted(rows["variant"].unique())]))
+
+
+def ordered(curricula: Iterable[str], printed: Iterable[str]) -> list[str]:
+    """Return curricula in the order of the ``printed`` ones, those not among them after them."""
+    given = list(dict.fromkeys(curricula))
+    known = [name for name in printed if name in given]
+    return known + [name for name in given if name not in known]
+
+
+def normalisation(stats: pd.DataFrame, *, thesis_dir: Path) -> pd.DataFrame:
+    """Return table 4.1: mean and std of each image variant's pixels, in [0, 1].
+
+    Args:
+        stats: columns ``variant``, ``mean``, ``std``.
+        thesis_dir: folder of the thesis's tables.
+
+    Returns:
+        ``variant, mean, std, mean_thesis, std_thesis``, the thesis's variants first.
+    """
+    thesis = read_thesis(thesis_dir, "4.1_normalisation.csv")
+    joined = stats[["variant", "mean", "std"]].merge(
+        thesis, on="variant", how="left", suffixes=("", "_thesis")
+    )
+    rank = {name: place for place, name in enumerate(thesis["variant"])}
+    order = sorted(range(len(joined)), key=lambda row: rank.get(joined["variant"][row], len(rank)))
+    return joined.iloc[order].reset_index(drop=True)
+
+
+def _better(row: Mapping[str, Any]) -> str:
+    full, segmented = (row[name] for name in THESIS_VARIANTS)
+    if not (np.isfinite(full) and np.isfinite(segmented)):
+        return ""
+    if full == segmented:
+        return "equal"
+    return "full" if full > segmented else "segmented"
+
+
+def _marked(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """Return for each row where it is the best of its number of pretext tasks.
+
+    The thesis marks these, for one task and more. ``columns`` maps the columns to compare to what
+    they are called; ties share the mark.
+    """
+    best: list[list[str]] = [[] for _ in range(len(table))]
+    for column, name in columns.items():
+        highest = table.groupby("tasks")[column].transform("max")
+        for row in np.flatnonzero((table[column] == highest) & (table["tasks"] > 0)):
+            best[row].append(name)
+    return [" ".join(names) for names in best]
+
+
+def accuracy_overview(
+    predictions: pd.DataFrame,
+    split: str,
+    *,
+    thesis_dir: Path,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return table 4.14: balanced accuracy of every curriculum on every variant, in percent.
+
+    Returns:
+        ``curriculum, full, segmented_black, better`` as in the thesis (``better``: full, segmented,
+        equal or empty), the same with ``_thesis``, a column per further variant, then for every
+        variant ``<variant>_std, _low, _high``, and ``chance``; ``tasks``, the number of pretext
+        tasks, and ``best``, the variants on which the row is the best of its number of tasks, which
+        is what the thesis marks; ``best_thesis``, the same among its figures of the same rows. Only
+        curricula that have predictions, in the thesis's order, others after them.
+
+    Raises:
+        InputError: no image model has rows of ``split``, or the thesis's table is missing.
+    """
+    thesis = read_thesis(thesis_dir, "4.14_accuracy_overview.csv")
+    rows = metrics.labelled(_models(predictions, split))
+    printed = thesis.set_index("curriculum")
+    variants = _variants(rows)
+    groups = dict(models_in(rows))
+    chance = 100 * metrics.chance(rows["label"])
+    table = []
+    for curriculum in ordered(rows["curriculum"], thesis["curriculum"]):
+        scores = {
+            variant: score_model(
+                groups[variant, curriculum],
+                metrics.balanced_accuracy_statistic,
+                draws=draws,
+                seed=seed,
+            )
+            for variant in variants
+            if (variant, curriculum) in groups
+        }
+        line: dict[str, Any] = {"curriculum": curriculum}
+        for variant in THESIS_VARIANTS:
+            line[variant] = scores.get(variant, {}).get("value", NAN)
+        line["better"] = _better(line)
+        for column in (*THESIS_VARIANTS, "better"):
+            empty = "" if column == "better" else NAN
+            known = curriculum in printed.index
+            line[f"{column}_thesis"] = printed.loc[curriculum, column] if known else empty
+        for variant in variants[len(THESIS_VARIANTS) :]:
+            line[variant] = scores.get(variant, {}).get("value", NAN)
+        for variant in variants:
+            for part in ("std", "low", "high"):
+                line[f"{variant}_{part}"] = scores.get(variant, {}).get(part, NAN)
+        table.append({**line, "chance": chance, "tasks": len(pretext_tasks(curriculum))})
+    result = pd.DataFrame(table)
+    result["best"] = _marked(result, {name: name for name in variants})
+    result["best_thesis"] = _marked(result, {f"{name}_thesis": name for name in THESIS_VARIANTS})
+    return result
+
+
+def ail_overview(
+    predictions: pd.DataFrame,
+    split: str,
+    *,
+    thesis_dir: Path,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return table 4.15: mean attention inside the lungs (AIL) of every model, in percent.
+
+    Returns:
+        ``curriculum, full, segmented_black`` as in the thesis, the same with ``_thesis``, a column
+        per further variant, then for every variant ``<variant>_std, _low, _high``, ``_floor`` (mean
+        area share of the lungs: the AIL of a map without preference), ``_lift`` (AIL minus floor,
+        percent points) and ``_undefined`` (images whose map has no positive value, all seeds
+        together; they count in none of the means). The last row, ``mean``, averages the rows above.
+
+    Raises:
+        InputError: no image model has rows of ``split``, or the thesis's table is missing.
+    """
+    thesis = read_thesis(thesis_dir, "4.15_ail_overview.csv")
+    rows = _models(predictions, split)
+    printed = thesis.set_index("curriculum")
+    variants = _variants(rows)
+    groups = dict(models_in(rows))
+    table = []
+    for curriculum in ordered(rows["curriculum"], thesis["curriculum"]):
+        line: dict[str, Any] = dict.fromkeys(["curriculum", *THESIS_VARIANTS], NAN)
+        line["curriculum"] = curriculum
+        for variant in THESIS_VARIANTS:
+            known = curriculum in printed.index
+            line[f"{variant}_thesis"] = printed.loc[curriculum, variant] if known else NAN
+        line.update(dict.fromkeys(variants[len(THESIS_VARIANTS) :], NAN))
+        for variant in variants:
+            parts = ("std", "low", "high", "floor", "lift", "undefined")
+            line.update({f"{variant}_{part}": NAN for part in parts})
+            if (variant, curriculum) not in groups:
+                continue
+            group = groups[variant, curriculum]
+            defined = group[group["ail"].notna()]
+            line[f"{variant}_undefined"] = len(group) - len(defined)
+            if defined.empty:
+                continue
+            score = score_model(defined, metrics.column_mean("ail"), draws=draws, seed=seed)
+            line[variant] = score.pop("value")
+            line.update({f"{variant}_{part}": value for part, value in score.items()})
+            line[f"{variant}_floor"] = mean_percent(defined, "lung_share")
+            line[f"{variant}_lift"] = line[variant] - line[f"{variant}_floor"]
+        table.append(line)
+    result = pd.DataFrame(table)
+    numbers = result.drop(columns="curriculum")
+    averages = numbers.mean().to_dict()
+    for column in numbers:
+        # The spread of a mean over different models is not that of any one of them.
+        if str(column).endswith(("_std", "_low", "_high")):
+            averages[column] = NAN
+        elif str(column).endswith("_undefined"):
+            averages[column] = numbers[column].sum(min_count=1)
+    return pd.concat(
+        [result, pd.DataFrame([{"curriculum": "mean", **averages}])], ignore_index=True
+    )

@@ -1,0 +1,180 @@
+"""The tables that predictions alone make: the function of each, its caption, notes and rounding.
+
+Add one: write its function in ``overview.py``, ``confounders.py`` or a module of its own, an entry
+here, and name it in ``workflow/rules/outputs.smk``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pandas as pd
+
+from sscdl.tables import (
+    attention,
+    calibration,
+    comparisons,
+    confounders,
+    cross_variants,
+    details,
+    overview,
+    probes,
+)
+from sscdl.tables.thesis.tables import CONCLUSIONS, SAME_VALUE
+
+INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
+RESAMPLINGS = "Resamplings behind each interval: {}."
+THESIS = "Columns ending in _thesis are the figures that the thesis prints."
+SWAPPED = (
+    "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
+    "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
+    "against 4.14. The figures here are those of 4.14."
+)
+
+
+# What attention inside the lungs means on variants that do not show the whole radiograph.
+AIL_NOTES = {
+    "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
+    "lung_box": "lung_box: lungs, floor and findings are those of the part that is shown.",
+}
+
+
+class PredictionTable(NamedTuple):
+    """A table made from predictions alone: its function, how it is captioned and rounded."""
+
+    make: Callable[..., pd.DataFrame]
+    caption: str
+    notes: tuple[str, ...]
+    best: tuple[str, ...] = ()
+
+
+PREDICTION_TABLES = {
+    "4.14_accuracy_overview": PredictionTable(
+        lambda rows, split, thesis, draws: overview.accuracy_overview(
+            rows, split, thesis_dir=thesis, draws=draws
+        ),
+        "Balanced accuracy of every curriculum on every variant, in percent.",
+        (
+            "better: the variant with the higher accuracy. best: the variants on which the row is "
+            "the best of its number of pretext tasks, which is what the thesis marks.",
+            *(INTERVALS, THESIS, SWAPPED, CONCLUSIONS, SAME_VALUE),
+        ),
+        ("full", "segmented_black"),
+    ),
+    "4.15_ail_overview": PredictionTable(
+        lambda rows, split, thesis, draws: overview.ail_overview(
+            rows, split, thesis_dir=thesis, draws=draws
+        ),
+        "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
+        (
+            "Attention is the class activation map of the predicted class, clipped at 0.",
+            "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
+            INTERVALS,
+            THESIS,
+        ),
+    ),
+    "accuracy_details": PredictionTable(
+        lambda rows, split, thesis, draws: details.accuracy_details(rows, draws=draws),
+        "Every metric of every model on every set of images.",
+        ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
+    ),
+    "calibration": PredictionTable(
+        lambda rows, split, thesis, draws: calibration.calibration(rows, draws=draws),
+        "How far each model's probabilities may be trusted, on every set of images.",
+        (
+            "confidence: mean probability of the predicted class, percent. ece: expected "
+            "calibration error, percent points, in n_bins bins of as many images each. "
+            "ece_calibrated: what a calibrated model would be expected to show with as many "
+            "images; an interval below its estimate says that their number accounts for it.",
+            "brier: 0 is perfect, 1 the worst; with two classes the mean of (p - y)^2. nll: "
+            "negative log likelihood, nats. prior: of always giving the labels' frequencies.",
+            INTERVALS,
+        ),
+    ),
+    "calibration_bins": PredictionTable(
+        lambda rows, split, thesis, draws: calibration.calibration_bins(rows, split, draws=draws),
+        "Accuracy beside confidence by bins of confidence, in percent.",
+        (
+            "A bin holds the predictions of all seeds, as many as another bin but for ties.",
+            INTERVALS,
+        ),
+    ),
+    "linear_probe": PredictionTable(
+        lambda rows, split, thesis, draws: probes.linear_probe(rows, split, draws=draws),
+        "Linear probes: logistic regression on the frozen features of each network.",
+        (
+            "curriculum: the stages that the network went through; scratch is a random network.",
+            "label_share: of the training patients of each class; n_labels: images, mean of the "
+            "draws. draws: standard deviation between draws of labels.",
+            "Balanced accuracy in percent, AUC in [0, 1]. difference: to scratch with the same "
+            "labels, percent points, paired over patients.",
+            INTERVALS,
+        ),
+    ),
+    "confusions": PredictionTable(
+        lambda rows, split, thesis, draws: details.confusions(rows),
+        "Confusion matrices, one row a cell.",
+        ("share: percent of the images of that label.",),
+    ),
+    "comparisons": PredictionTable(
+        lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
+        "Each model against scratch, ImageNet and its own first task: balanced accuracy.",
+        (
+            "difference: in percent points, paired over patients.",
+            *comparisons.NOTES,
+            INTERVALS,
+        ),
+    ),
+    "subgroups": PredictionTable(
+        lambda rows, split, thesis, draws: confounders.subgroups(rows, split, draws=draws),
+        "Balanced accuracy over all images and within groups, beside a model that sees metadata.",
+        (
+            "metadata: the better of two logistic regressions, on view, and on view, sex and age.",
+            "difference: model minus metadata in percent points, paired over the same patients.",
+            INTERVALS,
+        ),
+    ),
+    "attention": PredictionTable(
+        lambda rows, split, thesis, draws: attention.attention(rows, split, draws=draws),
+        "Attention inside lungs and findings, in percent, beside that of what needs no model.",
+        (
+            "floor: AIL of a map that is the same everywhere. ail_centre: of a Gaussian in the "
+            "middle of every picture, its standard deviation a quarter of the side. ail_random: of "
+            "the same network with random weights. lift, lift_centre, lift_random: AIL minus "
+            "these, image by image, in percent points.",
+            "ail_signed: values below zero kept, so that it has no bounds and few maps may decide "
+            "the mean. ail_stretched: each map stretched to [0, 1] by its minimum and maximum, as "
+            "the package grad-cam does. ail_of_<class>: of that class's map, predicted or not.",
+            "box_hit: how often the map's maximum lies in a box around findings; pointing at "
+            "random scores box_share.",
+            "undefined: maps without positive values, which count nowhere.",
+            INTERVALS,
+        ),
+    ),
+    "cross_variants": PredictionTable(
+        lambda rows, split, thesis, draws: cross_variants.cross_variants(rows, split, draws=draws),
+        "Balanced accuracy and attention of models that are shown a variant they have not learned.",
+        (
+            "variant: trained on. shown: tested on, with the normalisation of the training.",
+            "drop: fall in percent points from the model's own variant, paired over patients. A "
+            "cut that the model has never seen can cost accuracy by itself.",
+            "ail and ail_floor: attention inside the lungs of the pictures that are shown.",
+            INTERVALS,
+        ),
+    ),
+    "shortcut": PredictionTable(
+        lambda rows, split, thesis, draws: confounders.shortcut(rows, draws=draws),
+        "What becomes of the accuracy when the planted mark is removed or changes sides.",
+        (
+            "The three sets show the same patients and differ in the mark alone.",
+            "drop: fall in percent points from the mark as trained, paired over patients.",
+            INTERVALS,
+        ),
+    ),
+}
+
+
+def resamplings(draws: int) -> str:
+    """Return the note by which a table's intervals can be made again."""
+    return RESAMPLINGS.format(draws)

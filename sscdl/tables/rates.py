@@ -1,0 +1,106 @@
+"""Tables of learning rates: all that were tried (the thesis's B.1 to B.12), and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sscdl.stages.search import GRID, ranked, replayed
+
+NAN = float("nan")
+
+
+def _thesis_rates(thesis_dir: Path) -> dict[tuple[str, str, str, Any, int], float]:
+    """Return the values of tables B.1 to B.12 by (variant, stage, curriculum, lr, epochs)."""
+    values = {}
+    for path in sorted(Path(thesis_dir).glob("B.*.csv")):
+        _, stage, _, variant = path.stem.split("_", 3)
+        for row in pd.read_csv(path).to_dict("records"):
+            rate = row["lr"] if row["lr"] == "best" else round(float(row["lr"]), 6)
+            values[variant, stage, row["curriculum"], rate, int(row["epochs"])] = row["value"]
+    return values
+
+
+def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) -> pd.DataFrame:
+    """Return every learning rate that was tried and what it scored: tables B.1 to B.12 in one.
+
+    Args:
+        histories: one mapping per run with ``variant, curriculum, stage`` (``pretext`` or
+            ``classification``), ``seed, lr, metric`` (``loss``, ``accuracy``,
+            ``balanced_accuracy``), ``epochs`` (after which ``value`` was measured), ``value``
+            (accuracies in [0, 1]) and ``chosen`` (whether this rate won). The winner's continuation
+            is an entry of its own with more epochs.
+        thesis_dir: folder of the thesis's tables.
+
+    Returns:
+        ``variant, curriculum, stage, seed, lr, metric, epochs, value, value_thesis, chosen`` with
+        accuracies in percent. ``value_thesis`` is the value printed for the same rate and epochs,
+        for a continuation that of the thesis's own winner after as many epochs.
+    """
+    columns = ["variant", "curriculum", "stage", "seed", "lr", "metric", "epochs", "value"]
+    printed = _thesis_rates(thesis_dir)
+    table = []
+    for history in histories:
+        line = {name: history[name] for name in columns}
+        node = (line["variant"], line["stage"], line["curriculum"])
+        epochs = int(line["epochs"])
+        thesis = printed.get((*node, round(float(line["lr"]), 6), epochs), NAN)
+        if history["chosen"]:
+            thesis = printed.get((*node, "best", epochs), thesis)
+        if line["metric"] != "loss":
+            line["value"] = 100 * line["value"]
+        table.append({**line, "value_thesis": thesis, "chosen": bool(history["chosen"])})
+    # A continuation of no epochs is the search over again.
+    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"]).drop_duplicates()
+    node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
+    order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
+    return result.loc[order].reset_index(drop=True)
+
+
+def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what each stage's search cost, and what successive halving saves of the grid.
+
+    Args:
+        nodes: pointers of stages, with ``search`` (how its learning rates were compared) and
+            ``search_epochs`` beside what a pointer holds.
+        halving: the settings (``first``, ``keep``) that the grid is compared with.
+
+    Returns:
+        ``variant, stage, seed, method, rates, epochs_grid, epochs_halving, saved`` (percent),
+        ``chosen_grid, chosen_halving, agree, metric, value_grid, value_halving`` (the metric of the
+        chosen rates after the search, accuracies in [0, 1]). A stage that was searched by grid is
+        replayed with halving, which is exact; for one that was searched by halving, the grid's
+        choice is unknown.
+    """
+    table = []
+    for node in nodes:
+        candidates, epochs = node["candidates"], node["search_epochs"]
+        grid = node["search"]["method"] == GRID["method"]
+        settings = {"method": "halving", **halving} if grid else node["search"]
+        halved = replayed(candidates, epochs, settings) if grid else candidates
+        whole = ranked([c for c in halved if c["epochs"] == epochs])
+        full, spent = len(candidates) * epochs, sum(c["epochs"] for c in halved)
+        chosen = whole[0]["learning_rate"] if whole else NAN
+        values = {c["learning_rate"]: c["value"] for c in candidates}
+        table.append(
+            {
+                "variant": node["variant"],
+                "stage": node["node"],
+                "seed": node["seed"],
+                "method": node["search"]["method"],
+                "rates": len(candidates),
+                "epochs_grid": full,
+                "epochs_halving": spent,
+                "saved": 100 * (1 - spent / full),
+                "chosen_grid": node["learning_rate"] if grid else NAN,
+                "chosen_halving": chosen,
+                "agree": chosen == node["learning_rate"] if grid else None,
+                "metric": node["metric"],
+                "value_grid": values[node["learning_rate"]] if grid else NAN,
+                "value_halving": values.get(chosen, NAN),
+            }
+        )
+    return pd.DataFrame(table)

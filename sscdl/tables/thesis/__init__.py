@@ -1,0 +1,1 @@
+"""The tables of the thesis, beside the figures that it prints."""

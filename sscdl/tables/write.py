@@ -1,0 +1,178 @@
+"""From the files of a study to its tables: what each is made from, and how it is written.
+
+``thesis/write.py`` writes those that need more than predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sscdl.archives.cohorts import DUPLICATE, MAIN
+from sscdl.evaluation.metrics import class_names
+from sscdl.files import read_json
+from sscdl.images.variants import mean_std
+from sscdl.store.store import read_pointer
+from sscdl.study.root_names import stand_in_notes
+from sscdl.study.trie import CLASSIFY, SCRATCH
+from sscdl.tables import overview
+from sscdl.tables.files import P_VALUES, as_given, write_table
+from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES, THESIS, resamplings
+from sscdl.tables.rates import learning_rates, search_costs
+from sscdl.tables.thesis.tables import other_classes
+
+
+def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
+    """Return the predictions of several files as one table."""
+    texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
+    kept = dict.fromkeys(texts, str)
+    parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
+    rows = pd.concat(parts, ignore_index=True)
+    for column in ("view", "sex", "label"):
+        rows[column] = rows[column].fillna("")
+    return rows
+
+
+def write_prediction_table(
+    name: str,
+    predictions: list[Path],
+    out: Path,
+    *,
+    split: str,
+    convention: str,
+    thesis: Path,
+    draws: int,
+    stand_ins: list[str],
+) -> None:
+    """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
+
+    ``convention`` says what the lung masks count as lung; ``stand_ins`` names the roots whose
+    weights are random.
+    """
+    table = PREDICTION_TABLES[name]
+    rows = read_predictions(predictions)
+    frame = table.make(rows, split, thesis, draws)
+    best = {column: "max" for column in table.best if frame[column].notna().any()}
+    notes = list(table.notes)
+    if "overview" in name:
+        notes.append(f"Set of images: {split}.")
+    notes += other_classes(frame, class_names(rows))
+    if any(column.endswith("_low") for column in frame):
+        notes.append(resamplings(draws))
+    shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
+    notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
+    if any("ail" in column or column.endswith("_floor") for column in frame):
+        notes.append(f"Lung masks: {convention}.")
+    notes += stand_in_notes(stand_ins)
+    digits = {**P_VALUES, "n_labels": 0}
+    for key in ("auc", "f1", "brier", "nll"):
+        digits |= {key: 3} | {f"{key}_{part}": 3 for part in ("std", "low", "high", "prior")}
+    write_table(
+        frame,
+        out.with_suffix(""),
+        caption=table.caption,
+        notes=notes,
+        digits=digits,
+        best=best,
+        groups=[tasks or None for tasks in frame["tasks"]] if best else None,
+    )
+
+
+def write_normalisation(
+    packs: dict[str, Path], images_csv: Path, out: Path, *, protocol: str, thesis: Path
+) -> None:
+    """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
+    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    chosen = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
+    if protocol == "strict":
+        chosen = chosen[chosen["split"] == "train"]
+    rows = []
+    for variant, pack in packs.items():
+        kept = chosen if variant == "full" else chosen[chosen["mask"] != ""]
+        mean, std = mean_std(read_json(pack), set(kept["image_id"]))
+        rows.append({"variant": variant, "mean": mean, "std": std})
+    whose = "training patients" if protocol == "strict" else "all images"
+    write_table(
+        overview.normalisation(pd.DataFrame(rows), thesis_dir=thesis),
+        out.with_suffix(""),
+        caption="Mean and standard deviation of the pixel values of each variant, in [0, 1].",
+        notes=[f"Measured on {whose}.", THESIS],
+        digits=4,
+    )
+
+
+def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return one dictionary per training run of the nodes behind ``pointers``.
+
+    Keys: variant, curriculum, stage ("pretext" or "classification"), seed, lr, metric, epochs,
+    value, chosen, history, final (whether it is the continuation of the chosen rate).
+    """
+    runs = []
+    for path in pointers:
+        node = read_pointer(path)
+        curriculum = node["node"].removesuffix(CLASSIFY).removesuffix("+") or SCRATCH
+        stage = "classification" if node["task"] == CLASSIFY else "pretext"
+        common = {key: node[key] for key in ("variant", "seed", "metric")}
+        common |= {"curriculum": curriculum, "stage": stage}
+        for run in [*node["candidates"], node["final"]]:
+            value = float("nan") if run["value"] is None else run["value"]
+            runs.append(
+                {
+                    **common,
+                    "lr": run["learning_rate"],
+                    "epochs": run["epochs"],
+                    "value": value,
+                    "chosen": run["learning_rate"] == node["learning_rate"],
+                    "history": run["history"],
+                    "final": run is node["final"],
+                }
+            )
+    return runs
+
+
+def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> None:
+    """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
+    write_table(
+        learning_rates(read_runs(pointers), thesis_dir=thesis),
+        out.with_suffix(""),
+        caption="Every learning rate of every stage, and the continuation of the best.",
+        notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],
+        digits={"lr": as_given, "value": 3},
+    )
+
+
+def write_search(
+    pointers: list[Path], searches: list[dict[str, Any]], out: Path, *, halving: dict[str, Any]
+) -> None:
+    """Write what each stage's search of learning rates cost, by grid and by halving.
+
+    ``searches`` has ``search`` and ``search_epochs`` of each of the stages behind ``pointers``.
+    """
+    nodes = [read_pointer(path) | one for path, one in zip(pointers, searches, strict=True)]
+    table = search_costs(nodes, halving)
+    agreed = table["agree"].dropna()
+    grid, halved = table["epochs_grid"].sum(), table["epochs_halving"].sum()
+    notes = [
+        f"In all {halved} epochs by halving instead of {grid} by grid: "
+        f"{100 * (1 - halved / grid):.0f} % saved.",
+        "saved: percent of the search epochs of the grid. agree: whether both choose alike; "
+        "empty where the stage was searched by halving, as the grid's choice is then unknown.",
+    ]
+    if len(agreed):
+        notes.append(f"Halving would choose as the grid did in {sum(agreed)} of {len(agreed)}.")
+    write_table(
+        table,
+        out.with_suffix(""),
+        caption="Search epochs of every stage: the full grid beside successive halving.",
+        notes=notes,
+        digits={
+            "saved": 0,
+            "chosen_grid": as_given,
+            "chosen_halving": as_given,
+            "value_grid": 3,
+            "value_halving": 3,
+        },
+    )

@@ -1,0 +1,1 @@
+"""Pretext tasks that assign images to clusters."""

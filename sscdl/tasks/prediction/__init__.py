@@ -1,0 +1,1 @@
+"""Pretext tasks that predict what was done to an image."""

@@ -1,0 +1,85 @@
+"""Classification: the supervised task that ends a curriculum."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sscdl.errors import InputError
+from sscdl.tasks.base import Setup, Step, Task
+from sscdl.training.augment import Augmentation, center_resize
+
+
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """Return weights (classes,) in inverse proportion to class frequency, 1 on average over images.
+
+    Raises InputError if a class has no image.
+    """
+    counts = torch.bincount(labels, minlength=classes)
+    absent = (counts == 0).nonzero().flatten().tolist()
+    if absent:
+        raise InputError(
+            f"classify: no training image of class {absent}; "
+            "set class_weights to none, or drop the class"
+        )
+    return len(labels) / (classes * counts.float())
+
+
+class Classify(Task):
+    """Cross-entropy on one linear layer over the pooled feature.
+
+    ``backbone.features`` and ``head`` are what class activation maps need. In evaluation mode the
+    whole image is seen, without augmentation.
+    """
+
+    name = "classify"
+    metric = "balanced_accuracy"
+    draws = Augmentation.draws
+
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options, labels, classes = setup.options, setup.labels, setup.classes
+        if labels is None or classes is None:
+            raise InputError("classify: needs the labels of all images and the number of classes")
+        self.classes = classes
+        self.head = nn.Linear(backbone.channels, classes)
+        self.image_size = setup.image_size
+        self.augment = Augmentation(
+            setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
+        )
+        weights = torch.ones(classes)
+        if options["class_weights"] == "balanced":
+            counted = labels if setup.training_rows is None else labels[setup.training_rows]
+            weights = balanced_weights(counted, classes)
+        # Both come from the data, so they are no part of the state.
+        self.register_buffer("labels", labels, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(self.head.out_features)
+
+    def views(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return random views (B, 1, s, s), or in evaluation mode the whole images."""
+        if self.training:
+            return self.augment(images, draws)
+        return center_resize(images, self.image_size)
+
+    def forward(self, views: Tensor, index: Tensor, epoch: int, epochs: int) -> Step:
+        logits = self.head(self.backbone(self.normalise(views)))
+        truth = self.labels[index]
+        # Weights average to 1 over the training set; torch's own weighting would divide by their
+        # sum in this batch and so give rare classes less in the batches that have many of them.
+        loss = (self.weights[truth] * F.cross_entropy(logits, truth, reduction="none")).mean()
+        scores = logits.detach().float()
+        correct = (scores.argmax(dim=1) == truth).sum()
+        return Step(loss=loss, count=len(index), correct=correct, of=len(index), logits=scores)
+
+    def classifier_state(self) -> dict[str, Tensor]:
+        """Return a state dict for torchvision's network of the same name with ``num_classes``."""
+        layer = "classifier" if self.backbone.name.startswith("densenet") else "fc"
+        head = {f"{layer}.{key}": value for key, value in self.head.state_dict().items()}
+        return {**self.backbone.state_dict(), **head}

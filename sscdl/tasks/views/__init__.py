@@ -1,0 +1,1 @@
+"""Pretext tasks that contrast views of an image."""

@@ -1,0 +1,138 @@
+"""MoCo v2: contrast two views of an image against a queue of other images' embeddings.
+
+He et al. 2020 (arXiv:1911.05722), Chen et al. 2020 (arXiv:2003.04297). Two changes for small data:
+keys of the query's own image or patient do not count as negatives, and neither do queue slots that
+have never been filled.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sscdl.errors import InputError
+from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
+from sscdl.training import ranks
+from sscdl.training.augment import Augmentation
+
+
+def queue_length(queue: int | str, images: int, batch_size: int) -> int:
+    """Return the queue's length: as given, or for ``auto`` a fifth of ``images``.
+
+    ``auto`` rounds down to a multiple of the batch, but not below one batch. Raises InputError if
+    a given length is not a positive multiple of the batch.
+    """
+    if queue == "auto":
+        return max(1, images // 5 // batch_size) * batch_size
+    if not isinstance(queue, int) or queue <= 0 or queue % batch_size:
+        raise InputError(
+            f"moco: queue is {queue!r}; give a multiple of the batch size {batch_size}, or auto"
+        )
+    return queue
+
+
+def info_nce(
+    query: Tensor, key: Tensor, negatives: Tensor, allowed: Tensor, temperature: float
+) -> Tensor:
+    """Return InfoNCE logits (B, 1 + Q), the positive first; not allowed negatives are -inf.
+
+    ``query``, ``key``: unit vectors (B, D). ``negatives``: (Q, D). ``allowed``: bool (B, Q).
+    """
+    positive = (query * key).sum(dim=1, keepdim=True)
+    negative = (query @ negatives.T).masked_fill(~allowed, -math.inf)
+    return torch.cat([positive, negative], dim=1) / temperature
+
+
+class MoCo(Task):
+    """Momentum contrast with a projection head of two layers and no batch normalisation."""
+
+    name = "moco"
+    metric = "loss"
+
+    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+        super().__init__(backbone, setup)
+        options = setup.options
+        width, dimension = backbone.channels, options["dimension"]
+        self.head = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, dimension)
+        )
+        self.key_backbone = copy.deepcopy(backbone).requires_grad_(False)
+        self.key_head = copy.deepcopy(self.head).requires_grad_(False)
+        self.temperature = options["temperature"]
+        self.momentum = options["momentum"]
+        self.augment = Augmentation(
+            setup.image_size,
+            crop=tuple(options["crop"]),
+            flip=options["flip"],
+            rotation=options["rotation"],
+            brightness=options["brightness"],
+            contrast=options["contrast"],
+            gamma=options["gamma"],
+            blur=options["blur"],
+        )
+        self.draws = 2 * Augmentation.draws
+        length = queue_length(options["queue"], setup.images, setup.batch_size)
+        self.register_buffer("queue", torch.zeros(length, dimension))
+        # Row of each key's image in the packed array; -1 marks a slot that was never filled.
+        self.register_buffer("queue_rows", torch.full((length,), -1))
+        self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
+        # Comes from the data, so it is no part of the state.
+        self.register_buffer("patients", setup.patients, persistent=False)
+
+    @property
+    def chance_loss(self) -> float:
+        return math.log(1 + len(self.queue))
+
+    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two random views (B, 1, s, s) of each image, for the query and for the key."""
+        first, second = draws.chunk(2, dim=1)
+        return self.augment(images, first), self.augment(images, second)
+
+    def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        query = self._embed(self.backbone, self.head, views[0])
+        with torch.no_grad():
+            if self.training:
+                self._average()
+            key = self._embed(self.key_backbone, self.key_head, views[1])
+        with full_precision(query):
+            # The queue changes below, and the backward pass needs it as it is now.
+            queue = self.queue.clone() if self.training else self.queue
+            logits = info_nce(query, key, queue, self._allowed(index), self.temperature)
+            loss = F.cross_entropy(logits, torch.zeros_like(index))
+        if self.training:
+            self._enqueue(key, index)
+        correct = (logits.detach().argmax(dim=1) == 0).sum()
+        return Step(loss=loss, count=len(index), correct=correct, of=len(index))
+
+    def _embed(self, backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
+        return F.normalize(head(backbone(self.normalise(views))).float(), dim=1)
+
+    def _average(self) -> None:
+        """Move the key network towards the query network: parameters, not BN statistics."""
+        pairs = ((self.key_backbone, self.backbone), (self.key_head, self.head))
+        for slow, fast in pairs:
+            # One call for all tensors, and not a kernel for each.
+            torch._foreach_lerp_(
+                list(slow.parameters()), list(fast.parameters()), 1 - self.momentum
+            )
+
+    def _allowed(self, index: Tensor) -> Tensor:
+        """Return (B, Q): whether a key is of another image, and of another patient if known."""
+        filled = self.queue_rows >= 0
+        own = self.queue_rows == index[:, None]
+        if self.patients is not None:
+            own |= self.patients[self.queue_rows.clamp(min=0)] == self.patients[index][:, None]
+        return filled & ~own
+
+    @torch.no_grad()
+    def _enqueue(self, keys: Tensor, index: Tensor) -> None:
+        """Replace the oldest by all ranks' ``keys`` (B, dimension), of images ``index`` (B,)."""
+        keys, index = ranks.gathered(keys), ranks.gathered(index)
+        slots = queue_positions(self.queue_pointer, len(keys), len(self.queue))
+        self.queue[slots] = keys
+        self.queue_rows[slots] = index
+        self.queue_pointer.copy_((self.queue_pointer + len(keys)) % len(self.queue))

@@ -1,0 +1,271 @@
+"""The training loop, for pretext tasks and classification alike.
+
+Everything random is a function of (seed, epoch, image): the order of the images and their
+augmentation are drawn afresh for each epoch from a generator of its own. A run can therefore stop
+anywhere and go on from its last whole epoch to the same weights, bit for bit on the same machine.
+Where several processes train together (``sscdl.training.ranks``), each takes its share of every
+batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+import warnings
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from sscdl.errors import LostState
+from sscdl.progress import Timer
+from sscdl.training import ranks
+from sscdl.training.clock import Clock
+from sscdl.training.monitor import Monitor
+from sscdl.training.optim import build_optimizer
+from sscdl.training.pixels import batches
+from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
+from sscdl.training.scalars import log_line
+
+LOGGER = logging.getLogger("sscdl.train")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one run trains: the optimiser, its learning rate over the epochs, and the batches."""
+
+    optimizer: str  # "sgd" or "lars"
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    batch_size: int  # of all processes together
+    epochs: int  # of search and continuation together: the length of the cosine
+    decay: str  # "constant" or "cosine" (to zero at the end of `epochs`)
+
+    def rate(self, progress: float) -> float:
+        """Return the learning rate after ``progress`` (0 to 1) of all epochs."""
+        if self.decay == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Images:
+    """A packed image array and the rows of it that train and that validate.
+
+    ``pixels`` is uint8 (N, S, S), on the device that trains or, to be streamed, in main memory;
+    ``train`` and ``validate`` are row numbers, the second None where the training images themselves
+    choose (thesis's protocol for pretext tasks).
+    """
+
+    pixels: Tensor
+    train: Tensor
+    validate: Tensor | None
+
+
+def mixed_seed(*parts: object) -> int:
+    """Return a 63-bit seed that is a function of ``parts`` alone."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _epoch_draws(seed: int, epoch: int | str, images: int, draws: int) -> tuple[Tensor, Tensor]:
+    """Return a random order of ``images`` rows and (images, draws) uniform numbers."""
+    generator = torch.Generator().manual_seed(mixed_seed(seed, epoch))
+    order = torch.randperm(images, generator=generator)
+    return order, torch.rand(images, draws, generator=generator)
+
+
+def train(
+    task: torch.nn.Module,
+    images: Images,
+    schedule: Schedule,
+    *,
+    start: int,
+    stop: int,
+    seed: int,
+    state: Path,
+    fingerprint: str,
+    previous: Previous | None = None,
+    precision: str = "float32",
+    title: str = "",
+    monitor: Monitor | None = None,
+) -> list[dict[str, Any]]:
+    """Train ``task`` from epoch ``start`` to ``stop`` and return one record per epoch since 0.
+
+    Progress is saved to ``state`` after every epoch; a state found there is continued if it carries
+    ``fingerprint`` and set aside if it does not. ``previous`` is the state of the run that this one
+    continues; LostState is raised if that is not there at epoch ``start``. A loss that is not
+    finite ends the run early; its last record then says so (``finite`` false): at that learning
+    rate, that is the result. Of several processes, the first writes.
+    """
+    first = ranks.rank() == 0
+    task = ranks.synchronise_batchnorm(task)
+    optimizer = build_optimizer(
+        task,
+        schedule.optimizer,
+        lr=schedule.learning_rate,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+    )
+    if first:
+        clear_leftovers(state)
+    history = resume(task, optimizer, state, fingerprint)
+    if not history and previous is not None:
+        history = resume(task, optimizer, previous.file, previous.fingerprint)
+        if not history or history[-1]["epoch"] != start:
+            raise LostState(f"{previous.file}: cannot be continued from epoch {start}")
+    begin = history[-1]["epoch"] if history else start
+    model = _parallel(task)
+    timer = Timer()
+    device = next(task.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with ExitStack() as open_files:
+        background = device.type != "cpu"
+        saver = open_files.enter_context(Saver(state, fingerprint, background=background))
+        if monitor is not None and first:
+            # Closed whatever happens: the event file is written by a thread of its own.
+            open_files.callback(monitor.scalars.close)
+            monitor.scalars.start(history)
+        for epoch in range(begin, stop):
+            if history and not history[-1]["finite"]:
+                break
+            record = _train_epoch(
+                model, task, optimizer, images, schedule, epoch=epoch, seed=seed,
+                precision=precision,
+            )  # fmt: skip
+            record |= validate(task, images, schedule, seed=seed, precision=precision)
+            if monitor is not None and first:
+                record |= monitor.measure(task, images.pixels, precision)
+            history.append(record)
+            if first:
+                saver.save(task, optimizer, history)
+                left = timer.left(epoch + 1 - begin, stop - begin)
+                LOGGER.info("%s", log_line(title, record, stop, left))
+                if monitor is not None:
+                    monitor.scalars.add(record)
+    return history
+
+
+def _train_epoch(
+    model: torch.nn.Module,
+    task: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Images,
+    schedule: Schedule,
+    *,
+    epoch: int,
+    seed: int,
+    precision: str,
+) -> dict[str, Any]:
+    """Run one epoch over full batches and return its record; ``model`` is or wraps ``task``."""
+    device, size = next(task.parameters()).device, schedule.batch_size
+    order, draws = _epoch_draws(seed, epoch, len(images.train), task.draws)
+    steps = len(order) // size
+    own = ranks.own_part(size)
+    parts = [part[own] for part in order[: steps * size].split(size)]
+    draws = torch.cat([draws[part] for part in parts]).to(device).split(len(parts[0]))
+    clock = Clock(device)
+    task.train()
+    began = time.perf_counter()
+    total, predictions = torch.zeros(2, device=device), 0
+    loaded = batches(images.pixels, [images.train[part] for part in parts], device)
+    for step in range(steps):
+        with clock.part():
+            rows, pixels = next(loaded)
+            views = task.views(pixels, draws[step])
+        rate = schedule.rate((epoch + step / steps) / schedule.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            result = model(views, rows, epoch, schedule.epochs)
+        optimizer.zero_grad(set_to_none=True)
+        result.loss.backward()
+        task.after_backward(epoch, schedule.epochs)
+        optimizer.step()
+        # Summed on the device: reading a value here would make the host wait for every step.
+        total += _sums(result)
+        predictions += result.of
+    loss, correct = (ranks.summed(total) / ranks.world()).tolist()
+    loss = loss / steps
+    seconds = time.perf_counter() - began
+    record: dict[str, Any] = {
+        "epoch": epoch + 1,
+        "seconds": round(seconds, 3),
+        "loss": _finite(loss),
+        "chance": float(task.chance_loss),
+        "finite": math.isfinite(loss),
+        "images_per_second": round(steps * size / seconds, 1),
+        "input_share": round(clock.seconds() / seconds, 3),
+    }
+    if device.type == "cuda":
+        record["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
+    if predictions:
+        record["accuracy"] = correct / predictions
+    return record
+
+
+def _parallel(task: torch.nn.Module) -> torch.nn.Module:
+    """Return ``task``, wrapped so that gradients are averaged where several processes train it."""
+    if ranks.world() == 1:
+        return task
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the option's new name is too new
+        # Buffers are equal on all ranks: queues are gathered, batch statistics are common.
+        return DistributedDataParallel(task, broadcast_buffers=False)
+
+
+def _finite(value: float) -> float | None:
+    """Return ``value``, or None (JSON's null) where it is infinite or not a number."""
+    return value if math.isfinite(value) else None
+
+
+def _sums(result: Any, weight: int = 1) -> Tensor:
+    """Return the loss times ``weight`` and the number of right predictions, (2,), on the device."""
+    loss = result.loss.detach().float() * weight
+    return torch.stack([loss, torch.zeros_like(loss) if result.correct is None else result.correct])
+
+
+@torch.no_grad()
+def validate(
+    task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
+) -> dict[str, float | None]:
+    """Return loss and accuracies on the images that validate, with the same views at every call."""
+    rows = images.validate
+    if rows is None or not len(rows):
+        return {}
+    task.eval()
+    device = next(task.parameters()).device
+    _, draws = _epoch_draws(seed, "validation", len(rows), task.draws)
+    mine = slice(ranks.rank(), None, ranks.world())
+    parts = rows.split(schedule.batch_size)[mine]
+    draws = draws.to(device).split(schedule.batch_size)[mine]
+    total, predictions = torch.zeros(2, device=device), 0
+    recalled = torch.zeros(2, getattr(task, "classes", 0), device=device)  # right ones and all
+    for (index, pixels), draw in zip(batches(images.pixels, parts, device), draws, strict=True):
+        views = task.views(pixels, draw)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            result = task(views, index, schedule.epochs, schedule.epochs)
+        total += _sums(result, len(index))
+        predictions += result.of
+        if result.logits is not None:
+            truth = task.labels[index]
+            right = (result.logits.argmax(dim=1) == truth).float()
+            recalled[0].index_add_(0, truth, right)
+            recalled[1].index_add_(0, truth, torch.ones_like(right))
+    counted = total.new_full((1,), predictions)
+    loss, correct, predictions = ranks.summed(torch.cat([total, counted])).tolist()
+    record = {"val_loss": _finite(loss / len(rows))}
+    if predictions:
+        record["val_accuracy"] = correct / predictions
+    if recalled.numel():
+        right, of = ranks.summed(recalled)
+        record["val_balanced_accuracy"] = float((right[of > 0] / of[of > 0]).mean())
+    return record

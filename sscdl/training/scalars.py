@@ -1,0 +1,93 @@
+"""The records of a run where people and programs look for them: log, JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sscdl.files import write_text
+from sscdl.store.store import read_pointer
+
+_SHOWN = (
+    ("accuracy", "accuracy"),
+    ("val_loss", "val loss"),
+    ("val_accuracy", "val accuracy"),
+    ("val_balanced_accuracy", "val balanced accuracy"),
+    ("feature_std", "feature std"),
+    ("knn_accuracy", "kNN"),
+)
+
+
+def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
+    """Return the log line of one epoch; ``left`` is the time that the rest will take, as text."""
+    if not record["finite"]:
+        return f"{title} epoch {record['epoch']}/{stop}: the loss became infinite, stopped"
+    text = f"{title} epoch {record['epoch']}/{stop} loss {record['loss']:.3f}"
+    text += f" (chance {record['chance']:.3f})"
+    for key, name in _SHOWN:
+        if record.get(key) is not None:
+            text += f", {name} {record[key]:.3f}"
+    return text + f", {record['images_per_second']:.0f} images/s, {left} left"
+
+
+class Scalars:
+    """``epochs.jsonl`` and TensorBoard's event file of one run, in ``folder``; None writes none.
+
+    Without the package tensorboardX there is no event file.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._events: Any = None
+
+    def start(self, history: Iterable[dict[str, Any]]) -> None:
+        """Begin with the records so far: those of an earlier, longer attempt would mislead."""
+        if self._folder is None:
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        write_text(self._folder / "epochs.jsonl", "")
+        if importlib.util.find_spec("tensorboardX"):
+            from tensorboardX import SummaryWriter
+
+            self._events = SummaryWriter(str(self._folder), flush_secs=5)
+        for record in history:
+            self.add(record)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Append the record of an epoch."""
+        if self._folder is None:
+            return
+        with open(self._folder / "epochs.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, sort_keys=True) + "\n")
+        if self._events is not None:
+            for key, value in record.items():
+                if key != "epoch" and value is not None:
+                    self._events.add_scalar(key, float(value), record["epoch"])
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._events is not None:
+            self._events.close()
+
+
+def run_folder(node_folder: Path, rate: float) -> Path:
+    """Return the folder for the run of a node at a learning rate."""
+    return node_folder / f"lr{rate:g}"
+
+
+def write_finished(pointers: Iterable[tuple[Path, Path]]) -> None:
+    """Write the files of all runs of finished nodes: (pointer, folder of the node) each.
+
+    What another study has trained is not watched by this one; the store has its records.
+    """
+    for pointer, folder in pointers:
+        node = read_pointer(pointer)
+        runs = {run["learning_rate"]: run for run in [*node["candidates"], node["final"]]}
+        for rate, run in runs.items():
+            with closing(Scalars(run_folder(folder, rate))) as scalars:
+                scalars.start(run["history"])

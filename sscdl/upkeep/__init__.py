@@ -1,0 +1,1 @@
+"""Looking after a store: listing, checking and clearing it out."""

@@ -1,0 +1,139 @@
+"""Look after a store: which stages it has, where they come from, whether it is whole.
+
+python -m sscdl store ls STORE [--results FOLDER ...]
+python -m sscdl store show STORE NODE
+python -m sscdl store verify STORE
+python -m sscdl store prune STORE [--node NODE ...] [--days N] [--yes]
+
+NODE is a name such as moco+swav+classify, or the beginning of a fingerprint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from sscdl.store.nodes import open_store, select, shown_size
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status; InputError for a store or node that is not there.
+
+    1 means that `verify` found damage, or that `prune` was not allowed to delete all that it named.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options.store = open_store(options.store)
+    return options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sscdl store",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="ls|show|verify|prune")
+
+    def command(name: str, run, about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about, description=about)
+        added.add_argument("store", type=Path, help="the folder that the key store names")
+        added.set_defaults(run=run)
+        return added
+
+    ls = command("ls", _ls, "one line for each trained stage, and the size of everything")
+    ls.add_argument(
+        "--results",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="results of studies (results/demo, or results for all in it), to say who uses what: "
+        "the store does not know",
+    )
+    show = command("show", _show, "how the weights of a stage came about, from the root on")
+    show.add_argument("node", help="name, or beginning of a fingerprint or an object's key")
+    command("verify", _verify, "check all that has a hash, and find leftovers; change nothing")
+    prune = command("prune", _prune, "list what nothing reaches, and delete it after a yes")
+    prune.add_argument(
+        "--node",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="delete this stage, too; can be repeated",
+    )
+    prune.add_argument(
+        "--days",
+        type=float,
+        default=1.0,
+        help="leave what was changed in so many days (default 1): an interrupted study may go on "
+        "with it",
+    )
+    prune.add_argument("--yes", action="store_true", help="delete without asking")
+    return parser
+
+
+def _ls(options: argparse.Namespace) -> int:
+    from sscdl.store.listing import listing
+
+    print("\n".join(listing(options.store, options.results)))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from sscdl.store.listing import history
+    from sscdl.store.nodes import read_nodes
+
+    nodes, _ = read_nodes(options.store)
+    print("\n".join(history(options.store, nodes, select(nodes, options.node))))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from sscdl.equivalence import sentences
+    from sscdl.source import GROUPS
+    from sscdl.store.nodes import read_nodes
+    from sscdl.upkeep.verify import verify
+
+    found = verify(options.store)
+    for one in found:
+        print(f"{one.kind:8}  {one.path}: {one.fault}; {one.advice}")
+    nodes, _ = read_nodes(options.store)
+    for text in sentences([*dict.fromkeys(node.task for node in nodes), *GROUPS]):
+        print(f"note      {text}")
+    count = {kind: sum(one.kind == kind for one in found) for kind in ("damaged", "leftover")}
+    print(f"{count['damaged']} damaged, {count['leftover']} leftovers")
+    return 1 if count["damaged"] else 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from sscdl.upkeep.prune import delete, plan
+
+    made = plan(options.store, options.node, options.days)
+    for reason in made.kept:
+        print(f"kept  {reason}")
+    for item in made.items:
+        print(f"{shown_size(item.bytes):>9}  {item.path}: {item.reason}")
+    if not made.items:
+        print("nothing to delete")
+        return 0
+    whole = shown_size(sum(item.bytes for item in made.items))
+    if not options.yes and not _agreed(f"{len(made.items)} to delete, {whole}. Type yes: "):
+        print("nothing was deleted")
+        return 1
+    freed, failed = delete(options.store, made, options.node, options.days)
+    for reason in failed:
+        print(f"kept  {reason}")
+    print(f"deleted {shown_size(freed)}")
+    return 1 if failed else 0
+
+
+def _agreed(question: str) -> bool:
+    """Ask the user; no answer at all, as in a script, is a no."""
+    try:
+        return input(question).strip() == "yes"
+    except EOFError:
+        print("(no terminal: --yes deletes without asking)")
+        return False

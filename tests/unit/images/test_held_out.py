@@ -1,0 +1,30 @@
+"""The images that models are tested on, as the list of images names them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sscdl.errors import InputError
+from sscdl.images.held_out import held_out, read_images
+
+LIST = """image_id,patient_id,label,split,mask,sex,age
+01,007,0,train,x,F,061
+02,008,1,test,x,M,
+03,009,None,val,x,,70
+04,010,1,test,,F,50
+05,011,,test,x,F,50
+06,012,1,pretraining,x,F,50
+"""
+
+
+def test_ids_and_classes_are_texts_whatever_they_look_like(tmp_path):
+    (tmp_path / "images.csv").write_text(LIST)
+    images = read_images(tmp_path / "images.csv")
+    assert images["label"].tolist() == ["0", "1", "None", "1", "", "1"]
+    assert images["patient_id"][0] == "007"
+    assert images["age"].tolist()[:2] == ["061", ""]
+    tested = held_out(images, ["0", "1", "None"])
+    assert tested["image_id"].tolist() == ["02", "03"], "reported, labelled, and with lungs"
+    assert held_out(images, ["0", "None"])["image_id"].tolist() == ["03"]
+    with pytest.raises(InputError, match="no labelled image"):
+        held_out(images, ["0"])

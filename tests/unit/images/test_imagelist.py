@@ -1,0 +1,141 @@
+"""The list of images: whose mask is used under each policy, what the remarks and marks say."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from sscdl.files import write_json
+from sscdl.images.imagelist import COLUMNS, list_images
+
+SPLIT = {"by": "patient", "stratified": False, "val": 0.0, "test": 0.0}
+FAULTS = ["area 0.05 of the image", "a single component"]
+TEXT = [[0.0, 0.0, 0.1, 0.1]]
+
+
+def image(name, **changes):
+    row = {
+        "cohort": "main", "image_id": name, "study_id": f"s-{name}", "patient_id": f"p-{name}",
+        "label": "typical", "boxes": [], "view": "PA", "sex": "F", "age": 45.0, "rows": 20,
+        "columns": 10, "transfer_syntax": "PNG", "photometric": "MONOCHROME2", "bits_stored": 8,
+        "modality": "DX", "body_part": "CHEST", "png": f"{name}.png", "sha256": "0",
+        "pixel_hash": name, "text": [],
+    }  # fmt: skip
+    return row | changes
+
+
+def mask(name, area=0.4, faults=(), *, empty=False):
+    return {
+        "image_id": name, "png": f"{name}.png", "area": area, "faults": list(faults),
+        "empty": empty,
+    }  # fmt: skip
+
+
+IMAGES = [
+    image("fine", boxes=[[0.1, 0.2, 0.3, 0.4]], age=None, text=None),
+    image("odd"),
+    image("none"),
+    image("twice", pixel_hash="fine"),
+    image("all", pixel_hash="fine", patient_id="p-fine", text=TEXT),
+    image("text", text=TEXT),
+    image("other", cohort="external", label=""),
+]
+MASKS = [
+    mask("fine"),
+    mask("odd", 0.05, FAULTS),
+    mask("none", 0.0, ["no lung"], empty=True),
+    mask("twice"),
+    mask("all", 0.05, FAULTS[:1]),
+    mask("text"),
+    mask("other"),
+]
+
+
+def listed(folder, implausible, truths=()):
+    """Write two shards of manifests; return ``images.csv`` by image id, and ``rejected.csv``."""
+    manifests, masks = [], []
+    for shard in range(2):
+        manifests.append(folder / "images" / f"{shard}.json")
+        masks.append(folder / "masks" / f"{shard}.json")
+        for path in (manifests[-1], masks[-1]):
+            path.parent.mkdir(exist_ok=True)
+        write_json(
+            manifests[-1],
+            {
+                "images": IMAGES[shard::2],
+                "rejected": [{"file": f"r{shard}.dcm", "reason": "not a DICOM file"}],
+                "failed": [{"file": "f.dcm", "reason": "the decoder crashed"}] * shard,
+                "problems": [{"file": "table.csv", "reason": "line 7: odd"}] * (1 - shard),
+            },
+        )
+        write_json(masks[-1], {"masks": MASKS[1 - shard :: 2]})
+    outputs = folder / "images.csv", folder / "rejected.csv"
+    list_images(
+        manifests, masks, list(truths), *outputs,
+        implausible=implausible, split=SPLIT, split_seed=0,
+    )  # fmt: skip
+    images, rejected = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in outputs)
+    assert list(images) == COLUMNS
+    assert list(images["image_id"]) == sorted(row["image_id"] for row in IMAGES)
+    return images.set_index("image_id"), rejected
+
+
+@pytest.mark.parametrize(
+    ("implausible", "unused"),
+    [("drop", {"all", "none", "odd"}), ("keep", {"none"}), ("hull", {"none"})],
+)
+def test_the_policy_says_which_masks_are_used(tmp_path, implausible, unused):
+    images, _ = listed(tmp_path, implausible)
+    assert set(images.index[images["mask"] == ""]) == unused
+    for name in images.index.difference(list(unused)):
+        assert images.loc[name, "mask"] == str(tmp_path / "masks" / "png" / f"{name}.png")
+        assert images.loc[name, "png"] == str(tmp_path / "images" / "png" / f"{name}.png")
+    # Measures and faults stay what was found, whatever is done about them.
+    assert dict(images["mask_faults"][images["mask_faults"] != ""]) == {
+        "all": "area 0.05 of the image",
+        "none": "no lung",
+        "odd": "area 0.05 of the image, a single component",
+    }
+    assert images["mask_area"].astype(float).loc[["fine", "odd", "none"]].tolist() == [
+        0.4, 0.05, 0.0,
+    ]  # fmt: skip
+
+
+def test_remarks_say_all_that_is_unusual(tmp_path):
+    images, _ = listed(tmp_path, "keep")
+    assert dict(images["remark"]) == {
+        "all": "lung mask: area 0.05 of the image; perhaps text near the border",
+        "fine": "the same picture as all, which is kept",
+        "none": "lung mask: no lung",
+        "odd": "lung mask: area 0.05 of the image, a single component",
+        "other": "",
+        "text": "perhaps text near the border",
+        "twice": "the same picture as all of another patient, which is kept",
+    }
+
+
+def test_copies_have_a_split_of_their_own(tmp_path):
+    images, rejected = listed(tmp_path, "drop")
+    assert dict(images["split"]) == {
+        "all": "train", "fine": "duplicate", "none": "train", "odd": "train",
+        "other": "external", "text": "train", "twice": "duplicate",
+    }  # fmt: skip
+    assert json.loads(images.loc["fine", "boxes"]) == [[0.1, 0.2, 0.3, 0.4]]
+    assert images.loc["fine", "age"] == ""
+    # Neither copies nor masks are in the list of what did not become a picture.
+    assert list(rejected.itertuples(index=False, name=None)) == [
+        ("f.dcm", "the decoder crashed"),
+        ("r0.dcm", "not a DICOM file"),
+        ("r1.dcm", "not a DICOM file"),
+        ("table.csv", "line 7: odd"),
+    ]
+
+
+def test_planted_marks_come_from_the_truth_tables(tmp_path):
+    truths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    truths[0].write_text("image_id,mark\nfine,L\nodd,\n")
+    truths[1].write_text("image_id,mark\nother,R\nelsewhere,R\n")
+    images, _ = listed(tmp_path, "drop", truths)
+    assert dict(images["mark"][images["mark"] != ""]) == {"fine": "L", "other": "R"}

@@ -1,0 +1,117 @@
+"""A model's predictions on another data set, compared with its labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
+
+from sscdl.errors import InputError
+from sscdl.model.command import main
+from sscdl.model.score import score
+
+
+@pytest.fixture
+def files(tmp_path):
+    generator = np.random.default_rng(0)
+    truth = generator.integers(2, size=40)
+    chance = np.clip(truth * 0.3 + generator.random(40) * 0.7, 0, 1)
+    predictions = pd.DataFrame(
+        {
+            "file": [f"a/{n}.dcm" for n in range(40)],
+            "prob_negative": 1 - chance,
+            "prob_typical": chance,
+            "predicted": np.where(chance > 0.5, "typical", "negative"),
+            "ail": generator.random(40),
+            "lung_share": 0.3,
+            "error": "",
+        }
+    )
+    unread = pd.DataFrame({"file": ["broken.dcm"], "predicted": [""], "error": ["damaged"]})
+    pd.concat([predictions, unread]).to_csv(tmp_path / "predictions.csv", index=False)
+    labels = pd.DataFrame(
+        {
+            "file": [f"{n}.dcm" for n in range(40)],
+            "label": np.array(["negative", "typical"])[truth],
+            "patient": [f"p{n // 2}" for n in range(40)],
+        }
+    )
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path, predictions, labels
+
+
+def test_scores_are_those_of_scikit_learn(files):
+    folder, predictions, labels = files
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=200)
+    found = table.set_index("measure")["value"]
+    truth, guess = labels["label"], predictions["predicted"]
+    assert found["balanced_accuracy"] == pytest.approx(100 * balanced_accuracy_score(truth, guess))
+    recalls = recall_score(truth, guess, average=None, labels=["negative", "typical"])
+    assert found["accuracy_negative"] == pytest.approx(100 * recalls[0])
+    assert found["accuracy_typical"] == pytest.approx(100 * recalls[1])
+    assert found["auc"] == pytest.approx(
+        roc_auc_score(truth == "typical", predictions["prob_typical"])
+    )
+    assert found["f1"] == pytest.approx(f1_score(truth, guess, average="macro"))
+    assert found["ail"] == pytest.approx(100 * predictions["ail"].mean())
+    assert found["ail_floor"] == pytest.approx(30)
+    assert set(table["n_patients"]) == {20}
+    limits = table.dropna().set_index("measure")
+    assert limits.index.tolist() == ["balanced_accuracy", "auc", "f1", "ail"]
+    assert (limits["low"] < limits["value"]).all()
+    assert (limits["value"] < limits["high"]).all()
+    assert pd.read_csv(folder / "scores.csv")["measure"].tolist() == table["measure"].tolist()
+
+
+def test_an_image_without_a_patient_stands_for_itself(files):
+    folder, _, labels = files
+    labels.loc[::2, "patient"] = ""
+    labels.to_csv(folder / "labels.csv", index=False)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=50)
+    assert set(table["n_patients"]) == {40}
+
+
+def test_images_without_a_label_of_the_model_are_left_out(files):
+    folder, _, labels = files
+    labels.loc[:9, "label"] = "atypical"
+    labels.iloc[:30].to_csv(folder / "labels.csv", index=False)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=50)
+    assert set(table["n_images"]) == {20}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda t: t.rename(columns={"label": "class"}),
+            "column 'label' is missing; the nearest there is 'file'",
+        ),
+        (lambda t: t.assign(label="covid"), "no image with a prediction has a label .*covid"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "line 42: 0.dcm is there twice"),
+        (lambda t: t.iloc[:0], "no image with a prediction has a label .*none"),
+    ],
+)
+def test_labels_that_do_not_fit_are_named(files, change, message):
+    folder, _, labels = files
+    change(labels).to_csv(folder / "labels.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+
+
+def test_a_row_that_fits_several_images_is_no_label_of_any(files):
+    folder, predictions, labels = files
+    two = predictions.iloc[:1].assign(file="b/0.dcm")
+    pd.concat([predictions, two]).to_csv(folder / "predictions.csv", index=False)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    assert set(table["n_images"]) == {39}
+    labels.replace("0.dcm", "/data/a/0.dcm").to_csv(folder / "labels.csv", index=False)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    assert set(table["n_images"]) == {40}, "with its folder the row fits one image alone"
+
+
+def test_the_command_prints_the_table(files, capsys):
+    folder = files[0]
+    names = [str(folder / name) for name in ("predictions.csv", "labels.csv", "out/scores")]
+    assert main(["score", *names]) == 0
+    assert "balanced_accuracy" in capsys.readouterr().out

@@ -1,0 +1,169 @@
+"""The summary of a study says what its tables say, in words that need no configuration."""
+
+from __future__ import annotations
+
+import re
+
+import docutils.core
+import pandas as pd
+import pytest
+
+from sscdl.report.facts import TOLD, facts
+from sscdl.report.summary import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, write_summary
+from sscdl.tables.column_texts import explain
+
+STAGE = {"search_epochs": 2, "final_epochs": 1, "batch_size": 16}
+CONFIG = {
+    "study": "small",
+    "protocol": "strict",
+    "classes": ["negative", "typical"],
+    "label_share": 1,
+    "split": {"by": "patient"},
+    "split_seed": 0,
+    "seeds": [0],
+    "variants": ["full"],
+    "image": {"size": 64},
+    "backbone": {"name": "resnet18", "last_stage": 2},
+    "search": {"method": "grid"},
+    "stages": dict.fromkeys(["moco", "rotation", "classify"], STAGE),
+}
+TABLES = {
+    ACCURACY: pd.DataFrame(
+        {
+            "curriculum": ["scratch", "moco"],
+            **{"full": [60.0, 80.0], "full_low": [50.0, 70.0], "full_high": [70.0, 90.0]},
+            **{"full_std": [float("nan")] * 2, "chance": [50.0, 50.0]},
+        }
+    ),
+    ATTENTION: pd.DataFrame(
+        {
+            "curriculum": ["scratch", "moco", "mean"],
+            **{"full": [30.0, 40.0, 35.0], "full_low": 20.0, "full_high": 50.0},
+            "full_floor": [28.0, 28.0, 28.0],
+        }
+    ),
+    COMPARISONS: pd.DataFrame(
+        {
+            **{"variant": ["full"], "curriculum": ["moco"], "against": ["scratch"]},
+            **{"difference": [20.0], "difference_low": [5.0], "difference_high": [35.0]},
+            **{"p_holm": [0.01], "verdict": ["better"]},
+        }
+    ),
+}
+PLACE = {"origin": "phantom", "masks": "default", "curricula": ["scratch", "moco"]}
+RATES = {"moco": [3], "classify": [6, 11]}
+
+
+def told(**changes) -> dict[str, str]:
+    others = {**PLACE, "rates": RATES} | {
+        k: changes.pop(k) for k in list(changes) if k not in CONFIG
+    }
+    return dict(facts({**CONFIG, **changes}, **others))
+
+
+def test_what_is_told_names_no_path():
+    assert set(CONFIG) == set(TOLD)
+    assert not {"store", "dataset", "lungs", "roots"} & set(TOLD)
+
+
+def test_the_protocols_are_told_apart():
+    assert "nothing was chosen on" in told()["Protocol"]
+    assert "look better than they are" in told(protocol="thesis")["Protocol"]
+    assert "both sides" in told(split={"by": "image"})["Protocol"]
+
+
+def test_facts_are_those_of_the_configuration():
+    found = told()
+    assert found["Curricula"] == "2: scratch, moco."
+    assert "MoCo v2" in found["Pretext tasks"]
+    assert "rotation" not in found["Pretext tasks"]
+    assert found["Network"] == "resnet18, ended after stage 2, 64 x 64 pixels."
+    assert "moco: 3 learning rates for 2 epochs" in found["Training"]
+    assert "classification: 6 or 11 learning rates" in found["Training"]
+    assert "one training" in found["Seeds"]
+    assert told(seeds=[0, 1])["Seeds"] == "0, 1."
+    assert "25 %" in told(label_share=0.25)["Question"]
+    assert "Caution" not in found
+    halving = told(search={"method": "halving"})["Training"]
+    assert "3 learning rates for up to 2 epochs, the better of them going on, the best" in halving
+    assert "3 learning rates for 2 epochs each, the best for 1 more" in found["Training"]
+    single = told(search={"method": "halving"}, rates={"moco": [1]})["Training"]
+    assert single.startswith("moco: 1 learning rate for 2 epochs each, the best for 1 more")
+    assert "say nothing" in told(stand_ins=["imagenet"])["Caution"]
+
+
+def test_findings_are_those_of_the_tables():
+    accuracy, attention = findings(TABLES)
+    assert "highest with moco, 80.0 % (70.0 to 90.0), lowest with scratch, 60.0 %" in accuracy
+    assert "chance is 50.0 %" in accuracy
+    assert "1 better, 0 worse, 0 without a clear difference" in accuracy
+    assert "30.0 to 40.0 %" in attention
+    assert "28.0 %" in attention
+
+
+def test_equal_accuracies_have_no_highest():
+    same = TABLES[ACCURACY].assign(full=50.0)
+    text = findings({**TABLES, ACCURACY: same})[0]
+    assert text.startswith("Balanced accuracy on full: 50.0 % with every curriculum; chance")
+
+
+def test_all_that_share_a_place_are_named():
+    rows = [TABLES[ACCURACY].iloc[:2].assign(curriculum=[f"a{k}", f"b{k}"]) for k in range(4)]
+    two = pd.concat([TABLES[ACCURACY], rows[0]])
+    text = findings({**TABLES, ACCURACY: two})[0]
+    assert "highest with moco and b0, 80.0 %, lowest with scratch and a0, 60.0 %" in text
+    three = pd.concat([TABLES[ACCURACY], *rows[:2]])
+    assert "highest with moco, b0 and b1, 80.0 %" in findings({**TABLES, ACCURACY: three})[0]
+    many = pd.concat([TABLES[ACCURACY], *rows])
+    text = findings({**TABLES, ACCURACY: many})[0]
+    assert "highest with 5 curricula, 80.0 %, lowest with 5 curricula, 60.0 %" in text
+
+
+def test_the_planted_mark_is_told_of():
+    rows = [
+        ("full", "mark_trained", None),
+        ("full", "mark_removed", 5),
+        ("full", "mark_reversed", 9),
+    ]
+    table = pd.DataFrame(rows, columns=["variant", "split", "drop"])
+    assert "fall by 5.0 percent points" in findings({**TABLES, SHORTCUT: table})[-1]
+
+
+@pytest.fixture
+def written(tmp_path):
+    rows = [("p1", "train", "negative"), ("p1", "train", "typical"), ("p2", "test", "negative")]
+    images = pd.DataFrame(rows, columns=["patient_id", "split", "label"])
+    images.to_csv(tmp_path / "images.csv", index=False)
+    tables = {}
+    for name, table in TABLES.items():
+        tables[name] = tmp_path / f"{name}.csv"
+        table.to_csv(tables[name], index=False)
+    picture = tmp_path / "accuracy_overview.png"
+    picture.write_bytes(b"\x89PNG")
+    page, text = tmp_path / "summary.html", tmp_path / "summary.rst"
+    write_summary(
+        page, text, study="small_*x*", facts=list(told().items()), tables=tables,
+        images_csv=tmp_path / "images.csv", figures={"accuracy_overview": picture},
+    )  # fmt: skip
+    return page.read_text(encoding="utf-8"), text.read_text(encoding="utf-8")
+
+
+def test_the_page_has_findings_facts_counts_and_tables(written):
+    page = written[0]
+    assert page.count('<section class="table">') == 4
+    assert page.count("data:image/png;base64,") == 1
+    assert 'data-value="training"' in page
+    assert 'data-column="patients"' in page
+    columns = re.findall(r'data-column="([^"]*)"', page)
+    assert [column for column in columns if not explain(column)] == []
+    assert "How to read it" in page
+    assert "p1" not in page
+
+
+def test_the_description_is_valid_and_says_what_the_page_says(written):
+    settings = {"halt_level": 2, "report_level": 2}
+    html = docutils.core.publish_parts(written[1], writer="html", settings_overrides=settings)
+    text = html["html_body"]
+    assert "small_*x*" in text
+    assert "highest with moco" in text
+    assert "<td>training</td>" in text.replace("<p>", "").replace("</p>", "")

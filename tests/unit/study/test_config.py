@@ -1,0 +1,170 @@
+"""Every key is described, a wrong one is named with the right one, shipped files are valid."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+
+from sscdl.errors import InputError
+from sscdl.study.config import check_config, describe, load_schema
+from sscdl.tasks.options import DEFAULTS
+from tests.conftest import ROOT
+
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
+SMALL = {"study": "x", "dataset": {"layout": "phantom"}, "curricula": ["moco"]}
+FILES = sorted((ROOT / "config").glob("*.yaml"))
+
+
+def merged(base: dict, over: dict) -> dict:
+    """Return ``base`` with ``over`` laid over it, as Snakemake merges configuration files."""
+    result = copy.deepcopy(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else copy.deepcopy(value)
+    return result
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(file):
+    base = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert check_config(merged(base, yaml.safe_load(file.read_text())), SCHEMA)["study"]
+
+
+def test_defaults_are_filled_in_at_every_depth():
+    filled = check_config(SMALL, SCHEMA)
+    assert filled["stages"]["moco"]["options"]["temperature"] == DEFAULTS["moco"]["temperature"]
+    assert filled["stages"]["swav"]["optimizer"] == "lars"
+    assert filled["roots"] == {"imagenet": {"file": None}}
+    assert filled["lungs"]["train"]["field"] == [128, 128]
+    assert "stages" not in SMALL, "the caller's configuration stays as it was"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"curicula": []}, "curicula: no such key; did you mean 'curricula'?"),
+        (
+            {"stages": {"moco": {"batchsize": 8}}},
+            "stages.moco.batchsize: no such key; did you mean 'batch_size'?",
+        ),
+        (
+            {"stages": {"moco": {"learning_rates": [0.1, -0.1]}}},
+            "stages.moco.learning_rates.1: -0.1 is less than or equal to the minimum of 0",
+        ),
+        ({"protocol": "strickt"}, "did you mean 'strict'?"),
+        ({"dataset": {"layout": "siim"}}, "dataset.siim.root: missing"),
+        ({"split": {"val": 0}}, "split.val: 0, but protocol strict"),
+        ({"split": {"val": 0.6, "test": 0.5}}, "leave nothing to train on"),
+        ({"image": {"size": 64, "packed": 32}}, "image.packed: smaller than image.size"),
+        ({"study": "../outside"}, "study: '../outside' does not match"),
+        ({"seeds": []}, "seeds"),
+    ],
+)
+def test_faults_are_named(change, message):
+    with pytest.raises(InputError) as caught:
+        check_config(merged(SMALL, change), SCHEMA)
+    assert message in str(caught.value)
+
+
+def test_numbers_given_as_text_become_numbers():
+    # Inside of --config blocks and lists, Snakemake hands over everything as text.
+    texts = yaml.load(
+        "{seeds: [0,1,2], split: {val: 0.2}, split_seed: '7', study: '12', "
+        "stages: {moco: {learning_rates: [0.1, 1], final_epochs: 3}}}",
+        Loader=yaml.BaseLoader,
+    )
+    assert texts["seeds"] == ["0", "1", "2"]
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["seeds"] == [0, 1, 2]
+    assert {type(seed) for seed in filled["seeds"]} == {int}
+    assert (filled["split"]["val"], filled["split_seed"]) == (0.2, 7)
+    assert filled["stages"]["moco"]["learning_rates"] == [0.1, 1]
+    assert filled["stages"]["moco"]["final_epochs"] == 3
+    assert filled["study"] == "12", "where a text is wanted, it stays one"
+
+
+def test_other_values_given_as_text_are_read_as_the_schema_wants_them():
+    texts = {
+        "split": {"stratified": "false"},
+        "dataset": {"phantom": {"shortcut": "null"}},
+        "stages": {"moco": {"learning_rates": ["1e-3"], "options": {"queue": "auto"}}},
+    }
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["split"]["stratified"] is False
+    assert filled["dataset"]["phantom"]["shortcut"] is None
+    assert filled["stages"]["moco"]["learning_rates"] == [0.001]
+    assert filled["stages"]["moco"]["options"]["queue"] == "auto"
+    texts["stages"]["moco"]["options"]["queue"] = "64"
+    filled = check_config(merged(SMALL, texts), SCHEMA)
+    assert filled["stages"]["moco"]["options"]["queue"] == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"split": {"val": "nan"}}, "split.val: 'nan' is not of type 'number'"),
+        ({"split_seed": "[1"}, "split_seed: '[1' is not of type 'integer'"),
+        ({"seeds": ["0", "one"]}, "seeds.1: 'one' is not of type 'integer'"),
+        ({"seeds": ["0", "1.5"]}, "seeds.1: '1.5' is not of type 'integer'"),
+        ({"seeds": ["true"]}, "is not of type 'integer'"),
+        ({"seeds": ["1", "-1"]}, "seeds.1: -1 is less than the minimum of 0"),
+        ({"seeds": ["1", "1"]}, "non-unique"),
+        ({"split_seed": ""}, "split_seed: '' is not of type 'integer'"),
+    ],
+)
+def test_text_that_is_no_such_number_is_named(change, message):
+    with pytest.raises(InputError) as caught:
+        check_config(merged(SMALL, change), SCHEMA)
+    assert message in str(caught.value)
+
+
+def test_a_block_that_an_anchor_repeats_is_filled_in_for_each_place():
+    config = yaml.safe_load(
+        "{study: x, dataset: {layout: phantom}, curricula: [moco], "
+        "stages: {moco: &same {batch_size: 16}, swav: *same, relloc: *same}}"
+    )
+    stages = config["stages"]
+    assert stages["moco"] is stages["swav"] is stages["relloc"]
+    filled = check_config(config, SCHEMA)["stages"]
+    assert stages["moco"] == {"batch_size": 16}, "the caller's configuration stays as it was"
+    for task in ("moco", "swav", "relloc"):
+        assert set(filled[task]["options"]) == set(DEFAULTS[task])
+        assert filled[task]["batch_size"] == 16
+    assert filled["moco"]["optimizer"] != filled["swav"]["optimizer"] == "lars"
+    filled["moco"]["batch_size"] = 8
+    filled["moco"]["learning_rates"].append(7)
+    assert filled["swav"]["batch_size"] == filled["relloc"]["batch_size"] == 16
+    assert 7 not in filled["swav"]["learning_rates"]
+    assert 7 not in filled["relloc"]["learning_rates"]
+
+
+def test_defaults_are_not_shared_between_configurations():
+    first = check_config(SMALL, SCHEMA)
+    first["seeds"].append(5)
+    first["roots"]["mine"] = {"file": "a.pt"}
+    second = check_config(SMALL, SCHEMA)
+    assert second["seeds"] == [0]
+    assert set(second["roots"]) == {"imagenet"}
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(InputError, match="curricula: missing"):
+        check_config({"study": "x", "dataset": {"layout": "phantom"}}, SCHEMA)
+
+
+def test_task_options_and_schema_have_the_same_keys():
+    for task, defaults in DEFAULTS.items():
+        options = SCHEMA["$defs"][task]["properties"]["options"]["properties"]
+        assert set(options) == set(defaults)
+
+
+def test_every_key_is_described_and_in_the_reference():
+    rows = describe(SCHEMA).splitlines()[2:]
+    assert len(rows) > 100
+    for row in rows:
+        key, meaning = row.split("|")[1:3]
+        assert meaning.strip(), f"{key} has no description"
+    reference = (ROOT / "config/README.md").read_text()
+    assert describe(SCHEMA) in reference, "run: make docs"

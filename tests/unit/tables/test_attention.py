@@ -1,0 +1,107 @@
+"""The table of attention: means and paired differences, recomputed by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sscdl.errors import InputError
+from sscdl.evaluation import metrics
+from sscdl.tables.attention import attention
+from tests.unit.made_up import made_up
+
+
+def looked(variant: str, curriculum: str, *, seed: int = 0, split: str = "test") -> pd.DataFrame:
+    """Return predictions with every column about attention; a quarter of the images has boxes."""
+    rows = made_up(variant, curriculum, seed=seed, split=split)
+    rng = np.random.default_rng([seed, len(curriculum)])
+    known = rng.random(len(rows))
+    rows["ail"] = rows["lung_share"] + 0.1 + 0.2 * known
+    rows["ail_random"] = rows["lung_share"] + 0.05 * rng.random(len(rows))
+    for column in ("ail_centre", "ail_signed", "ail_stretched", "ail_of_negative"):
+        rows[column] = rng.random(len(rows))
+    rows["ail_of_typical"] = rows["ail"] / 2
+    boxed = np.arange(len(rows)) % 4 == 0
+    rows["box_share"] = np.where(boxed, 0.1, np.nan)
+    rows["box_attention"] = np.where(boxed, 0.3 * known, np.nan)
+    rows["box_hit"] = np.where(boxed, (known > 0.5).astype(float), np.nan)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def predictions() -> pd.DataFrame:
+    parts = [looked("full", "moco", seed=seed) for seed in range(3)]
+    parts += [looked("lung_box", "moco+swav"), looked("full", "moco", split="val")]
+    parts.append(made_up("metadata", "metadata:view"))
+    rows = pd.concat(parts, ignore_index=True)
+    rows.loc[rows["variant"] == "lung_box", ["box_share", "box_attention", "box_hit"]] = np.nan
+    return rows
+
+
+def test_means_are_over_seeds_in_percent(predictions):
+    table = attention(predictions, "test", draws=50)
+    assert table[["variant", "curriculum"]].to_numpy().tolist() == [
+        ["full", "moco"], ["lung_box", "moco+swav"]
+    ]  # fmt: skip
+    line = table.iloc[0]
+    rows = predictions.query("variant == 'full' and split == 'test'")
+    for name, column in (
+        *(("ail", "ail"), ("floor", "lung_share"), ("ail_centre", "ail_centre")),
+        *(("ail_random", "ail_random"), ("ail_signed", "ail_signed")),
+        *(("ail_stretched", "ail_stretched"), ("ail_of_negative", "ail_of_negative")),
+        *(("ail_of_typical", "ail_of_typical"), ("box_attention", "box_attention")),
+        *(("box_share", "box_share"), ("box_hit", "box_hit")),
+    ):
+        assert line[name] == pytest.approx(100 * rows[column].mean()), name
+    assert line["ail_std"] == pytest.approx(100 * rows.groupby("seed")["ail"].mean().std())
+    assert (line["n_images"], line["n_boxed"], line["undefined"]) == (80, 20, 0)
+    assert line["lift"] == pytest.approx(line["ail"] - line["floor"])
+    assert line["lift_random"] == pytest.approx(line["ail"] - line["ail_random"])
+    assert line["lift_centre"] == pytest.approx(line["ail"] - line["ail_centre"])
+    without = table.iloc[1]
+    assert without["n_boxed"] == 0
+    assert without[["box_attention", "box_share", "box_hit", "ail_std"]].isna().all()
+
+
+def test_lifts_are_paired_over_patients(predictions):
+    line = attention(predictions, "test", draws=200, seed=4).iloc[0]
+    rows = predictions.query("variant == 'full' and split == 'test'")
+    # The same difference by the other way round: two tables, the same patients drawn in both.
+    mean = metrics.mean_over_seeds(metrics.column_mean("ail"))
+    for lift, column in (("lift", "lung_share"), ("lift_random", "ail_random")):
+        floor = rows.assign(ail=rows[column])
+        expected = metrics.paired_difference(rows, floor, mean, draws=200, seed=4)
+        found = line[[lift, f"{lift}_low", f"{lift}_high"]].astype(float).tolist()
+        assert found == pytest.approx([100 * value for value in expected[:3]])
+    # The lungs' share differs from image to image and is in both: it does not widen the interval.
+    assert line["lift_high"] - line["lift_low"] < line["ail_high"] - line["ail_low"]
+
+
+def test_maps_without_positive_values_count_nowhere(predictions):
+    rows = predictions.query("variant == 'full' and split == 'test' and seed == 0").copy()
+    blank = rows.index[:8]
+    rows.loc[blank, ["ail", "ail_stretched", "box_attention", "box_hit"]] = np.nan
+    rows.loc[blank, "lung_share"] = 0.9
+    dark = rows.index[8:12]
+    rows.loc[dark, "ail_random"] = np.nan
+    line = attention(rows, "test", draws=50).iloc[0]
+    left = rows.drop(index=blank)
+    assert (line["n_images"], line["undefined"], line["n_boxed"]) == (80, 8, 18)
+    assert line["floor"] == pytest.approx(100 * left["lung_share"].mean())
+    assert line["lift"] == pytest.approx(100 * (left["ail"] - left["lung_share"]).mean())
+    assert line["box_share"] == pytest.approx(10)
+    both = left.drop(index=dark)
+    assert line["lift_random"] == pytest.approx(100 * (both["ail"] - both["ail_random"]).mean())
+
+
+def test_a_model_whose_maps_are_all_blank_has_a_line_of_blanks(predictions):
+    rows = predictions.query("variant == 'full' and split == 'test'").assign(ail=np.nan)
+    line = attention(rows, "test", draws=50).iloc[0]
+    assert line["undefined"] == 240
+    assert line[["ail", "ail_low", "lift", "lift_random_high", "floor"]].isna().all()
+
+
+def test_a_split_without_image_models_is_refused(predictions):
+    with pytest.raises(InputError, match="no image model has rows of split later"):
+        attention(predictions, "later")

@@ -1,0 +1,319 @@
+"""The command that looks at a store: its overview, the history of a stage, its checks."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sscdl.__main__ import main
+from sscdl.files import atomic_path, read_json, write_json
+from sscdl.store.nodes import below, parents, read_nodes, select, shown_size
+from sscdl.store.store import Store
+from sscdl.upkeep.verify import verify
+from tests.unit.small_store import small_store  # noqa: F401
+
+
+@pytest.fixture
+def store(small_store):  # noqa: F811
+    """Return a store with two curricula that share a stage, and everything around them."""
+    small_store.surroundings()
+    small_store.moco = small_store.train("moco")
+    small_store.swav = small_store.train("moco+swav", on=small_store.moco)
+    small_store.classifier = small_store.train("moco+swav+classify", on=small_store.swav)
+    return small_store
+
+
+def run(*arguments) -> int:
+    return main(["store", *map(str, arguments)])
+
+
+def damaged(store) -> list:
+    """Return path and fault of what a check finds damaged."""
+    return [(one.path, one.fault) for one in verify(store.folder) if one.kind == "damaged"]
+
+
+def test_a_look_imports_no_torch(store):
+    code = (
+        "import sys; from sscdl.__main__ import main\n"
+        f"for a in (['ls'], ['verify'], ['prune']): main(['store', *a, {str(store.folder)!r}])\n"
+        f"main(['store', 'show', {str(store.folder)!r}, 'moco'])\n"
+        "assert not {'torch', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdin=subprocess.DEVNULL)
+
+
+def test_ls_shows_each_stage_and_the_totals(store, capsys):
+    assert run("ls", store.folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    moco = next(line.split() for line in lines if line.startswith("moco "))
+    assert moco[:7] == ["moco", "moco", "full", "0", "0.2", "accuracy", "0.700"]
+    assert moco[7] == store.object(store.moco).name
+    assert moco[-2:] == [store.moco.fingerprint, "2"]
+    totals = {line.split()[0]: line.split()[1] for line in lines[lines.index("") + 2 :]}
+    assert totals["recipes"] == "3"
+    assert totals["objects"] == "9"
+    assert totals["segmenters"] == totals["packs"] == totals["phantom"] == "1"
+    assert "images      1 (2 PNGs)" in "\n".join(lines)
+
+
+def test_ls_of_an_empty_store_and_of_a_damaged_pointer(small_store, capsys):  # noqa: F811
+    (small_store.folder / "recipes" / "moco.x.json").write_text("{")
+    run("ls", small_store.folder)
+    out = capsys.readouterr().out
+    assert "no trained node" in out
+    assert "moco.x.json: damaged" in out
+
+
+def test_ls_says_which_studies_use_a_stage(store, tmp_path, capsys):
+    for study in ("logged", "reported", "recorded", "other"):
+        (tmp_path / "results" / study / "logs" / "pretrain").mkdir(parents=True)
+    results = tmp_path / "results"
+    log = results / "logged/logs/pretrain" / f"moco.{store.moco.fingerprint}.log"
+    log.write_text("")
+    with zipfile.ZipFile(results / "reported" / "report.zip", "w") as archive:
+        archive.writestr("report/report.html", f"<a>{store.swav.fingerprint}</a>")
+    (results / "other" / "report.zip").write_text("not an archive")
+    records = tmp_path / ".snakemake" / "metadata"
+    output = base64.urlsafe_b64encode(b"results/recorded/predictions/full.csv").decode()
+    record = records / f"@{output[:10]}" / output[10:]  # as Snakemake splits long names
+    write_json(record, {"input": [f"store/recipes/{store.classifier.pointer.name}"]})
+    (records / "junk").write_text("{")
+    run("ls", store.folder, "--results", results)
+    ends = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert ends["moco"].endswith("  logged, recorded, reported")
+    assert ends["moco+swav"].endswith("  recorded, reported")
+    assert ends["moco+swav+classify"].endswith("  recorded")
+    run("ls", store.folder, "--results", results / "other")
+    assert capsys.readouterr().out.splitlines()[1].endswith("  -")
+
+
+def test_results_that_are_none(store, tmp_path, capsys):
+    assert run("ls", store.folder, "--results", tmp_path / "nowhere") == 2
+    assert "nowhere: no results of a study" in capsys.readouterr().err
+
+
+def test_show_tells_the_history_from_the_root(store, capsys):
+    assert run("show", store.folder, store.classifier.fingerprint[:5]) == 0
+    out = capsys.readouterr().out
+    stages = [f"{n}. {one}" for n, one in enumerate(("moco", "moco+swav", "moco+swav+classify"), 1)]
+    places = [out.index(f"{stage} (full, seed 0)") for stage in stages]
+    assert places == sorted(places)
+    assert out.index("root: scratch") < places[0]
+    assert out.count("rate 0.1: accuracy 0.600 after 2 epochs, loss 0.100 (chance 1.000)\n") == 3
+    assert "rate 0.2: accuracy 0.700 after 2 epochs, loss 0.200 (chance 1.000)  chosen" in out
+    assert "pack aaaaaaaaaaaa" in out
+    assert "source cccccccccccc, of the data bbbbbbbbbbbb" in out
+    assert "torch 0" in out
+
+
+def test_show_without_the_pointers_or_lineage_of_earlier_stages(store, capsys):
+    store.moco.pointer.unlink()
+    run("show", store.folder, "moco+swav")
+    assert "1. moco (full), its pointer is gone" in capsys.readouterr().out
+    (store.object(store.swav) / "lineage.json").unlink()
+    run("show", store.folder, "moco+swav")
+    assert "lineage missing or damaged" in capsys.readouterr().out
+
+
+def test_names_and_prefixes(store, capsys):
+    nodes, _ = read_nodes(store.folder)
+    assert select(nodes, "moco").fingerprint == store.moco.fingerprint
+    assert select(nodes, store.object(store.swav).name).name == "moco+swav"
+    for text, problem in (("relloc", "no trained node"), ("", "no trained node")):
+        assert run("show", store.folder, text) == 2
+        error = capsys.readouterr().err
+        assert problem in error
+        assert store.swav.fingerprint in error
+    second = store.train("moco", seed=1)
+    assert run("show", store.folder, "moco") == 2
+    error = capsys.readouterr().err
+    assert "several" in error
+    assert store.moco.fingerprint in error
+    assert second.fingerprint in error
+    assert store.swav.fingerprint not in error
+    assert run("show", store.folder, second.fingerprint) == 0
+
+
+def test_nothing_trained_and_no_store(small_store, tmp_path, capsys):  # noqa: F811
+    assert run("show", small_store.folder, "moco") == 2
+    assert "no trained node" in capsys.readouterr().err
+    assert run("ls", tmp_path / "nowhere") == 2
+    assert "no such folder" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert run("verify", tmp_path / "empty") == 2
+    assert "not a store" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["stoer"])
+
+
+def test_stages_that_share_an_object_are_told_apart(store):
+    """Another list of rates with the same winner is another node on the same weights."""
+    twin = store.train("moco", rates=(0.2,))
+    assert store.object(twin) == store.object(store.moco)
+    nodes, _ = read_nodes(store.folder)
+    before = parents(store.folder, nodes)
+    assert [one.fingerprint for one in before[store.swav.fingerprint]] == [store.moco.fingerprint]
+    child = store.train("moco+swav", on=twin)  # the lineage of its object names the other parent
+    nodes, _ = read_nodes(store.folder)
+    before = parents(store.folder, nodes)
+    assert [one.fingerprint for one in before[child.fingerprint]] == [twin.fingerprint]
+    assert [one.name for one in below(select(nodes, twin.fingerprint), before, nodes)] == [
+        "moco+swav"
+    ]
+    assert not damaged(store)
+
+
+def test_sizes():
+    assert [shown_size(n) for n in (5, 1500, 2e6, 3e9, 4e12)] == [
+        "5 B", "1.5 kB", "2.0 MB", "3.0 GB", "4.0 TB",
+    ]  # fmt: skip
+
+
+def test_a_whole_store_has_no_finding_and_is_not_changed(store, capsys):
+    before = store.contents()
+    assert verify(store.folder) == []
+    assert run("verify", store.folder) == 0
+    assert "0 damaged, 0 leftovers" in capsys.readouterr().out
+    assert store.contents() == before
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def _change(path):
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+
+
+def _edit(**changes):
+    return lambda path: write_json(path, {**read_json(path), **changes})
+
+
+def _not_finite(path):
+    with atomic_path(path) as temporary:
+        save_file({"w": np.array([1, np.nan], np.float32)}, temporary)
+
+
+OBJECT, SOME = "objects/{moco}", "dddddddddddd"
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "fault"),
+    [
+        (f"{OBJECT}/weights.safetensors", _cut, "not what was written"),
+        (f"{OBJECT}/weights.safetensors", _not_finite, "not what was written"),
+        (f"{OBJECT}/metrics.json", _cut, "not JSON"),
+        (f"{OBJECT}/metrics.json", _edit(key="other"), "is that of other"),
+        (f"{OBJECT}/metrics.json", lambda path: path.write_text("[]"), "not what such a file"),
+        (
+            f"{OBJECT}/metrics.json",
+            lambda path: path.write_text("{}"),
+            "key, learning_rate missing",
+        ),
+        (f"{OBJECT}/lineage.json", _cut, "not JSON"),
+        (f"{OBJECT}/lineage.json", _edit(learning_rate=0.5), "the key of the object"),
+        (f"{OBJECT}/lineage.json", _edit(recipe={}), "the key of the object"),
+        ("recipes/{pointer}", _cut, "damaged"),
+        ("recipes/{pointer}", lambda path: path.write_text('{"object": "x"}'), "not a pointer"),
+        ("recipes/{pointer}", _edit(fingerprint="012345678901"), "holds moco.012345678901"),
+        ("recipes/{pointer}", _edit(candidates=[]), "fingerprint does not come out"),
+        ("packs/full.aaaaaaaaaaaa.npy", _change, "not the array"),
+        ("packs/full.aaaaaaaaaaaa.npy", os.unlink, "missing"),
+        ("packs/full.aaaaaaaaaaaa.json", _cut, "not JSON"),
+        (f"images/{SOME}/png/0.png", _change, "not the file"),
+        (f"images/{SOME}/png/1.png", os.unlink, "missing"),
+        (f"masks/{SOME}/shard-0-of-1.json", _cut, "not JSON"),
+        ("phantom/eeeeeeeeeeee/archive/train", shutil.rmtree, "missing"),
+        ("phantom/eeeeeeeeeeee/done.json", _cut, "not JSON"),
+        ("roots/imagenet.ffffffffffff.safetensors", _cut, "not whole"),
+        ("roots/imagenet.ffffffffffff.safetensors", _not_finite, "not finite"),
+        ("segmenters/ffffffffffff.safetensors", _cut, "not whole"),
+        ("segmenters/lungVAE.pt", lambda path: path.write_text("?"), "not the file that was publ"),
+    ],
+)
+def test_damage_is_found(store, capsys, name, harm, fault):
+    names = {"moco": store.object(store.moco).name, "pointer": store.moco.pointer.name}
+    path = store.folder / name.format(**names)
+    harm(path)
+    before = store.contents()
+    assert any(one == path and fault in text for one, text in damaged(store)), damaged(store)
+    assert run("verify", store.folder) == 1
+    assert str(path) in capsys.readouterr().out
+    assert store.contents() == before
+
+
+def test_a_pointer_without_its_object(store):
+    shutil.rmtree(store.object(store.swav))
+    assert any("has no weights.safetensors" in fault for _, fault in damaged(store))
+
+
+def test_what_a_damaged_pointer_leads_to_is_no_orphan(store):
+    store.classifier.pointer.write_text("{")
+    assert [one.path for one in verify(store.folder)] == [store.classifier.pointer]
+
+
+def test_a_missing_raw_mask(store):
+    manifest = store.folder / "masks" / SOME / "shard-0-of-1.json"
+    value = read_json(manifest)
+    value["masks"][0]["raw_png"] = "0.raw.png"
+    write_json(manifest, value)
+    assert damaged(store) == [(manifest.parent / "png/0.raw.png", "missing")]
+
+
+def test_numbers_that_numpy_does_not_have_are_no_damage(store):
+    header = b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    path = store.folder / "roots" / "other.ffffffffffff.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    assert damaged(store) == []
+
+
+def test_files_that_cannot_be_read(store):
+    for path in (store.object(store.moco) / "metrics.json", store.swav.pointer):
+        path.unlink()
+        path.mkdir()  # also root cannot read a folder
+    assert sum("cannot be read" in fault for _, fault in damaged(store)) == 2
+
+
+def test_leftovers_and_notes_are_no_damage(store, capsys):
+    orphan = store.orphan()
+    (store.object(store.moco) / "metrics.damaged").write_text("{")
+    (store.folder / "recipes" / ".moco.abcd_123.json").write_text("{")
+    (store.folder / "images" / SOME / "png" / ".x.4711.part").write_text("")
+    (store.folder / "images" / SOME / "png" / "unknown.png").write_text("")
+    (store.folder / "packs" / "lungs.aaaaaaaaaaaa.npy").write_text("")
+    (store.folder / "phantom" / "eeeeeeeeeeee" / "done.json").unlink()
+    (store.folder / "phantom" / "eeeeeeeeeeee" / ".archive.abcdefgh").mkdir()
+    (store.folder / "masks" / SOME / "shard-0-of-1.json").rename(
+        store.folder / "masks" / SOME / "shard-0-of-2.json"
+    )
+    store.moco.pointer.unlink()
+    found = {one.path.name: one.kind for one in verify(store.folder)}
+    assert found.pop(store.swav.pointer.name) == found.pop("unknown.png") == "note"
+    assert set(found.values()) == {"leftover"}
+    assert {
+        orphan.name, "state.pt", "metrics.damaged", ".moco.abcd_123.json", ".x.4711.part", SOME,
+        "lungs.aaaaaaaaaaaa.npy", "eeeeeeeeeeee", ".archive.abcdefgh",
+    } <= set(found)  # fmt: skip
+    assert run("verify", store.folder) == 0
+    assert "prune" in capsys.readouterr().out
+
+
+def test_what_is_at_work_is_no_damage(store):
+    orphan = store.orphan()
+    other = store.orphan("ba9876543210")
+    (orphan / "metrics.json").write_text("{")
+    with Store(store.folder).lock(orphan.name):
+        found = verify(store.folder)
+    assert {one.kind for one in found} == {"note", "leftover"}
+    assert "process" in next(one.fault for one in found if one.kind == "note")
+    assert {one.path for one in found if one.kind == "leftover"} == {other, other / "state.pt"}
+    assert all("training now" in one.advice for one in found if one.kind == "leftover")
+    assert [one[0] for one in damaged(store)] == [orphan / "metrics.json"]
