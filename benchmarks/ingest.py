@@ -46,8 +46,8 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from sscdl.archives.index import read_index
 from sscdl.archives.layouts import content
+from sscdl.archives.reading import read_index
 from sscdl.archives.siim import LABEL_COLUMNS
 from sscdl.dicom.radiograph import Rendering
 from sscdl.images.ingest import ingest_shard

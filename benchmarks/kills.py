@@ -21,7 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 from sscdl.progress import job_log
-from sscdl.stages.stage import Stage, read_pointer, run_stage
+from sscdl.stages.node import Stage
+from sscdl.stages.stage import read_pointer, run_stage
 from tests.unit.real_stage import real_stage
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")

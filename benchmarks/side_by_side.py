@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 
 from sscdl.progress import job_log
 from sscdl.recipe import fingerprint
+from sscdl.stages.node import Stage
 from sscdl.stages.runs import Runs
-from sscdl.stages.stage import Stage
 from sscdl.store.store import Store
 from tests.unit.real_stage import real_stage, write_images
 

@@ -13,7 +13,7 @@ from sscdl.errors import InputError
 COMMANDS = {
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
     "model": ("sscdl.model.command", "a finished classifier: export it, ask it about new images"),
-    "tables": ("sscdl.tables.check", "make a study's tables again from its predictions"),
+    "tables": ("sscdl.report.check", "make a study's tables again from its predictions"),
     "store": ("sscdl.upkeep.command", "list, explain, check and clear out trained stages"),
     "rate": ("sscdl.planning.rates", "measure how fast this machine trains a study, for its plan"),
 }

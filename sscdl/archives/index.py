@@ -1,4 +1,4 @@
-"""The index of an archive of any layout: which images there are and what is known of them."""
+"""The index of an archive: which images there are and what is known of them."""
 
 from __future__ import annotations
 
@@ -36,22 +36,3 @@ def make_index(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, 
     images = pd.DataFrame([{**_UNKNOWN, **row} for row in ordered], columns=COLUMNS)
     images["age"] = images["age"].astype(float)
     return Index(images, pd.DataFrame(problems, columns=["file", "reason"]))
-
-
-def read_index(dataset: Mapping[str, Any]) -> Index:
-    """Return the index of the archive that ``dataset`` describes.
-
-    ``dataset`` holds layout (``siim`` or ``table``), root, id_key and, for a table, what
-    ``sscdl.archives.table_settings`` reads. Raises InputError if the archive or its tables are
-    unusable.
-    """
-    # Each layout's module makes an Index, so they are imported no earlier.
-    if dataset["layout"] == "siim":
-        from sscdl.archives import siim
-
-        return siim.read_index(dataset["root"])
-    if dataset["layout"] == "table":
-        from sscdl.archives import table
-
-        return table.read_index(dataset)
-    raise ValueError(f"layout {dataset['layout']!r} is unknown")

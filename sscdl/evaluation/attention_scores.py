@@ -20,8 +20,8 @@ from sscdl.evaluation.attention import (
     resize_map,
     stretched_map,
 )
+from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.images.variants import Box
-from sscdl.tables.attention import OF_CLASS
 
 
 def score_maps(

@@ -1,4 +1,7 @@
-"""Where the predictions lie that a table is made from. Imports nothing that takes time."""
+"""Where the predictions lie that a table is made from, and how columns of theirs begin.
+
+Imports nothing that takes time.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from pathlib import Path
 from sscdl.errors import InputError
 
 OWN, SHOWN, PROBE = "", "shown", "probe"  # folders in predictions/
+# Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
+# or random mean two things.
+OF_CLASS = "ail_of_"
 _FOLDERS = {"cross_variants": (OWN, SHOWN), "linear_probe": (PROBE,)}
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE
 from sscdl.evaluation.metrics import class_names
+from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.figures import charts, panels, quality
 from sscdl.figures.dataset import draw_dataset
 from sscdl.images.variants import read_pack, read_with_masks
-from sscdl.tables.attention import OF_CLASS
 from sscdl.tables.write import read_predictions, read_runs
 
 

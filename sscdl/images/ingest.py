@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscdl.archives.index import Index, read_index
+from sscdl.archives.index import Index
+from sscdl.archives.reading import read_index
 from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
@@ -51,12 +52,12 @@ def ingest_shard(
     """Render every ``shards``-th image from number ``shard`` on and describe them in ``manifest``.
 
     ``cohorts`` maps each cohort's name to the description of its archive (layout, root, id_key and
-    what else ``sscdl.archives.index.read_index`` takes), the main cohort first; images are numbered
-    in that order, by image id within a cohort. Each is rendered as ``rendering`` says, in a process
-    of its own that may take ``time_limit`` seconds for a file, set aside if ``accept`` does not
-    take it (see ``sscdl.images.screen.set_aside``), and written as ``png_dir``/<image_id>.png,
-    gray. With ``find_text``, text that may be burned into it is looked for. The manifest, written
-    last, is JSON with
+    what else ``sscdl.archives.reading.read_index`` takes), the main cohort first; images are
+    numbered in that order, by image id within a cohort. Each is rendered as ``rendering`` says, in
+    a process of its own that may take ``time_limit`` seconds for a file, set aside if ``accept``
+    does not take it (see ``sscdl.images.screen.set_aside``), and written as
+    ``png_dir``/<image_id>.png, gray. With ``find_text``, text that may be burned into it is looked
+    for. The manifest, written last, is JSON with
 
     - ``images``: cohort, ids, patient_id (16 hex digits, a hash of the patient's id, or of the
       study's where it is missing, keyed with ``id_key``), label, boxes ([x0, y0, x1, y1] as

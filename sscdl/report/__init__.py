@@ -1,1 +1,1 @@
-"""The first page of a report: what was run, what came out, and how to read it."""
+"""What is said of a whole study: its first page, and whether tables are what predictions say."""

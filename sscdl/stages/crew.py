@@ -19,15 +19,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.files import HOME
 from sscdl.progress import log_file
+from sscdl.stages.node import Stage
 from sscdl.study.launch import share_package
-
-if TYPE_CHECKING:
-    from sscdl.stages.stage import Stage
 
 LOGGER = logging.getLogger("sscdl.stage")
 PATIENCE = 30.0  # seconds until a failure elsewhere ends a process that does not notice it

@@ -8,18 +8,16 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sscdl.errors import InputError, LostState
 from sscdl.files import read_json, write_json
 from sscdl.images.rows import select_rows
 from sscdl.recipe import fingerprint
+from sscdl.stages.node import Stage
 from sscdl.stages.search import at_epoch
 from sscdl.store.store import Store
 from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
-
-if TYPE_CHECKING:
-    from sscdl.stages.stage import Stage
 
 LOGGER = logging.getLogger("sscdl.stage")
 

@@ -24,7 +24,7 @@ from sscdl.training.run_state import Previous
 from sscdl.training.scalars import Scalars, run_folder
 
 if TYPE_CHECKING:
-    from sscdl.stages.stage import Stage
+    from sscdl.stages.node import Stage
 
 LOGGER = logging.getLogger("sscdl.session")
 WATCHED = 256  # training images whose features are looked at after every epoch

@@ -6,52 +6,18 @@ Objects that exist are found before torch is imported, so that a hit costs a loo
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.source import group_modules, module_hashes
+from sscdl.stages.node import Stage
 from sscdl.stages.runs import Runs
 from sscdl.stages.search import GRID, ranked, run_search
 from sscdl.store.store import Store, read_pointer
 
 LOGGER = logging.getLogger("sscdl.stage")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a node's process is given: its recipe and where its inputs and outputs lie."""
-
-    name: str
-    task: str
-    variant: str
-    recipe: dict[str, Any]
-    learning_rates: tuple[float, ...]
-    fingerprint: str
-    pointer: Path
-    parent: Path | None  # pointer of the parent node
-    root: Path | None  # weights that the curriculum starts from, where it has no parent
-    pack: Path
-    images: Path  # images.csv of the study
-    monitors: Path | None  # folder for what can be watched while the node trains
-    device: str
-    devices: int
-    side_by_side: int
-    threads: int
-    precision: str
-
-    @property
-    def store(self) -> Path:
-        """Return the store, which holds the pointer in its folder ``recipes``."""
-        return self.pointer.parent.parent
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return the task's settings (batch size, epochs, optimiser, options)."""
-        return self.recipe["settings"]
 
 
 def run_stage(stage: Stage) -> None:

@@ -12,11 +12,9 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
+from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
 
-# Column of the AIL of one class's map; "ail_" alone would make a class named low or random mean two
-# things. Here and not where it is measured, as that needs torch.
-OF_CLASS = "ail_of_"
 # Attention in the lungs that needs no trained model, and what the models have above it.
 FLOORS = {
     "lift": ("floor", "lung_share"),

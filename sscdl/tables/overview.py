@@ -21,8 +21,8 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
+from sscdl.study.thesis import TWO_CLASSES, pretext_tasks
 from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
-from sscdl.study.thesis import pretext_tasks
 
 METADATA = "metadata"
 NAN = float("nan")
@@ -251,3 +251,11 @@ def ail_overview(
     return pd.concat(
         [result, pd.DataFrame([{"curriculum": "mean", **averages}])], ignore_index=True
     )
+
+
+def other_classes(table: pd.DataFrame, classes: Iterable[str]) -> list[str]:
+    """Return the note that a table needs whose figures of the thesis are of other classes."""
+    printed = [column for column in table if str(column).endswith("_thesis")]
+    if set(classes) == set(TWO_CLASSES) or not table[printed].notna().any(axis=None):
+        return []
+    return [f"The thesis's figures are of two other classes: {' and '.join(TWO_CLASSES)}."]

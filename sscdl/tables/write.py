@@ -20,9 +20,9 @@ from sscdl.study.root_names import stand_in_notes
 from sscdl.study.trie import CLASSIFY, SCRATCH
 from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
+from sscdl.tables.overview import other_classes
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES, THESIS, resamplings
 from sscdl.tables.rates import learning_rates, search_costs
-from sscdl.tables.thesis.tables import other_classes
 
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.planning.plan import plan
-from sscdl.stages.stage import Stage, run_stage
+from sscdl.stages.node import Stage
+from sscdl.stages.stage import run_stage
 from sscdl.study.trie import Node, Trie
 
 SPLIT = {"by": "patient", "val": 0.2, "test": 0.2, "seed": 0}

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from sscdl.recipe import fingerprint
-from sscdl.stages.stage import Stage, read_pointer
+from sscdl.stages.node import Stage
+from sscdl.stages.stage import read_pointer
 from tests.unit.task_helpers import pictures
 
 OPTIONS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 
-from sscdl.archives.index import read_index
+from sscdl.archives.reading import read_index
 
 NIH = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View")
 NIH_ROWS = [

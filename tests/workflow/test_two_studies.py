@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from sscdl.tables.check import check_tables
+from sscdl.report.check import check_tables
 from tests.workflow.conftest import TINY, Runner
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from sscdl.progress import job_log
-from sscdl.stages.stage import Stage, run_stage
+from sscdl.stages.node import Stage
+from sscdl.stages.stage import run_stage
 
 if __name__ == "__main__":
     stage = snakemake.params.stage

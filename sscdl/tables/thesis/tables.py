@@ -8,7 +8,7 @@ tables' conventions (percent, seeds, intervals) are those of :mod:`sscdl.tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,14 @@ import numpy as np
 import pandas as pd
 
 from sscdl.evaluation import metrics
-from sscdl.study.thesis import FOUR_CLASSES, THESIS_TABLES, TWO_CLASSES, pretext_tasks
+from sscdl.study.thesis import FOUR_CLASSES, THESIS_TABLES, pretext_tasks
 from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
+from sscdl.tables.predictions import CONCLUSIONS, SAME_VALUE
 
 # Cells of the tables that predictions cannot tell.
 FROM_POINTERS = ("lr", "best_lr", "batch_size", "kind", "difficulty")
 
-CONCLUSIONS = (
-    "The thesis's conclusions call 83.69 the result of ImageNet on full images and 83.80 that on "
-    "segmented ones; in its tables these are scratch (ImageNet: 82.75) and relloc (82.73)."
-)
 EPOCHS = "The thesis's table 4.3 says 170 epochs of classification; its text and tables, 70 + 80."
-SAME_VALUE = "On segmented images, the thesis prints 83.7985 for both relloc and relloc+rotation."
 _STEP = "The thesis calls the step of its six learning rates 0.058; they are 0.048 apart."
 _LAST = (
     "In 11 of the thesis's 48 models the value after 150 epochs is below that of the same run "
@@ -84,14 +80,6 @@ CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "B.11_pretext_3tasks_segmented_black": (_STEP,),
     "B.12_classification_3tasks_segmented_black": (_LAST.format(1), _STEP, EPOCHS),
 }
-
-
-def other_classes(table: pd.DataFrame, classes: Iterable[str]) -> list[str]:
-    """Return the note that a table needs whose figures of the thesis are of other classes."""
-    printed = [column for column in table if str(column).endswith("_thesis")]
-    if set(classes) == set(TWO_CLASSES) or not table[printed].notna().any(axis=None):
-        return []
-    return [f"The thesis's figures are of two other classes: {' and '.join(TWO_CLASSES)}."]
 
 
 def chosen_rates(runs: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Any]:

@@ -15,6 +15,7 @@ from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
 from sscdl.study.thesis import KINDS, OF_RATES, THESIS_TABLES
 from sscdl.tables.files import as_given, write_table
+from sscdl.tables.overview import other_classes
 from sscdl.tables.predictions import INTERVALS, SWAPPED, THESIS, resamplings
 from sscdl.tables.thesis.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
 from sscdl.tables.thesis.tables import (
@@ -22,7 +23,6 @@ from sscdl.tables.thesis.tables import (
     appendix,
     chosen_rates,
     naive,
-    other_classes,
     summary,
 )
 from sscdl.tables.write import read_predictions, read_runs

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from sscdl.archives.index import read_index as read_any
 from sscdl.archives.layouts import content
 from sscdl.archives.listing import file_list
+from sscdl.archives.reading import read_index as read_any
 from sscdl.archives.siim import read_index
 from sscdl.errors import InputError
 from tests.unit.dicom_files import IMAGE_HEADER, STUDY_HEADER, write_archive, write_table

@@ -9,9 +9,10 @@ import pytest
 
 from sscdl import identifiers
 from sscdl.archives import lookup, table
-from sscdl.archives.index import COLUMNS, read_index
+from sscdl.archives.index import COLUMNS
 from sscdl.archives.layouts import content
 from sscdl.archives.lookup import find_files
+from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
 from tests.unit.operations import count_operations
 from tests.unit.table_archives import NIH_ROWS, archive, chexpert, images, nih, problems

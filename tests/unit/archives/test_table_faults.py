@@ -9,8 +9,8 @@ import re
 import pytest
 
 from sscdl import identifiers
-from sscdl.archives.index import read_index
 from sscdl.archives.layouts import content
+from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
 from tests.unit.table_archives import (
     NIH_ROWS,

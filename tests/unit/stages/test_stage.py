@@ -13,7 +13,8 @@ import pytest
 
 from sscdl.errors import InputError, LostState
 from sscdl.stages import runs as runs_module
-from sscdl.stages.stage import Stage, run_stage
+from sscdl.stages.node import Stage
+from sscdl.stages.stage import run_stage
 from tests.conftest import ROOT
 
 LOSSES = {0.01: 3.0, 0.03: 2.0, 0.1: 1.0, 0.3: float("nan")}

@@ -12,13 +12,13 @@ from sklearn import metrics as reference
 
 from sscdl.files import write_json
 from sscdl.study.thesis import FOUR_CLASSES, THESIS_TABLES
+from sscdl.tables.overview import other_classes
 from sscdl.tables.thesis.backbones import backbones
 from sscdl.tables.thesis.tables import (
     CONTRADICTIONS,
     appendix,
     chosen_rates,
     naive,
-    other_classes,
     summary,
 )
 from sscdl.tables.thesis.write import write_thesis_table

@@ -13,9 +13,9 @@ from sscdl.__main__ import main
 from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.files import write_json
+from sscdl.report.check import check_tables
 from sscdl.study.thesis import FOUR_CLASSES
 from sscdl.tables.beside import write_beside
-from sscdl.tables.check import check_tables
 from sscdl.tables.column_texts import explain
 from sscdl.tables.overview import accuracy_overview
 from sscdl.tables.predictions import PREDICTION_TABLES
