@@ -54,6 +54,7 @@ test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and s
 lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint --configfile config/demo.yaml
 

@@ -10,6 +10,9 @@ from typing import Any
 
 # Tasks with options that are shares of all epochs: for them, a longer training starts differently.
 SHARES_OF_ALL_EPOCHS = frozenset({"swav"})
+# By task, options that came when stages of it had been trained: they stand in a recipe only where
+# they differ from their default, so that those stages are found again.
+LATER: dict[str, frozenset[str]] = {}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "moco": {

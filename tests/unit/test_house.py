@@ -1,4 +1,4 @@
-"""A stranger finds a thing by name: no folder is crowded, no file is long, tests lie where code does.
+"""A stranger finds a thing by name: no crowded folder, no long file, tests where the code lies.
 
 Who may import whom is kept by the contracts in pyproject.toml, which ``make lint`` checks.
 """

@@ -6,6 +6,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.study.trie import Trie, split_curriculum, thesis_curricula
+from sscdl.tasks.options import DEFAULTS, LATER
 
 STAGE = {"learning_rates": [0.01], "batch_size": 8, "search_epochs": 1}
 DATA = {"pretext": {"pack": "a"}, "classify": {"pack": "a", "classes": ["x", "y"]}}
@@ -82,6 +83,21 @@ def test_seed_network_and_data_change_every_node():
     other = {"pretext": {"pack": "b"}, "classify": {"pack": "b", "classes": ["x", "y"]}}
     for after in (make(CURRICULA, seed=1), make(CURRICULA, depth=50), make(CURRICULA, data=other)):
         assert changed(before, after[0]) == everything
+
+
+def test_an_option_that_came_later_counts_only_where_it_is_not_its_default(monkeypatch):
+    """A new release, whose option is off by default, finds what was trained without it."""
+
+    def fingerprint(**options):
+        stages = {"moco": {**STAGE, "options": {"queue": 8, **options}}}
+        return by_name(make(["moco"], stages=stages)[0])["moco"].fingerprint
+
+    before = fingerprint()
+    monkeypatch.setitem(DEFAULTS, "moco", {**DEFAULTS["moco"], "symmetric": False})
+    assert fingerprint(symmetric=False) != before, "a default that is written down is a setting"
+    monkeypatch.setitem(LATER, "moco", frozenset({"symmetric"}))
+    assert fingerprint(symmetric=False) == before
+    assert fingerprint(symmetric=True) != before
 
 
 def test_other_curricula_do_not_matter():
