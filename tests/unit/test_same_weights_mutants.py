@@ -36,38 +36,38 @@ class Mutant:
 
 MUTANTS = {
     "a sign in a loss": Mutant(
-        "swav", "tasks/swav.py", "append(-(code * prediction)", "append((code * prediction)"
+        "swav", "tasks/clusters/swav.py", "append(-(code * prediction)", "append((code * prediction)"
     ),
     "a default of the momentum": Mutant(
-        "rotation", "optim.py", "momentum: float = 0.9,", "momentum: float = 0.95,"
+        "rotation", "training/optim.py", "momentum: float = 0.9,", "momentum: float = 0.95,"
     ),
     "the order of random draws": Mutant(
-        "moco", "tasks/moco.py",
+        "moco", "tasks/views/moco.py",
         "return self.augment(images, first), self.augment(images, second)",
         "return self.augment(images, second), self.augment(images, first)", CASES[2],
     ),
-    "an epsilon": Mutant("swav", "tasks/swav.py", "clamp_min(1e-30)", "clamp_min(1e-20)"),
+    "an epsilon": Mutant("swav", "tasks/clusters/swav.py", "clamp_min(1e-30)", "clamp_min(1e-20)"),
     "a comparison in the split": Mutant(
-        "split", "split.py", "if counts[chosen[unit]] > 1]", "if counts[chosen[unit]] >= 1]"
+        "split", "images/split.py", "if counts[chosen[unit]] > 1]", "if counts[chosen[unit]] >= 1]"
     ),
     "a rounding in the variants": Mutant(
-        "packs", "variants.py", "margin = round(BOX_MARGIN", "margin = int(BOX_MARGIN", CASES[0]
+        "packs", "images/variants.py", "margin = round(BOX_MARGIN", "margin = int(BOX_MARGIN", CASES[0]
     ),
     "labels that are one off": Mutant(
-        "relloc", "tasks/relloc.py", ".repeat(len(index))", ".roll(1).repeat(len(index))", CASES[3]
+        "relloc", "tasks/prediction/relloc.py", ".repeat(len(index))", ".roll(1).repeat(len(index))", CASES[3]
     ),
     "a setting of the PNG files": Mutant(
-        "images", "render_worker.py", "cv2.IMWRITE_PNG_FILTER_PAETH", "cv2.IMWRITE_PNG_FILTER_SUB",
+        "images", "images/render_worker.py", "cv2.IMWRITE_PNG_FILTER_PAETH", "cv2.IMWRITE_PNG_FILTER_SUB",
         CASES[1],
     ),
     "a clamp that is dropped": Mutant(
-        "moco", "augment.py", "return view.clamp(0, 1)", "return view", CASES[2]
+        "moco", "training/augment.py", "return view.clamp(0, 1)", "return view", CASES[2]
     ),
     "a threshold of the duplicates": Mutant(
-        "split", "duplicates.py", "if len(labelled) < 2:", "if len(labelled) < 3:"
+        "split", "images/duplicates.py", "if len(labelled) < 2:", "if len(labelled) < 3:"
     ),
     "a threshold of the masks": Mutant(
-        "masks predicted", "segment/postprocess.py", "THRESHOLD = 0.5", "THRESHOLD = 0.6"
+        "masks predicted", "segment/processing/postprocess.py", "THRESHOLD = 0.5", "THRESHOLD = 0.6"
     ),
 }  # fmt: skip
 
