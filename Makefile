@@ -10,7 +10,7 @@ REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
 BASE ?= HEAD
 
-.PHONY: help demo test test-slurm test-report lint format docs bench same-weights fuzz lock clean
+.PHONY: help demo test test-slurm test-report lint format docs bench same-weights same-weights-check fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -69,6 +69,9 @@ docs: $(VENV)/dev.ok  ## rewrite the reference of keys in config/README.md
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py
 	$(BIN)/python benchmarks/probe.py
+
+same-weights-check: $(VENV)/dev.ok  ## do the newest of those comparisons again
+	$(BIN)/python -m benchmarks.same_weights.compare --check
 
 same-weights: $(VENV)/dev.ok  ## BASE=<revision>: prove that what it made is still made, bit for bit; write down what is proven
 	$(BIN)/python -m benchmarks.same_weights.compare --base "$(BASE)" --write

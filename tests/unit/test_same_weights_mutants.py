@@ -36,7 +36,8 @@ class Mutant:
 
 MUTANTS = {
     "a sign in a loss": Mutant(
-        "swav", "tasks/clusters/swav.py", "append(-(code * prediction)", "append((code * prediction)"
+        "swav", "tasks/clusters/swav.py",
+        "append(-(code * prediction)", "append((code * prediction)"
     ),
     "a default of the momentum": Mutant(
         "rotation", "training/optim.py", "momentum: float = 0.9,", "momentum: float = 0.95,"
@@ -51,14 +52,16 @@ MUTANTS = {
         "split", "images/split.py", "if counts[chosen[unit]] > 1]", "if counts[chosen[unit]] >= 1]"
     ),
     "a rounding in the variants": Mutant(
-        "packs", "images/variants.py", "margin = round(BOX_MARGIN", "margin = int(BOX_MARGIN", CASES[0]
+        "packs", "images/variants.py",
+        "margin = round(BOX_MARGIN", "margin = int(BOX_MARGIN", CASES[0]
     ),
     "labels that are one off": Mutant(
-        "relloc", "tasks/prediction/relloc.py", ".repeat(len(index))", ".roll(1).repeat(len(index))", CASES[3]
+        "relloc", "tasks/prediction/relloc.py",
+        ".repeat(len(index))", ".roll(1).repeat(len(index))", CASES[3]
     ),
     "a setting of the PNG files": Mutant(
-        "images", "images/render_worker.py", "cv2.IMWRITE_PNG_FILTER_PAETH", "cv2.IMWRITE_PNG_FILTER_SUB",
-        CASES[1],
+        "images", "images/render_worker.py",
+        "cv2.IMWRITE_PNG_FILTER_PAETH", "cv2.IMWRITE_PNG_FILTER_SUB", CASES[1],
     ),
     "a clamp that is dropped": Mutant(
         "moco", "training/augment.py", "return view.clamp(0, 1)", "return view", CASES[2]
