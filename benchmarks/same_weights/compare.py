@@ -80,7 +80,10 @@ def entry_of(base: str, verdicts: list[Verdict], now: Probed) -> dict[str, Any]:
 
 
 def _trusted(verdict: Verdict) -> list[dict[str, Any]]:
-    return [{"file": one.file, "line": one.first, "text": one.text} for one in verdict.trusted]
+    return [
+        {"side": side, "file": one.file, "line": one.first, "text": one.text}
+        for side, one in verdict.trusted
+    ]
 
 
 def write(path: Path, entry: dict[str, Any]) -> None:
@@ -111,14 +114,18 @@ def check(folder: Path) -> int:
     if base is None:
         print(f"the history here does not have {newest['base']}: nothing can be checked")
         return 0
-    trust = [
-        Trust(one["file"], text=one["text"], side=one["side"])
-        for group in still
-        for one in newest["groups"][group].get("trusted", [])
-    ]
-    verdicts, _ = compare(base, folder, still, trust)
+    verdicts, _ = compare(base, folder, still, trust_of(newest, still))
     show(verdicts)
     return int(any(not one.accepted for one in verdicts))
+
+
+def trust_of(entry: dict[str, Any], groups: list[str]) -> list[Trust]:
+    """Return what was trusted when ``entry`` was written, of some of its groups."""
+    return [
+        Trust(one["file"], text=one["text"], side=one["side"])
+        for group in groups
+        for one in entry["groups"][group].get("trusted", [])
+    ]
 
 
 def trusted(text: str) -> Trust:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
-from benchmarks.same_weights.compare import FORMAT, entry_of, trusted, write
+from benchmarks.same_weights.compare import FORMAT, entry_of, trust_of, trusted, write
 from benchmarks.same_weights.judge import Probed, judge
 from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL
 from sscdl.files import read_json
@@ -163,6 +163,19 @@ def test_a_default_and_a_value_of_the_module_may_be_used_elsewhere(tmp_path):
         trust = [trusted(place) for place in places]
         assert verdict(tmp_path / f"{number}t", changed, trust=trust).accepted
         assert not verdict(tmp_path / f"{number}o", changed, trust=trust[:1]).accepted
+
+
+def test_what_was_trusted_is_written_down_and_trusted_again(tmp_path):
+    one = OLD.replace("if y > 3:", "if y > x > 3:")
+    base = revision(tmp_path, "base", {"one.py": OLD, "other.py": OTHER})
+    current = revision(tmp_path, "now", {"one.py": one, "other.py": OTHER}, hash_="new")
+    asked = judge("g", base, current).reasons
+    places = [reason.partition("--trust ")[2].partition(")")[0] for reason in asked]
+    found = judge("g", base, current, [trusted(place) for place in places])
+    entry = entry_of("f" * 40, [found], current)
+    again = trust_of(entry, ["g"])
+    assert len(again) == 2
+    assert judge("g", base, current, again).accepted
 
 
 def test_another_definition_of_an_imported_name_is_refused(tmp_path):
