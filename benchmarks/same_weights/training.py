@@ -123,7 +123,7 @@ class Training:
         if lineage["before"] is not None:
             lineage["before"].pop("machine")
             lineage["before"].pop("before")
-        pointer.pop("modules", None)  # hashes of the source, which is what may differ
+        pointer.pop("sources")  # hashes of the modules, which are what may differ
         keys = sorted(path.name for path in (stage.store / "objects").iterdir())
         return {
             "weights": digests.of_tensors(load_file(kept / "weights.safetensors")),
