@@ -84,10 +84,7 @@ class _Shape(ast.NodeTransformer):
         node.op = ast.Add()
         return node
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        self.generic_visit(node)
-        node.op = ast.Add()
-        return node
+    visit_AugAssign = visit_BinOp
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         self.generic_visit(node)
