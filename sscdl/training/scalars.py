@@ -49,6 +49,7 @@ class Scalars:
         """Begin with the records so far: those of an earlier, longer attempt would mislead."""
         if self._folder is None:
             return
+        self.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         write_text(self._folder / "epochs.jsonl", "")
         if importlib.util.find_spec("tensorboardX"):

@@ -82,9 +82,15 @@ def test_a_rerun_does_nothing(study):
 @pytest.mark.parametrize(
     ("module", "old", "new", "again", "kept"),
     [
-        ("evaluate.py", "BATCH = 64", "BATCH = 65", "predict", "table_dataset"),
-        ("calibration.py", "SMALLEST = ", "SMALLEST = 2 * ", "table_calibration", "predict"),
-        ("figures.py", "PAGE_WIDTH = 6.5", "PAGE_WIDTH = 7", "figure_masks", "table_dataset"),
+        ("evaluation/predict.py", "BATCH = 64", "BATCH = 65", "predict", "table_dataset"),
+        ("tables/calibration.py", "SMALLEST = ", "SMALLEST = 2 * ", "table_calibration", "predict"),
+        (
+            "figures/charts.py",
+            "PAGE_WIDTH = 6.5",
+            "PAGE_WIDTH = 7",
+            "figure_masks",
+            "table_dataset",
+        ),
     ],
 )
 def test_results_are_made_again_when_their_code_changes(

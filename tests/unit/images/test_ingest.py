@@ -282,7 +282,7 @@ def test_second_run_changes_nothing_and_repairs_what_is_damaged(root, tmp_path):
 
 
 def test_progress_is_logged(root, tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="sscdl.ingest")
+    caplog.set_level(logging.INFO, logger="sscdl.images.ingest")
     (root / "train/s2/series/b.dcm").write_bytes(b"nothing")
     ingest({"main": root}, tmp_path / "out")
     assert "rejected train/s2/series/b.dcm: not a DICOM file" in caplog.text

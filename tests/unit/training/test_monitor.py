@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -88,14 +89,13 @@ def test_watching_changes_no_bit(watched, tmp_path):
 
 
 def test_an_attempt_that_goes_on_repeats_no_line(tmp_path):
-    lines = Scalars(tmp_path / "m")
-    for record in ({"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 2.0}):
-        lines.start([])
-        lines.add(record)
-    again = Scalars(tmp_path / "m")
-    again.start([{"epoch": 1, "loss": 1.0}])
-    again.add({"epoch": 2, "loss": 2.0})
-    again.close()
+    with closing(Scalars(tmp_path / "m")) as lines:
+        for record in ({"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 2.0}):
+            lines.start([])
+            lines.add(record)
+    with closing(Scalars(tmp_path / "m")) as again:
+        again.start([{"epoch": 1, "loss": 1.0}])
+        again.add({"epoch": 2, "loss": 2.0})
     text = (tmp_path / "m" / "epochs.jsonl").read_text()
     assert [json.loads(line)["epoch"] for line in text.splitlines()] == [1, 2]
 
