@@ -26,7 +26,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl import source
+from sscdl import canonical
 from sscdl.files import write_json
 from sscdl.planning.plan import plan
 from sscdl.planning.rates import read_config
@@ -55,7 +55,7 @@ def change(folder: Path, root: Path, large: bool) -> Path:
 
 def study(config: dict[str, Any]) -> dict[str, Any]:
     """Compute all that a study implies, as it is done whenever the workflow is read."""
-    source._parsed.cache_clear()
+    canonical.canonical.cache_clear()
     made = Study(config)
     made.check()
     return made.outline()

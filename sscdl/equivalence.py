@@ -8,6 +8,7 @@ oldest hash of those that are proven to give the same, so that they come out as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,11 @@ from sscdl.errors import InputError
 from sscdl.files import HOME, read_json
 from sscdl.source import group_modules, source_hash
 
+FORMAT = 1
 PATH = HOME / "resources" / "equivalent_sources.json"
+
+
+_HASH = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
 
 
 class Accepted(NamedTuple):
@@ -30,21 +35,24 @@ class Accepted(NamedTuple):
 
 @cache
 def _entries(path: Path) -> tuple[dict[str, Any], ...]:
-    """Return what was compared, oldest first; InputError if the file is damaged."""
-    if not path.exists():
-        return ()
+    """Return what was compared; InputError if the file is missing or damaged."""
     try:
-        entries = read_json(path)["entries"]
+        content = read_json(path)
+        entries = content["entries"]
+        if content["format"] != FORMAT or not isinstance(entries, list):
+            raise ValueError("of another format")
         for entry in entries:
-            str(entry["base"])
+            named = [entry["base"]]
             for pair in entry["groups"].values():
-                pair["old"], pair["new"]
-        return tuple(entries)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+                named += [pair["old"], pair["new"]]
+            if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in named):
+                raise ValueError("not hashes")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError):
         raise InputError(
-            f"{path}: damaged; take it from the project again, as it says which stored stages "
-            "are still those of the present code"
+            f"{path}: missing or damaged; take it from the project again, as it says which stored "
+            "stages are still those of the present code"
         ) from None
+    return tuple(entries)
 
 
 def accepted(group: str) -> Accepted | None:
@@ -54,11 +62,14 @@ def accepted(group: str) -> Accepted | None:
     """
     present = source_hash(*group_modules(group))
     found = None
-    for entry in reversed(_entries(PATH)):
-        pair = entry["groups"].get(group)
-        if pair and pair["new"] == present:
-            present = pair["old"]
-            found = Accepted(group, present, entry["base"])
+    pairs = [(e["base"], e["groups"][group]) for e in _entries(PATH) if group in e["groups"]]
+    while pairs:  # each is followed once, in whatever order they were written
+        step = next((one for one in reversed(pairs) if one[1]["new"] == present), None)
+        if step is None:
+            break
+        pairs.remove(step)
+        present = step[1]["old"]
+        found = Accepted(group, present, step[0])
     return found
 
 

@@ -43,10 +43,11 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     stopped = False
     try:
         yield LOGGER
-    except (Stopped, Exception) as error:
+    except (Stopped, SystemExit, Exception) as error:
         number = _signal_behind(error)
         if number is None:
-            _explain(error, title)
+            if not isinstance(error, SystemExit):
+                _explain(error, title)
             raise
         stopped = True
         LOGGER.warning(
@@ -65,11 +66,16 @@ def _signal_behind(error: BaseException) -> int | None:
 
     What is interrupted may fail in turn while it closes its files, as torch.save does.
     """
-    seen: BaseException | None = error
-    while seen is not None:
+    todo: list[BaseException | None] = [error]
+    known: set[int] = set()
+    while todo:
+        seen = todo.pop()
+        if seen is None or id(seen) in known:
+            continue
         if isinstance(seen, Stopped):
             return seen.args[0]
-        seen = seen.__cause__ or seen.__context__
+        known.add(id(seen))
+        todo += [seen.__cause__, seen.__context__]
     return None
 
 

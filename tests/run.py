@@ -8,13 +8,14 @@ pytest, with this module as a plug-in that writes down how far it has come.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 VARIABLE = "SSCDL_TEST_PROGRESS"
-CLOSED = "closed"
+CLOSED = "closed with status "
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -22,9 +23,9 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     _write(nodeid)
 
 
-def pytest_unconfigure() -> None:
-    """Write down that pytest has come to its end: the closing line is printed."""
-    _write(CLOSED)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Write down what came out: the status of a process that ends in another way may say less."""
+    _write(f"{CLOSED}{int(exitstatus)}")
 
 
 def _write(text: str) -> None:
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
             [sys.executable, "-m", "pytest", "-p", "tests.run", *arguments],
             env={**os.environ, **environment},
         )
+        signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
         while True:
             try:
                 status = process.wait()
@@ -50,13 +52,14 @@ def main(arguments: list[str]) -> int:
             except KeyboardInterrupt:
                 continue  # pytest has been interrupted, too, and closes
         reached = progress.read_text(encoding="utf-8") if progress.exists() else "no test"
-    if reached == CLOSED:
-        return status
+    if reached.startswith(CLOSED):
+        return status or int(reached.removeprefix(CLOSED))
     sys.stdout.flush()
     print(
         f"\nThe test run did not come to its end: pytest's process ended with status {status} and "
-        f"without its closing line. What had begun last: {reached}. Something ended the process "
-        "from inside (os._exit, a signal, a crash) or it was killed (memory).",
+        f"without its closing line. What had begun last: {reached}. Either pytest says above why "
+        "it did not begin, or something ended the process from inside (os._exit, a signal, a "
+        "crash), or it was killed (memory).",
         file=sys.stderr,
     )
     return status or 1

@@ -22,10 +22,10 @@ from benchmarks.same_weights.cases import cases, only
 from benchmarks.same_weights.judge import Probed, Trust, Verdict, judge
 from benchmarks.same_weights.probe import ROOT, groups
 from benchmarks.same_weights.revisions import commit, export, probed
+from sscdl.equivalence import FORMAT
 from sscdl.files import read_json, write_json
 
 WRITTEN = ROOT / "resources" / "equivalent_sources.json"
-FORMAT = 1
 
 
 def compare(
@@ -62,6 +62,12 @@ def show(verdicts: list[Verdict]) -> None:
 def entry_of(base: str, verdicts: list[Verdict], now: Probed) -> dict[str, Any]:
     """Return the entry about the groups that are accepted and have another hash."""
     proven = [one for one in verdicts if one.accepted and one.changed]
+    for one in proven:
+        if one.known != one.new:
+            raise SystemExit(
+                f"{one.group}: counts as {one.known} already, by an earlier comparison; as "
+                f"{one.old} it would lose what was made since then. Nothing was written"
+            )
     named = sorted({name for one in proven for name in one.cases})
     return {
         "base": base,

@@ -48,7 +48,7 @@ class Worker:
         self._send((task, arguments))
         try:
             failed, found = pickle.load(self._process.stdout)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # none, or only a part of one
             status = self._process.wait()
             raise InputError(
                 f"a training process ended without an answer (exit status {status}); its last "

@@ -33,7 +33,7 @@ def main() -> None:
             try:
                 found = (False, TASKS[name](runs, *arguments))
             except Exception as error:
-                found = (True, error)
+                found = (True, _sendable(error))
             pickle.dump(found, answers)
             answers.flush()
 
@@ -50,6 +50,15 @@ def _read(source: BinaryIO, tasks: queue.SimpleQueue[Any]) -> None:
         # Whatever it is, no task would ever arrive again: better no process than one that waits.
         LOGGER.exception("a further process cannot read what it is asked to do, and ends")
         os._exit(1)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return ``error``, or its words where it cannot be pickled and read again."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _candidate(runs: Runs, rate: float, epochs: int) -> dict[str, Any]:

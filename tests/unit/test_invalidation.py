@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sscdl import source
+from sscdl import canonical, source
 from sscdl.stages.runs import object_key
 from sscdl.store.store import read_pointer
 from sscdl.study.trie import thesis_curricula
@@ -59,9 +59,9 @@ class Copy:
 def package(tmp_path, monkeypatch) -> Copy:
     """Return an editable copy of the package, which replaces it where sources are hashed."""
     shutil.copytree(ROOT / "sscdl", tmp_path / "sscdl", ignore=shutil.ignore_patterns("*.pyc"))
-    found = Copy(tmp_path / "sscdl", source._parsed.__wrapped__)
-    monkeypatch.setattr(source, "HERE", found.folder)
-    monkeypatch.setattr(source, "_parsed", found.parsed)
+    found = Copy(tmp_path / "sscdl", source.canonical.__wrapped__)
+    monkeypatch.setattr(canonical, "HERE", found.folder)
+    monkeypatch.setattr(source, "canonical", found.parsed)
     return found
 
 

@@ -36,6 +36,11 @@ def test_a_run_that_closes_keeps_its_status(tmp_path, test, status):
     assert f"1 {'failed' if status else 'passed'}" in done.stdout
 
 
+def test_a_failed_run_stays_failed_whatever_ends_its_process(tmp_path):
+    text = "import atexit, os\natexit.register(os._exit, 0)\ndef test_it(): assert False\n"
+    assert run(tmp_path, text).returncode == 1
+
+
 LEFT = {
     "timer": "import threading\nt = threading.Timer(60, print); t.daemon = True\n"
     "def test_it(): t.start()\n",

@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
-from benchmarks.same_weights.compare import FORMAT, entry_of, trust_of, trusted, write
+from benchmarks.same_weights.compare import entry_of, trust_of, trusted, write
 from benchmarks.same_weights.judge import Probed, judge
 from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL
+from sscdl.equivalence import FORMAT
 from sscdl.files import read_json
 from sscdl.images.variants import VARIANTS
 from sscdl.source import GROUPS
@@ -176,6 +177,14 @@ def test_what_was_trusted_is_written_down_and_trusted_again(tmp_path):
     again = trust_of(entry, ["g"])
     assert len(again) == 2
     assert judge("g", base, current, again).accepted
+
+
+def test_a_source_that_counts_as_another_already_is_not_given_a_second_past(tmp_path):
+    base = revision(tmp_path, "base", {"one.py": OLD})
+    current = revision(tmp_path, "now", {"two.py": OLD}, hash_="new")
+    current.found["groups"]["g"]["counts_as"] = "older"
+    with pytest.raises(SystemExit, match="g: counts as older already"):
+        entry_of("f" * 40, [judge("g", base, current)], current)
 
 
 def test_another_definition_of_an_imported_name_is_refused(tmp_path):

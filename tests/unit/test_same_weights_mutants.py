@@ -12,6 +12,7 @@ from benchmarks.same_weights.cases import cases
 from benchmarks.same_weights.judge import Probed, judge
 from benchmarks.same_weights.probe import ROOT
 from benchmarks.same_weights.revisions import probed
+from sscdl.equivalence import PATH
 
 # Enough to tell each of the mutants below; all cases would take minutes for each.
 CASES = (
@@ -79,6 +80,7 @@ def copied(folder: Path) -> Path:
     """Return a copy of what a probe needs of the checkout."""
     for name in ("sscdl", "benchmarks/same_weights", "resources/segmenter"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PATH, folder / "resources")
     return folder
 
 

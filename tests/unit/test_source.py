@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sscdl import source
+from sscdl import canonical, source
 from sscdl.tasks.options import DEFAULTS
 
 MODULE = '''
 """Docstring."""
-import sscdl.other
+import sscdl.other as other
 from sscdl.tasks import helper
 
 
@@ -22,10 +22,10 @@ def area(x):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package on disk that replaces ours; returns a function that writes one of its modules."""
-    monkeypatch.setattr(source, "HERE", tmp_path)
+    monkeypatch.setattr(canonical, "HERE", tmp_path)
 
     def write(name: str, text: str) -> None:
-        source._parsed.cache_clear()
+        canonical.canonical.cache_clear()
         path = tmp_path / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -37,7 +37,7 @@ def package(tmp_path, monkeypatch):
     write("tasks/helper", "VALUE = 1\n")
     write("tasks/swav", "VALUE = 1\n")
     yield write
-    source._parsed.cache_clear()
+    canonical.canonical.cache_clear()
 
 
 def test_closure_follows_imports_but_not_the_parent_package(package):
@@ -168,7 +168,7 @@ def test_where_a_module_lies_and_what_it_is_called_does_not_count(moved):
     ],
 )
 def test_what_is_meant_counts(moved, name, old, new):
-    text = (source.HERE / f"house/{name}.py").read_text()
+    text = (canonical.HERE / f"house/{name}.py").read_text()
     assert old in text
     moved(f"house/{name}", text.replace(old, new))
     assert source.source_hash("sscdl.first") != source.source_hash("sscdl.house.second")
@@ -194,4 +194,4 @@ def test_hashes_of_single_modules_know_no_names(moved):
 def test_all_groups_are_of_modules_that_there_are():
     for group in [*source.GROUPS, *DEFAULTS]:
         assert source.source_hash(*source.group_modules(group))
-    assert all(source._path(name) for name in source.WITHOUT_INFLUENCE)
+    assert all(canonical.path_of(name) for name in source.WITHOUT_INFLUENCE)

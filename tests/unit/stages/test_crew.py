@@ -17,7 +17,7 @@ import torch
 
 from sscdl.errors import InputError
 from sscdl.progress import job_log
-from sscdl.stages import crew
+from sscdl.stages import crew, worker
 from sscdl.stages.crew import Crew, Worker
 from sscdl.stages.runs import Runs
 from sscdl.stages.session import Session
@@ -99,6 +99,31 @@ def test_a_process_that_dies_is_named_as_the_cause(tmp_path):
     with pytest.raises(InputError, match=r"ended without an answer \(exit status -9\)"):
         worker.ask("candidate", 0.01, 2)
     worker.close()
+
+
+class TwoWords(Exception):
+    """What pickle takes apart and cannot put together again."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def test_an_error_that_cannot_be_sent_is_told_in_its_words():
+    sent = worker._sendable(TwoWords("no", "luck"))
+    assert (type(sent), str(sent)) == (RuntimeError, "TwoWords: no luck")
+    error = InputError("as it is")
+    assert worker._sendable(error) is error
+
+
+def test_half_an_answer_is_none(tmp_path, monkeypatch):
+    one = Worker.__new__(Worker)
+    code = "import sys; sys.stdin.read(1); sys.stdout.buffer.write(b'\\x80\\x05\\x95')"
+    one._process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with pytest.raises(InputError, match="ended without an answer"):
+        one.ask("candidate", 0.1, 1)
+    one.close()
 
 
 def test_a_death_beside_a_shared_run_ends_it_with_its_cause(tmp_path):

@@ -7,6 +7,7 @@ import pickle
 import random
 import resource
 import signal
+import sys
 import time
 from contextlib import suppress
 
@@ -98,8 +99,17 @@ def _handlers():
         signal.signal(number, handler)
 
 
+def fail_in_turn(kind: str) -> None:
+    if kind == "another cause":
+        raise RuntimeError("unexpected position") from ValueError("closed")
+    if kind == "leaves":
+        sys.exit(0)
+    raise RuntimeError("unexpected position")
+
+
 @pytest.mark.usefixtures("_handlers")
-def test_what_fails_because_it_is_interrupted_is_told_as_the_interruption(tmp_path):
+@pytest.mark.parametrize("kind", ["fails", "another cause", "leaves"])
+def test_what_fails_because_it_is_interrupted_is_told_as_the_interruption(tmp_path, kind):
     """torch.save fails in turn when a signal comes while it writes."""
 
     def interrupted_writing() -> None:
@@ -107,7 +117,7 @@ def test_what_fails_because_it_is_interrupted_is_told_as_the_interruption(tmp_pa
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         finally:
-            raise RuntimeError("unexpected position")
+            fail_in_turn(kind)
 
     with pytest.raises(SystemExit) as ended, job_log(tmp_path / "log", "test"):
         interrupted_writing()
