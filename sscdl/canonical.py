@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 _REFERENCE = re.compile(r"\0([\w.]+)\0")  # to a module of the package
 _TOGETHER = re.compile("\x01([^\x01]*)\x01")  # what import statements that stand together take
 _AND = "\x02"
+_REFERRING = re.compile("\x01[^\x01]*\x01|\0[\\w.]+\0")
 
 
 def path_of(module: str) -> Path | None:
@@ -50,21 +51,22 @@ class Canonical:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         self._modules = self._named_modules(tree)
         self._text = self._canonical(tree)
+        self._bare = "\n".join(_REFERRING.findall(self._text))
         self.references = set(_REFERENCE.findall(self._text)) - {PACKAGE}
 
     def resolved(self, known: Callable[[str], str], *, whole: bool) -> str:
         """Return the text with what ``known`` says of each module that is referred to.
 
-        Only what the references become, in their order, unless ``whole``.
+        Only the references and what they become, in their order, unless ``whole``.
         """
 
         def in_order(together: re.Match[str]) -> str:
             return _AND.join(sorted(together[1].split(_AND)))
 
-        text = _REFERENCE.sub(lambda found: f"\0{known(found[1])}\0", self._text)
+        text = self._text if whole else self._bare
+        text = _REFERENCE.sub(lambda found: f"\0{known(found[1])}\0", text)
         # Sorted now: formatters order import statements by the names of modules.
-        text = _TOGETHER.sub(in_order, text)
-        return text if whole else "\n".join(text.split("\0")[1::2])
+        return _TOGETHER.sub(in_order, text)
 
     def _named_modules(self, tree: ast.AST) -> dict[str, str]:
         """Return the modules of the package by the local name that means them, and nothing else."""
@@ -136,28 +138,30 @@ class Canonical:
 
     def _canonical(self, value: object) -> str:
         """Return the text of a part of a syntax tree."""
-        if isinstance(value, list):
+        kind = type(value)
+        if kind is list:
             if value and isinstance(value[0], ast.stmt):
                 return self._block(value)
-            return "[" + ",".join(map(self._canonical, value)) + "]"
-        if not isinstance(value, ast.AST):
-            return f"{type(value).__name__}:{value!r}"
-        if isinstance(value, ast.Name) and value.id in self._modules:
+            return f"[{','.join(map(self._canonical, value))}]"
+        fields = _fields(kind)
+        if fields is None:
+            return f"{kind.__name__}:{value!r}"
+        if kind is ast.Name and value.id in self._modules:
             return f"\0{self._modules[value.id]}\0"
-        if isinstance(value, ast.Constant) and _names_module(value.value):
+        if kind is ast.Constant and _names_module(value.value):
             return f"\0{value.value}\0"
-        if isinstance(value, ast.Call) and _makes_logger(value):
+        if kind is ast.Call and _makes_logger(value):
             return "a logger"
-        fields = []
-        for name in _fields(type(value)):
+        texts = []
+        for name in fields:
             child = getattr(value, name, None)
-            if name == "body" and isinstance(value, _DESCRIBED):
+            if name == "body" and kind in _DESCRIBED:
                 child = _without_docstring(child)
             # Newer versions of Python add fields that are empty for older code.
             if child is None or child == []:
                 continue
-            fields.append(f"{name}={self._canonical(child)}")
-        return f"{type(value).__name__}({','.join(fields)})"
+            texts.append(f"{name}={self._canonical(child)}")
+        return f"{kind.__name__}({','.join(texts)})"
 
 
 canonical = cache(Canonical)
@@ -229,7 +233,10 @@ def _makes_logger(call: ast.Call) -> bool:
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> list[str]:
+def _fields(kind: type) -> list[str] | None:
+    """Return the fields of a kind of node, None for what is no node."""
+    if not issubclass(kind, ast.AST):
+        return None
     return sorted(set(kind._fields) - {"type_comment", "kind", "ctx"})
 
 
