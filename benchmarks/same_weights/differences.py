@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
+from benchmarks.same_weights.matching import Key, Matching, key
 from benchmarks.same_weights.statements import Entry, Unit
 
 
@@ -13,6 +14,7 @@ from benchmarks.same_weights.statements import Entry, Unit
 class Differences:
     """Entries that only one of two sources has, and what is refused at sight."""
 
+    matching: Matching
     base: list[Entry] = field(default_factory=list)
     current: list[Entry] = field(default_factory=list)
 
@@ -36,25 +38,29 @@ def differences(base: list[Unit], current: list[Unit]) -> Differences:
     in order, so that an exchange of two statements is a difference, too; of all others every
     statement counts as different.
     """
-    old, new = _left_over(base, current), _left_over(current, base)
-    found = Differences()
+    found = Differences(Matching(base, current))
+    old, new = found.matching.left_over()
+    old_keys, new_keys = {key(unit) for unit in old}, {key(unit) for unit in new}
     names: dict[tuple[str, str], list[Unit]] = defaultdict(list)
     for unit in new:
         names[unit.kind, unit.name].append(unit)
     for unit in old:
         same = names[unit.kind, unit.name] if unit.name else []
-        if not same:
-            found.base += unit.entries
+        twin = _twin(unit, same, found.matching)
+        if twin is None:
+            found.base += _in_another_place(unit, new_keys)
             continue
-        twin = max(same, key=lambda other: _matcher(unit, other).ratio())
         same.remove(twin)
+        olds, news = [], []
         for kind, a, b, c, d in _matcher(unit, twin).get_opcodes():
             if kind != "equal":
-                found.base += unit.entries[a:b]
-                found.current += twin.entries[c:d]
+                olds += unit.entries[a:b]
+                news += twin.entries[c:d]
+        found.base += _settled(olds, news)
+        found.current += _settled(news, olds)
     for units in names.values():
         for unit in units:
-            found.current += unit.entries
+            found.current += _in_another_place(unit, old_keys)
     return found
 
 
@@ -62,14 +68,38 @@ def _matcher(one: Unit, two: Unit) -> SequenceMatcher:
     return SequenceMatcher(None, one.texts, two.texts, autojunk=False)
 
 
-def _left_over(units: list[Unit], others: list[Unit]) -> list[Unit]:
-    """Return the ``units`` that have no equal among ``others``, each of which counts once."""
-    spare = Counter((unit.kind, unit.name, unit.texts) for unit in others)
-    kept = []
-    for unit in units:
-        key = (unit.kind, unit.name, unit.texts)
-        if spare[key]:
-            spare[key] -= 1
+def _twin(unit: Unit, same: list[Unit], matching: Matching) -> Unit | None:
+    """Return the unit that ``unit`` has become, of those of its name.
+
+    Not one that is equal, as equals that are left come in another order or module.
+    """
+    own = [one for one in same if one.texts != unit.texts]
+    near = [one for one in own if matching.corresponds(unit, one)]
+    if near or unit.name in matching.contested:
+        own = near
+    return max(own, key=lambda other: _matcher(unit, other).ratio(), default=None)
+
+
+def _in_another_place(unit: Unit, others: set[Key]) -> list[Entry]:
+    """Return the entries of a unit that is left; the first is in doubt if an equal is left, too."""
+    first, *rest = unit.entries
+    if unit.kind != "import" and key(unit) in others:
+        first = replace(first, doubt="place")
+    return [first, *rest]
+
+
+def _settled(own: list[Entry], other: list[Entry]) -> list[Entry]:
+    """Return entries without the doubts about those that only moved within their function.
+
+    What is caught, and in which order, does count.
+    """
+    spare = Counter((entry.text, entry.guards) for entry in other)
+    found = []
+    for entry in own:
+        mark = (entry.text, entry.guards)
+        if spare[mark] and entry.doubt != "caught":
+            spare[mark] -= 1
+            found.append(replace(entry, doubt="", guards=()))
         else:
-            kept.append(unit)
-    return kept
+            found.append(entry)
+    return found

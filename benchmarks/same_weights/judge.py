@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.same_weights.differences import differences
+from benchmarks.same_weights.names import renamed
 from benchmarks.same_weights.statements import Entry, Unit, units_of
 
 DOUBTS = {
     "ways": "ran, but only one of its ways may have been seen",
     "branch": "ran, but the test may have been seen to go one way only",
+    "caught": "ran, but of what is caught or matched here only a part may have been seen",
+    "guarded": "ran in a try block, but may raise something else now, or at another point",
+    "place": "stands in another order or module now; not every use of it may have been seen",
+    "name": "a name that meant something else in this module, or nothing of its own",
     "value": "a value of the module or class was changed; not every use of it may have been seen",
     "import": "a name means something else now; not every use of it may have been seen",
     "default": "a default may have been changed; not every call may have been seen",
@@ -136,6 +141,8 @@ def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()
     sides = (("base", base, found.base, found.current), ("", current, found.current, found.base))
     for name, revision, own, other in sides:
         _look_at(verdict, name, revision.ran(verdict.cases), own, other, trust)
+    for name, entry in renamed(found.matching, base.found["package"], current.found["package"]):
+        _note(verdict, name, entry, "name", trust)
     ambiguous = _redirected(base, current, group)
     verdict.reasons += [
         f"import of {name}: another definition or module of this name may be meant now"
@@ -182,27 +189,37 @@ def _look_at(
     trust: Sequence[Trust],
 ) -> None:  # fmt: skip
     """Note what speaks against the entries that only one revision has."""
-    texts = Counter(entry.text for entry in other)
     where = f"{name}:" if name else ""
     for entry in own:
         if not ran.has(entry):
             verdict.reasons.append(f"{where}{entry.place}: did not run: {_short(entry.text)}")
-        elif _in_doubt(entry, other) and not texts[entry.text]:
-            if any(one.covers(name, entry) for one in trust):
-                verdict.trusted.append((name, entry))
-                continue
-            verdict.reasons.append(
-                f"{where}{entry.place}: {DOUBTS[entry.doubt]} (--trust {where}{entry.place}): "
-                f"{_short(entry.text)}"
-            )
+        elif doubt := _in_doubt(entry, other):
+            _note(verdict, name, entry, doubt, trust)
 
 
-def _in_doubt(entry: Entry, other: list[Entry]) -> bool:
-    """Return whether lines do not tell enough about ``entry``, given the other side's entries."""
+def _note(
+    verdict: Verdict, side: str, entry: Entry, doubt: str, trust: Sequence[Trust]
+) -> None:  # fmt: skip
+    """Note a doubt about an entry, or that it is trusted."""
+    if any(one.covers(side, entry) for one in trust):
+        if not any(
+            (side, entry.text, entry.place) == (of, one.text, one.place)
+            for of, one in verdict.trusted
+        ):
+            verdict.trusted.append((side, entry))
+        return
+    where = f"{side}:{entry.place}" if side else entry.place
+    verdict.reasons.append(f"{where}: {DOUBTS[doubt]} (--trust {where}): {_short(entry.text)}")
+
+
+def _in_doubt(entry: Entry, other: list[Entry]) -> str:
+    """Return what lines do not tell about ``entry``, given the other side's entries."""
+    guarded = "guarded" if entry.guards else ""
     if entry.doubt in GIVING:
         # What is wholly new is used by statements that are new themselves.
-        return any(one.doubt in GIVING and _named(one) == _named(entry) for one in other)
-    return bool(entry.doubt)
+        again = any(one.doubt in GIVING and _named(one) == _named(entry) for one in other)
+        return entry.doubt if again else guarded
+    return entry.doubt or guarded
 
 
 def _named(entry: Entry) -> str:
