@@ -40,15 +40,22 @@ def differences(base: list[Unit], current: list[Unit]) -> Differences:
     """
     found = Differences(Matching(base, current))
     old, new = found.matching.left_over()
-    old_keys, new_keys = {key(unit) for unit in old}, {key(unit) for unit in new}
+    # Equals that are left come in another order or module: all of them counts, and is in doubt.
+    exchanged = {key(unit) for unit in old} & {key(unit) for unit in new}
+    exchanged = {one for one in exchanged if one[0] != "import"}
+    found.base += _displaced(old, exchanged)
+    found.current += _displaced(new, exchanged)
     names: dict[tuple[str, str], list[Unit]] = defaultdict(list)
     for unit in new:
-        names[unit.kind, unit.name].append(unit)
+        if key(unit) not in exchanged:
+            names[unit.kind, unit.name].append(unit)
     for unit in old:
+        if key(unit) in exchanged:
+            continue
         same = names[unit.kind, unit.name] if unit.name else []
         twin = _twin(unit, same, found.matching)
         if twin is None:
-            found.base += _in_another_place(unit, new_keys)
+            found.base += unit.entries
             continue
         same.remove(twin)
         olds, news = [], []
@@ -60,7 +67,7 @@ def differences(base: list[Unit], current: list[Unit]) -> Differences:
         found.current += _settled(news, olds)
     for units in names.values():
         for unit in units:
-            found.current += _in_another_place(unit, old_keys)
+            found.current += unit.entries
     return found
 
 
@@ -69,23 +76,21 @@ def _matcher(one: Unit, two: Unit) -> SequenceMatcher:
 
 
 def _twin(unit: Unit, same: list[Unit], matching: Matching) -> Unit | None:
-    """Return the unit that ``unit`` has become, of those of its name.
-
-    Not one that is equal, as equals that are left come in another order or module.
-    """
-    own = [one for one in same if one.texts != unit.texts]
-    near = [one for one in own if matching.corresponds(unit, one)]
+    """Return the unit that ``unit`` has become, of those of its name."""
+    near = [one for one in same if matching.corresponds(unit, one)]
     if near or unit.name in matching.contested:
-        own = near
-    return max(own, key=lambda other: _matcher(unit, other).ratio(), default=None)
+        same = near
+    return max(same, key=lambda other: _matcher(unit, other).ratio(), default=None)
 
 
-def _in_another_place(unit: Unit, others: set[Key]) -> list[Entry]:
-    """Return the entries of a unit that is left; the first is in doubt if an equal is left, too."""
-    first, *rest = unit.entries
-    if unit.kind != "import" and key(unit) in others:
-        first = replace(first, doubt="place")
-    return [first, *rest]
+def _displaced(units: list[Unit], exchanged: set[Key]) -> list[Entry]:
+    """Return the entries of units that are ``exchanged``, of each the first in doubt."""
+    found = []
+    for unit in units:
+        if key(unit) in exchanged:
+            first, *rest = unit.entries
+            found += [replace(first, doubt="place"), *rest]
+    return found
 
 
 def _settled(own: list[Entry], other: list[Entry]) -> list[Entry]:

@@ -197,9 +197,7 @@ def _look_at(
             _note(verdict, name, entry, doubt, trust)
 
 
-def _note(
-    verdict: Verdict, side: str, entry: Entry, doubt: str, trust: Sequence[Trust]
-) -> None:  # fmt: skip
+def _note(verdict: Verdict, side: str, entry: Entry, doubt: str, trust: Sequence[Trust]) -> None:
     """Note a doubt about an entry, or that it is trusted."""
     if any(one.covers(side, entry) for one in trust):
         if not any(
@@ -217,7 +215,14 @@ def _in_doubt(entry: Entry, other: list[Entry]) -> str:
     guarded = "guarded" if entry.guards else ""
     if entry.doubt in GIVING:
         # What is wholly new is used by statements that are new themselves.
-        again = any(one.doubt in GIVING and _named(one) == _named(entry) for one in other)
+        again = any(
+            one.doubt in GIVING
+            and _named(one) == _named(entry)
+            # An import that is all the same may stand elsewhere, as long as no module gives the
+            # name to something else, which is looked at by itself.
+            and not (one.doubt == entry.doubt == "import" and one.text == entry.text)
+            for one in other
+        )
         return entry.doubt if again else guarded
     return entry.doubt or guarded
 

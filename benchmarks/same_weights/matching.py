@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
@@ -24,6 +24,7 @@ class Matching:
         self.base, self.current = _by_file(base), _by_file(current)
         self.origin = {file: self._origin(file) for file in self.current}
         self.contested = _contested(base) | _contested(current)
+        self._moved = dict(self._moves())
 
     def _origin(self, file: str) -> str | None:
         if file in self.base:
@@ -39,8 +40,26 @@ class Matching:
         return found
 
     def corresponds(self, old: Unit, new: Unit) -> bool:
-        """Return whether both stand in modules that correspond."""
-        return self.origin[file_of(new)] == file_of(old)
+        """Return whether both stand in modules that correspond, or are one that moved."""
+        return self.place(file_of(new), new.name) == file_of(old)
+
+    def place(self, file: str, name: str) -> str | None:
+        """Return the module of the base that a current one's definition of a name is from."""
+        return self._moved.get((file, name), self.origin.get(file))
+
+    def _moves(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """Yield new and old file of definitions that moved, of names that have several.
+
+        One is gone from where it was, and one has come to where none was: an exchange would leave
+        two of each, and which is which could not be told.
+        """
+        before, now = _defined(self.base), _defined(self.current)
+        for name in self.contested:
+            stayed = {self.origin[file] for file in now[name]}
+            gone = [file for file in before[name] if file not in stayed]
+            come = [file for file in now[name] if self.origin[file] not in before[name]]
+            if len(gone) == len(come) == 1:
+                yield (come[0], name), gone[0]
 
     def left_over(self) -> tuple[list[Unit], list[Unit]]:
         """Return the units of both that have no equal, each of which counts once.
@@ -72,6 +91,8 @@ class Matching:
         if new.kind == "statement":
             # Left in a corresponding module, it is one that comes in another order now.
             return not self.corresponds(old, new)
+        if (file_of(new), new.name) in self._moved:
+            return self.corresponds(old, new)
         return new.name not in self.contested
 
 
@@ -90,6 +111,15 @@ def _by_file(units: Iterable[Unit]) -> dict[str, list[Unit]]:
     for unit in units:
         found[file_of(unit)].append(unit)
     return dict(found)
+
+
+def _defined(files: dict[str, list[Unit]]) -> dict[str, set[str]]:
+    """Return the files that define each name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for file, units in files.items():
+        for unit in units:
+            found[unit.name].add(file)
+    return found
 
 
 def _contested(units: list[Unit]) -> set[str]:

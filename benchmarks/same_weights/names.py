@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from benchmarks.same_weights.matching import Matching
 from benchmarks.same_weights.statements import Entry, Unit
@@ -22,8 +22,8 @@ def renamed(
     Both count from both sides: where a name is given no longer, its uses mean what it has hidden.
     ``base`` and ``current`` name the files of all modules.
     """
-    before = _Names(matching.base, base, {file: file for file in matching.base}, matching)
-    now = _Names(matching.current, current, matching.origin, matching)
+    before = _Names(matching.base, base, matching.contested, lambda file, name: file)
+    now = _Names(matching.current, current, matching.contested, matching.place)
     origins: dict[str, list[str]] = defaultdict(list)
     for file, origin in matching.origin.items():
         if origin:
@@ -41,9 +41,9 @@ class _Names:
 
     def __init__(
         self, units: dict[str, list[Unit]], package: dict[str, str],
-        origin: dict[str, str | None], matching: Matching,
+        contested: set[str], place: Callable[[str, str], str | None],
     ) -> None:  # fmt: skip
-        self.units, self.package, self.origin, self.matching = units, package, origin, matching
+        self.units, self.package, self.contested, self.place = units, package, contested, place
         self.kinds = {
             (file, name): unit.kind
             for file, own in units.items()
@@ -72,7 +72,7 @@ class _Names:
                 return ("import", entry.text)
             told, file = entry.text.split()[1], self.package.get(entry.source, "")
         # Where it is defined does not count, unless there are several.
-        place = (self.origin.get(file) or "") if told in self.matching.contested else ""
+        place = (self.place(file, told) or "") if told in self.contested else ""
         return ("own", told, self.kinds.get((file, told), ""), place)
 
 
