@@ -52,6 +52,10 @@ class _Names:
             for name in _names(unit)
         }
         self.given = {file: self._given(file) for file in units}
+        self.within: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+        for file, own in units.items():
+            for unit, entry, name in _imported_within(own):
+                self.within[unit.name, name].add(self.meaning(entry, name, file))
 
     def _given(self, file: str) -> Given:
         """Return what the names of a module mean, wherever it is defined."""
@@ -60,12 +64,13 @@ class _Names:
             for name in _names(unit):
                 entry = unit.entries[0]
                 meaning, _ = found.setdefault(name, (set(), entry))
-                meaning.add(self._meaning(unit, name, file))
+                meaning.add(self.meaning(entry, name, file))
         return found
 
-    def _meaning(self, unit: Unit, name: str, file: str) -> tuple[str, ...]:
-        entry, told = unit.entries[0], name
-        if unit.kind == "import":
+    def meaning(self, entry: Entry, name: str, file: str) -> tuple[str, ...]:
+        """Return what a statement of a module gives a name to."""
+        told = name
+        if entry.doubt == "import":
             if entry.module:
                 return ("a module of the package",)  # judged by what it defines
             if not entry.source:
@@ -78,26 +83,37 @@ class _Names:
 
 def _only(own: _Names, other: _Names, files: dict[str, list[str]]) -> Iterator[Entry]:
     """Yield the statements of one source that give names that are given otherwise in the other."""
-    methods: dict[str, set[str]] = defaultdict(set)  # names that functions of a name give
+    inner: dict[str, set[str]] = defaultdict(set)  # names that functions of a name give
     for units in other.units.values():
         for unit in units:
             if unit.kind == "function":
-                methods[unit.name] |= {name for entry in unit.entries for name in entry.gives}
+                inner[unit.name] |= {name for entry in unit.entries for name in entry.gives}
     for file, units in own.units.items():
         theirs = [other.given[one] for one in files[file]]
         known = {name for given in theirs for name in given}
         for name, (meaning, entry) in own.given[file].items():
-            # A module that was split gives a name to the same wherever it does.
-            differ = any(name in given and not meaning & given[name][0] for given in theirs)
+            differ = any(name in given and meaning != given[name][0] for given in theirs)
             if differ or (name in BUILTINS and name not in known):
+                yield entry
+        for unit, entry, name in _imported_within(units):
+            theirs_within = other.within[unit.name, name]
+            if theirs_within and own.meaning(entry, name, file) not in theirs_within:
                 yield entry
         for unit in units:
             if unit.kind != "function":
                 continue
-            hidden = BUILTINS | (known if unit.name in methods else frozenset())
+            hidden = BUILTINS | (known if unit.name in inner else frozenset())
             for entry in unit.entries:
-                if hidden & set(entry.gives) - methods[unit.name]:
+                if hidden & set(entry.gives) - inner[unit.name]:
                     yield entry
+
+
+def _imported_within(units: list[Unit]) -> Iterator[tuple[Unit, Entry, str]]:
+    """Yield the imports of functions, with their names."""
+    for unit in units:
+        for entry in unit.entries:
+            if unit.kind == "function" and entry.doubt == "import":
+                yield unit, entry, entry.gives[0]
 
 
 def _names(unit: Unit) -> tuple[str, ...]:

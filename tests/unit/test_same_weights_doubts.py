@@ -138,6 +138,7 @@ def test_what_is_caught_or_matched_is_in_doubt(tmp_path, before, after):
         ("def one(x):", "def one(x, round):"),
         ("def one(x):", "def one(x, KIND):"),
         ("import b\n", "def b():\n    return 1\n"),
+        ("import b\n", "import b\n\ndef b():\n    return 1\n"),
         ("import b\n", "from pkg.other import b\n"),
     ],
 )

@@ -51,6 +51,13 @@ def test_an_exchange_of_imports_of_one_name_is_in_doubt(tmp_path):
     assert all("meant something else" in reason for reason in found)
 
 
+def test_so_is_an_import_within_a_function(tmp_path):
+    user = "def use(x):\n    from pkg.one import size\n    return size(x)\n"
+    base = {"one.py": ONE, "two.py": TWO, "user.py": user}
+    found = reasons(tmp_path, base, {**base, "user.py": user.replace("pkg.one", "pkg.two")})
+    assert len(found) == 2
+
+
 def test_modules_that_exchange_their_places_are_in_doubt(tmp_path):
     user = "from pkg.one import size\n\ndef use(x):\n    return size(x)\n"
     base = {"one.py": ONE, "two.py": TWO, "user.py": user}
