@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -30,6 +31,8 @@ def _nothing_left_behind():
 def _running() -> dict[object, str]:
     """Return the threads of this process and, where the system tells, its children, in words."""
     found: dict[object, str] = {one: str(one) for one in threading.enumerate()}
+    # Those of a fork server are nobody's children here, but Python waits for them when it ends.
+    found |= {one.name: str(one) for one in multiprocessing.active_children()}
     for children in Path("/proc/self/task").glob("*/children"):
         try:
             numbers = children.read_text().split()

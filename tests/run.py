@@ -16,6 +16,7 @@ from pathlib import Path
 
 VARIABLE = "SSCDL_TEST_PROGRESS"
 CLOSED = "closed with status "
+SECONDS_TO_END = int(os.environ.get("SSCDL_TEST_SECONDS_TO_END", "60"))  # after the closing line
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -33,6 +34,10 @@ def _write(text: str) -> None:
         Path(os.environ[VARIABLE]).write_text(text, encoding="utf-8")
 
 
+def _reached(progress: Path) -> str:
+    return progress.read_text(encoding="utf-8") if progress.exists() else "no test"
+
+
 def main(arguments: list[str]) -> int:
     """Run pytest with ``arguments``; return its exit status, never 0 if it was ended midway."""
     home = str(Path(__file__).resolve().parent.parent)
@@ -45,13 +50,22 @@ def main(arguments: list[str]) -> int:
             env={**os.environ, **environment},
         )
         signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
-        while True:
+        closed_for = 0
+        while closed_for < SECONDS_TO_END:
             try:
-                status = process.wait()
+                status = process.wait(1)
                 break
+            except subprocess.TimeoutExpired:
+                closed_for += _reached(progress).startswith(CLOSED)
             except KeyboardInterrupt:
                 continue  # pytest has been interrupted, too, and closes
-        reached = progress.read_text(encoding="utf-8") if progress.exists() else "no test"
+        else:
+            process.kill()
+            process.wait()
+            print("\nThe tests are done, but their process does not end: it waits for a thread or "
+                  "a process that a test has left behind.", file=sys.stderr)  # fmt: skip
+            return 1
+        reached = _reached(progress)
     if reached.startswith(CLOSED):
         return status or int(reached.removeprefix(CLOSED))
     sys.stdout.flush()

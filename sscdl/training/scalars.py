@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -53,9 +54,11 @@ class Scalars:
         shutil.rmtree(self._folder, ignore_errors=True)
         write_text(self._folder / "epochs.jsonl", "")
         if importlib.util.find_spec("tensorboardX"):
-            from tensorboardX import SummaryWriter
+            from tensorboardX.event_file_writer import EventsWriter
 
-            self._events = SummaryWriter(str(self._folder), flush_secs=5)
+            # Not by SummaryWriter, which has threads write: a signal that comes while it hands
+            # something over to them can leave it waiting for ever when it is closed.
+            self._events = EventsWriter(str(self._folder / "events"))
         for record in history:
             self.add(record)
 
@@ -66,14 +69,24 @@ class Scalars:
         with open(self._folder / "epochs.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(record, sort_keys=True) + "\n")
         if self._events is not None:
-            for key, value in record.items():
-                if key != "epoch" and value is not None:
-                    self._events.add_scalar(key, float(value), record["epoch"])
+            self._add_event(record)
+
+    def _add_event(self, record: dict[str, Any]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        values = {key: value for key, value in record.items() if value is not None}
+        step, now = values.pop("epoch"), time.time()
+        for key, value in values.items():
+            summary = scalar(key, float(value))
+            self._events.write_event(Event(wall_time=now, step=step, summary=summary))
+        self._events.flush()
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Close the event file."""
         if self._events is not None:
             self._events.close()
+            self._events = None
 
 
 def run_folder(node_folder: Path, rate: float) -> Path:

@@ -41,6 +41,15 @@ def test_a_failed_run_stays_failed_whatever_ends_its_process(tmp_path):
     assert run(tmp_path, text).returncode == 1
 
 
+def test_a_run_that_does_not_end_after_its_closing_line_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSCDL_TEST_SECONDS_TO_END", "2")
+    text = "import threading, time\n"
+    text += "def test_it(): threading.Thread(target=time.sleep, args=[100]).start()\n"
+    done = run(tmp_path, text)
+    assert done.returncode == 1
+    assert "does not end" in done.stderr
+
+
 LEFT = {
     "timer": "import threading\nt = threading.Timer(60, print); t.daemon = True\n"
     "def test_it(): t.start()\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import closing
 from dataclasses import replace
 
@@ -98,6 +99,16 @@ def test_an_attempt_that_goes_on_repeats_no_line(tmp_path):
         again.add({"epoch": 2, "loss": 2.0})
     text = (tmp_path / "m" / "epochs.jsonl").read_text()
     assert [json.loads(line)["epoch"] for line in text.splitlines()] == [1, 2]
+
+
+def test_no_thread_writes_what_is_watched(tmp_path):
+    """A signal must find nothing that waits for another thread: see the architecture's list."""
+    before = threading.enumerate()
+    with closing(Scalars(tmp_path / "m")) as lines:
+        lines.start([{"epoch": 1, "loss": 1.0}])
+        lines.add({"epoch": 2, "loss": 2.0})
+        assert threading.enumerate() == before
+        assert b"loss" in next((tmp_path / "m").glob("events.*")).read_bytes()
 
 
 def test_the_line_says_loss_against_chance_and_time_left():
