@@ -66,6 +66,8 @@ def run_as_nobody(runner: Runner, *arguments: str) -> subprocess.CompletedProces
 def test_another_user_shares_prefixes_and_adds_to_the_store(study, shared):
     config = copy.deepcopy(TINY)
     config |= {"study": "theirs", "curricula": ["rotation+moco"], "variants": ["full"]}
+    # Rates that no other test has: what those train in the same store would be found here.
+    config["stages"]["moco"]["learning_rates"] = [0.02, 0.04]
     theirs = Runner(shared / "work", config)
     before = {path.name for path in (shared / "store" / "recipes").iterdir()}
     done = run_as_nobody(theirs, "tables")
