@@ -58,7 +58,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     finally:
         if not stopped:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                # None: not Python's own to put back.
+                signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _signal_behind(error: BaseException) -> int | None:

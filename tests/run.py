@@ -16,7 +16,7 @@ from pathlib import Path
 
 VARIABLE = "SSCDL_TEST_PROGRESS"
 CLOSED = "closed with status "
-SECONDS_TO_END = int(os.environ.get("SSCDL_TEST_SECONDS_TO_END", "60"))  # after the closing line
+SECONDS_TO_END = 60  # after the closing line
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -34,10 +34,6 @@ def _write(text: str) -> None:
         Path(os.environ[VARIABLE]).write_text(text, encoding="utf-8")
 
 
-def _reached(progress: Path) -> str:
-    return progress.read_text(encoding="utf-8") if progress.exists() else "no test"
-
-
 def main(arguments: list[str]) -> int:
     """Run pytest with ``arguments``; return its exit status, never 0 if it was ended midway."""
     home = str(Path(__file__).resolve().parent.parent)
@@ -49,34 +45,48 @@ def main(arguments: list[str]) -> int:
             [sys.executable, "-m", "pytest", "-p", "tests.run", *arguments],
             env={**os.environ, **environment},
         )
-        signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
-        closed_for = 0
-        while closed_for < SECONDS_TO_END:
-            try:
-                status = process.wait(1)
-                break
-            except subprocess.TimeoutExpired:
-                closed_for += _reached(progress).startswith(CLOSED)
-            except KeyboardInterrupt:
-                continue  # pytest has been interrupted, too, and closes
-        else:
-            process.kill()
-            process.wait()
-            print("\nThe tests are done, but their process does not end: it waits for a thread or "
-                  "a process that a test has left behind.", file=sys.stderr)  # fmt: skip
-            return 1
+        before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+        try:
+            status = _wait(process, progress)
+        finally:
+            signal.signal(signal.SIGTERM, before)
         reached = _reached(progress)
-    if reached.startswith(CLOSED):
+    if status is None:
+        told = (
+            "The tests are done, but their process did not end and was killed: it waited for a "
+            "thread or a process that a test has left behind."
+        )
+    elif reached.startswith(CLOSED):
         return status or int(reached.removeprefix(CLOSED))
+    else:
+        told = (
+            f"The test run did not come to its end: pytest's process ended with status {status} "
+            f"and without its closing line. What had begun last: {reached}. Either pytest says "
+            "above why it did not begin, or something ended the process from inside (os._exit, a "
+            "signal, a crash), or it was killed (memory)."
+        )
     sys.stdout.flush()
-    print(
-        f"\nThe test run did not come to its end: pytest's process ended with status {status} and "
-        f"without its closing line. What had begun last: {reached}. Either pytest says above why "
-        "it did not begin, or something ended the process from inside (os._exit, a signal, a "
-        "crash), or it was killed (memory).",
-        file=sys.stderr,
-    )
+    print(f"\n{told}", file=sys.stderr)
     return status or 1
+
+
+def _wait(process: subprocess.Popen, progress: Path) -> int | None:
+    """Return the exit status of ``process``, None if it had to be ended after its closing line."""
+    closed_for = 0
+    while closed_for < SECONDS_TO_END:
+        try:
+            return process.wait(1)
+        except subprocess.TimeoutExpired:
+            closed_for += _reached(progress).startswith(CLOSED)
+        except KeyboardInterrupt:
+            continue  # pytest has been interrupted, too, and closes
+    process.kill()
+    process.wait()
+    return None
+
+
+def _reached(progress: Path) -> str:
+    return progress.read_text(encoding="utf-8") if progress.exists() else "no test"
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from sscdl.planning.estimates import (
 from sscdl.planning.patients import warnings
 from sscdl.planning.reasons import NOTHING, Reason, reasons, with_lineage
 from sscdl.progress import duration
-from sscdl.source import GROUPS
 from sscdl.store.nodes import read_nodes, shown_size
 from sscdl.store.store import Store
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, Node
@@ -66,13 +65,15 @@ def plan(
     training: dict[str, Any],
     roots: dict[str, str],
     curricula: Sequence[str],
+    sources: Sequence[str],
     table: Path,
 ) -> str:
     """Write ``table`` and return the text for the terminal.
 
     ``nodes`` come parents first. ``image_files``: images of the main archive, counted before they
     are ingested. ``split``: the study's, with its seed; ``training``: that block of the
-    configuration; ``roots``: files given for the roots of ``curricula``.
+    configuration; ``roots``: files given for the roots of ``curricula``; ``sources``: the groups of
+    source code that make what the nodes are trained on.
     """
     trained, _ = read_nodes(store)
     stored = with_lineage(store, trained)
@@ -98,8 +99,8 @@ def plan(
     text = [*_listed(lines), "", *_shared(nodes, curricula), *_totals(lines, why, counts)]
     text += _rates(speeds, training)
     text += _disk(nodes, finished)
-    same = {node.task: None for node in nodes if node.fingerprint in finished}
-    text += [f"Accepted: {one}" for one in sentences([*same, *GROUPS] if same else [])]
+    found = list(dict.fromkeys(node.task for node in nodes if node.fingerprint in finished))
+    text += [f"Accepted: {one}" for one in sentences([*found, *sources] if found else [])]
     noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
     text += [f"Warning: {one}" for one in noted]
     return "\n".join([*text, f"Table: {table}"])

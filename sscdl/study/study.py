@@ -265,6 +265,19 @@ class Study:
             return round(self.config["dataset"]["phantom"]["patients"] * PHANTOM_IMAGES)
         return sum(not name.endswith(".csv") for name, _ in self._listings[MAIN][0])
 
+    @property
+    def sources(self) -> list[str]:
+        """Return the groups of source code that make what stages are trained on."""
+        lungs = self.config["lungs"]["source"]
+        return [
+            *(["phantom"] if self.layout == "phantom" else []),
+            "images",
+            *(["segmenter"] if lungs == "train" else []),
+            "masks given" if lungs == "masks" else "masks predicted",
+            "packs",
+            "split",
+        ]
+
     def outline(self) -> dict[str, Any]:
         """Return what ``sscdl.planning.plan`` is told of the study, as plain data."""
         roots = self.config["roots"]
@@ -277,6 +290,7 @@ class Study:
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
             "curricula": self.curricula,
+            "sources": self.sources,
             "table": str(self.results / "plan.csv"),
         }
 

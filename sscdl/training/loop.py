@@ -131,7 +131,7 @@ def train(
         background = device.type != "cpu"
         saver = open_files.enter_context(Saver(state, fingerprint, background=background))
         if monitor is not None and first:
-            # Closed whatever happens: the event file is written by a thread of its own.
+            # Closed whatever happens, as whoever goes on begins these files anew.
             open_files.callback(monitor.scalars.close)
             monitor.scalars.start(history)
         for epoch in range(begin, stop):

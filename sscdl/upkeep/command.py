@@ -93,7 +93,6 @@ def _show(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from sscdl.equivalence import sentences
-    from sscdl.source import GROUPS
     from sscdl.store.nodes import read_nodes
     from sscdl.upkeep.verify import verify
 
@@ -101,7 +100,7 @@ def _verify(options: argparse.Namespace) -> int:
     for one in found:
         print(f"{one.kind:8}  {one.path}: {one.fault}; {one.advice}")
     nodes, _ = read_nodes(options.store)
-    for text in sentences([*dict.fromkeys(node.task for node in nodes), *GROUPS]):
+    for text in sentences(dict.fromkeys(node.task for node in nodes)):
         print(f"note      {text}")
     count = {kind: sum(one.kind == kind for one in found) for kind in ("damaged", "leftover")}
     print(f"{count['damaged']} damaged, {count['leftover']} leftovers")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
 
+import tests.run
 from tests.conftest import ROOT
 
 
@@ -41,13 +43,15 @@ def test_a_failed_run_stays_failed_whatever_ends_its_process(tmp_path):
     assert run(tmp_path, text).returncode == 1
 
 
-def test_a_run_that_does_not_end_after_its_closing_line_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setenv("SSCDL_TEST_SECONDS_TO_END", "2")
+def test_a_run_that_does_not_end_after_its_closing_line_is_ended(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tests.run, "SECONDS_TO_END", 2)
     text = "import threading, time\n"
     text += "def test_it(): threading.Thread(target=time.sleep, args=[100]).start()\n"
-    done = run(tmp_path, text)
-    assert done.returncode == 1
-    assert "does not end" in done.stderr
+    (tmp_path / "test_it.py").write_text(text)
+    before = signal.getsignal(signal.SIGTERM)
+    assert tests.run.main(["-q", "--rootdir", str(tmp_path), str(tmp_path)]) == 1
+    assert "did not end and was killed" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 LEFT = {
