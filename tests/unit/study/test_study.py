@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from sscdl.errors import InputError
+from sscdl.study import study as study_module
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.study import Study
 from tests.conftest import ROOT
@@ -147,3 +148,35 @@ def test_only_the_block_of_the_chosen_source_of_masks_counts():
     assert "with the part" in trained.mask_convention
     without = study({"lungs": {"source": "train", "train": {"behind_heart": False}}})
     assert "without the part" in without.mask_convention
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, ["phantom", "images", "masks predicted", "packs", "split"]),
+        (
+            {"lungs": {"source": "train"}},
+            ["phantom", "images", "segmenter", "masks predicted", "packs", "split"],
+        ),
+        (
+            {"lungs": {"source": "masks", "masks": {"folder": "x"}}},
+            ["phantom", "images", "masks given", "packs", "split"],
+        ),
+    ],
+    ids=["default", "train", "masks"],
+)
+def test_the_sources_of_a_study_are_those_that_its_recipes_name(change, expected, monkeypatch):
+    """What a plan says to be accepted is what made this study's images, and nothing else."""
+    asked = []
+
+    def noted(group):
+        asked.append(group)
+        return "0" * 12
+
+    one = study(change)
+    assert one.sources == expected
+    monkeypatch.setattr(study_module, "group_hash", noted)
+    monkeypatch.setattr(study_module, "folder_listing", lambda *_: [])
+    for variant in ("full", "segmented_black"):
+        one.data(variant)
+    assert set(asked) == set(expected)
