@@ -38,7 +38,7 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
     LOGGER.setLevel(logging.INFO)
-    LOGGER.handlers = [file, screen]
+    handlers, LOGGER.handlers = LOGGER.handlers, [file, screen]
     before = {number: signal.signal(number, _stop) for number in ENDS}
     stopped = False
     try:
@@ -56,6 +56,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
         )
         sys.exit(128 + number)
     finally:
+        LOGGER.handlers = handlers
+        file.close()  # or the collector does it, amid whatever else is done by then
         if not stopped:
             for each, handler in before.items():
                 # None: not Python's own to put back.

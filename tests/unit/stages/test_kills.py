@@ -10,12 +10,14 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.kills import SERVER, TASKS, digest, killed, undisturbed, work
-from sscdl.progress import ENDS, job_log
+from sscdl.errors import InputError
+from sscdl.progress import ENDS, LOGGER, job_log
 from sscdl.stages.stage import run_stage
 from tests.unit.real_stage import real_stage, same_weights, weights
 
@@ -158,3 +160,19 @@ def test_too_little_memory_on_a_gpu_names_the_keys_that_need_less(tmp_path):
     text = (tmp_path / "log").read_text()
     assert "the GPU's memory is too small (CUDA out of memory); make the stage's batch_size" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("failure", [None, ValueError("no luck"), InputError("no file")])
+def test_a_job_leaves_no_file_open_and_what_was_logged_to_before_is_so_again(tmp_path, failure):
+    before, path = LOGGER.handlers, tmp_path / "log"
+    with suppress(ValueError, SystemExit), job_log(path, "test"):
+        assert opened(path)
+        if failure:
+            raise failure
+    assert not opened(path)
+    assert LOGGER.handlers is before
+
+
+def opened(path):
+    """Return whether this process has the file open."""
+    return any(Path(one).resolve() == path for one in Path("/proc/self/fd").glob("*"))
