@@ -25,7 +25,8 @@ from sscdl.evaluation.probe import extract_features, linear_probe
 from sscdl.phantom.radiograph import render
 from sscdl.tasks import build_task
 from sscdl.training.backbones import build_backbone
-from sscdl.training.loop import Images, Schedule, mixed_seed, train
+from sscdl.training.loop import Images, Schedule, train
+from sscdl.training.randomness import mixed_seed
 
 SIZE, PACKED = 64, 72
 FEW, DRAWS = 100, 20

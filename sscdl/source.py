@@ -35,6 +35,11 @@ WITHOUT_INFLUENCE = frozenset(
     )
 )
 
+# Modules that take part only where a recipe asks for it: the hash of their group stands in such a
+# recipe, under a key of its own, and in no other. Stages that were trained without them are found
+# again however they change.
+ON_REQUEST = frozenset({f"{PACKAGE}.training.batch_statistics"})
+
 # What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
 # A task's name is a group, too: see `group_modules`.
 GROUPS = {
@@ -50,6 +55,7 @@ GROUPS = {
         f"{PACKAGE}.images.variants",
     ),
     "split": (f"{PACKAGE}.images.split", f"{PACKAGE}.images.duplicates"),
+    "batch statistics": (f"{PACKAGE}.training.batch_statistics",),
 }
 
 # The module of each task. Here, and not in the registry of tasks, which reads it: recipes
@@ -70,9 +76,10 @@ def import_closure(modules: Iterable[str]) -> list[str]:
     otherwise tie every task to every other.
     """
     todo, seen = list(modules), set()
+    left_out = WITHOUT_INFLUENCE | ON_REQUEST.difference(todo) | {PACKAGE}
     while todo:
         module = todo.pop()
-        if module in seen or module in WITHOUT_INFLUENCE or module == PACKAGE:
+        if module in seen or module in left_out:
             continue
         seen.add(module)
         todo.extend(canonical(module).references)

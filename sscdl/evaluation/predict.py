@@ -20,9 +20,11 @@ from sscdl.files import atomic_path, read_json
 from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
+from sscdl.images.rows import select_rows
 from sscdl.store.store import Store, read_pointer
 from sscdl.training.augment import center_resize
 from sscdl.training.backbones import build_backbone, read_weights
+from sscdl.training.batch_statistics import settle, spread, wanted
 from sscdl.training.device import lease
 
 LOGGER = logging.getLogger("sscdl.evaluate")
@@ -75,19 +77,24 @@ class Classifier:
         ``images`` is uint8 (B, S, S). The map is Zhou's class activation map: the last features
         weighted by the class's row of the linear layer.
         """
-        x = center_resize(images.to(self.device)[:, None], self.size)
-        x = ((x - self.mean) / self.std).expand(-1, 3, -1, -1)
-        features = self.backbone.features(x.contiguous(memory_format=torch.channels_last))
+        x = self._normalise(center_resize(images.to(self.device)[:, None], self.size))
+        features = self.backbone.features(x)
         logits = features.mean(dim=(2, 3)) @ self.weight.T + self.bias
         maps = [class_activation_map(features, row.expand(len(x), -1)) for row in self.weight]
         return logits.softmax(dim=1), torch.stack(maps, dim=1)
 
-    def untrained(self, seed: int) -> Self:
+    def _normalise(self, images: Tensor) -> Tensor:
+        """Return images (B, 1, h, w) in [0, 1] as the network's input, (B, 3, h, w)."""
+        x = ((images - self.mean) / self.std).expand(-1, 3, -1, -1)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def untrained(self, seed: int, images: Tensor) -> Self:
         """Return the same network with random weights, those that ``seed`` gives on any device.
 
         Where its attention falls tells what architecture and pictures bring about by themselves
-        (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018). Its normalisation layers
-        are as they begin: they change nothing.
+        (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018). Where this network has
+        statistics of its own weights, so has that one, over training ``images``, uint8 (N, S, S);
+        otherwise its normalisation layers are as they begin, and change nothing.
         """
         twin = copy.copy(self)
         with torch.random.fork_rng(devices=[]):
@@ -95,6 +102,8 @@ class Classifier:
             twin.backbone = build_backbone(self.backbone.name, self.backbone.last_stage)
             head = torch.nn.Linear(twin.backbone.channels, len(self.classes))
         twin.backbone.to(self.device, memory_format=torch.channels_last).eval()
+        if wanted(self.lineage["recipe"]):
+            settle(twin.backbone, self._normalise, images, self.size)
         twin.weight, twin.bias = (part.detach().to(self.device) for part in head.parameters())
         return twin
 
@@ -125,8 +134,10 @@ def predict(
     :func:`sscdl.evaluation.attention_scores.score_maps` says what the columns about attention are.
     """
     names = {"variant": variant, "curriculum": curriculum, "seed": seed}
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
-        result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names, seed)
+    with _opened(pointer, pack, images_csv, device, threads) as (model, frame, trained):
+        result, maps, class_maps = _predict(
+            model, Pictures(pack, lung_pack), frame, trained, names, seed
+        )
     write_csv(result, out)
     with atomic_path(maps_out) as temporary:
         np.savez_compressed(
@@ -160,10 +171,10 @@ def predict_shown(
     it was trained with this list of images.
     """
     parts = []
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
+    with _opened(pointer, pack, images_csv, device, threads) as (model, frame, trained):
         for other, pictures in shown.items():
             names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
-            parts.append(_predict(model, pictures, frame, names, seed)[0])
+            parts.append(_predict(model, pictures, frame, trained, names, seed)[0])
             _report(parts[-1], f"{variant} {curriculum} shown {other}")
     write_csv(pd.concat(parts, ignore_index=True), out)
 
@@ -180,27 +191,33 @@ def _opened(
     torch.set_num_threads(threads)
     with lease(device, 1) as (name,):
         model = Classifier(pointer, torch.device(name))
-        check_trained_with(images_csv, read_json(pack), model.lineage, pointer.name)
-        yield model, held_out(read_images(images_csv), model.classes)
+        described, recipe = read_json(pack), model.lineage["recipe"]
+        check_trained_with(images_csv, described, model.lineage, pointer.name)
+        trained = spread(select_rows(images_csv, described, recipe["data"]).train)
+        frame = held_out(read_images(images_csv), model.classes)
+        yield model, frame, [described["ids"][row] for row in trained]
 
 
 def _predict(
     model: Classifier,
     pictures: Pictures,
     frame: pd.DataFrame,
+    trained: list[str],
     names: dict[str, str | int],
     seed: int,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return the predictions of the images in ``frame``, and their maps.
 
     These are the maps of the predicted class, float32 (N, h, w), and of all, (N, K, h, w).
-    ``names`` are the first columns; ``seed`` that of the untrained network to compare with.
+    ``trained`` are ids of training images; ``names`` the first columns; ``seed`` that of the
+    untrained network to compare with.
     """
     array, lungs, described = variants.read_with_masks(*pictures)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
     rows = [row_of[image_id] for image_id in frame["image_id"]]
     crops = described["crops"] or [variants.WHOLE] * len(array)
-    untrained = model.untrained(seed)
+    sampled = torch.from_numpy(array[[row_of[image_id] for image_id in trained]])
+    untrained = model.untrained(seed, sampled)
     probabilities, maps, all_maps, scores = [], [], [], []
     for begin in range(0, len(rows), BATCH):
         part = rows[begin : begin + BATCH]

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sscdl.errors import InputError
 from sscdl.evaluation.probe import extract_features, fit_probe
@@ -31,8 +32,9 @@ from sscdl.images.rows import select_rows
 from sscdl.store.store import Store, read_pointer
 from sscdl.study.trie import CLASSIFY
 from sscdl.training.backbones import Backbone, build_backbone, load_root
+from sscdl.training.batch_statistics import settle, spread
 from sscdl.training.device import lease
-from sscdl.training.loop import mixed_seed
+from sscdl.training.randomness import mixed_seed
 
 LOGGER = logging.getLogger("sscdl.probe")
 BATCH = 64
@@ -89,6 +91,14 @@ class Frozen:
         self.size = recipe["image_size"]
         self.backbone = build_backbone(**recipe["backbone"])
         load_root(self.backbone, store.weights(named))
+
+    def settle(self, images: Tensor) -> None:
+        """Normalise by statistics over training ``images``, uint8 (N, S, S)."""
+
+        def normalise(unit: Tensor) -> Tensor:
+            return ((unit - self.mean) / self.std).expand(-1, 3, -1, -1)
+
+        settle(self.backbone, normalise, images, self.size)
 
     def features(self, array: NDArray, rows: Sequence[int], device: torch.device) -> NDArray:
         """Return features (N, C) of the ``rows`` of a packed array, without augmentation."""
@@ -197,6 +207,7 @@ def probe_networks(
     data: dict[str, Any],
     backbone: dict[str, Any],
     image_size: int,
+    batch_statistics: str,
     shares: Sequence[float],
     draws: int,
     device: str,
@@ -206,7 +217,8 @@ def probe_networks(
 
     One line per network, draw of labels and image, in the format of predictions (see
     :mod:`sscdl.tables.overview`), with ``share``, ``draw`` and ``n_labels``, the number of training
-    images of the draw. ``data`` is the classifier's data recipe.
+    images of the draw. ``data`` is the classifier's data recipe. Networks that were not trained
+    here are normalised as ``batch_statistics`` says, as those that were.
     """
     torch.set_num_threads(threads)
     array, described = variants.read_pack(pack)
@@ -233,6 +245,8 @@ def probe_networks(
             network, images_csv, described,
             seed=seed, data=data, backbone=backbone, image_size=image_size,
         )  # fmt: skip
+        if network.pointer is None and batch_statistics == "estimated":
+            frozen.settle(torch.from_numpy(array[spread(chosen.train)]))
         with lease(device, 1) as (name,):
             features = frozen.features(array, rows, torch.device(name))
         for draw in drawn:

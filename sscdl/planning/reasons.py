@@ -140,6 +140,8 @@ def _differences(node: Node, other: Stored) -> list[str]:
             found.append("data: pack (images, masks) changed")
         elif key == "data.source":
             found.append("data: source code of the split changed")
+        elif key == "batch_statistics":
+            found.append(_statistics(ours, theirs))
         elif key == "source":
             found.append(_code(node.task, other))
         elif key == "root":
@@ -148,6 +150,14 @@ def _differences(node: Node, other: Stored) -> list[str]:
         else:
             found.append(f"{key} {_shown(old)} -> {_shown(new)}")
     return [*_rates(node, other), *found]
+
+
+def _statistics(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Return what is new about the statistics of batch normalisation."""
+    if "batch_statistics" in ours and "batch_statistics" in theirs:
+        return "batch_statistics: the source code that estimates them has changed"
+    ways = ("estimated" if "batch_statistics" in one else "running" for one in (theirs, ours))
+    return f"batch_statistics {' -> '.join(ways)}"
 
 
 def _rates(node: Node, other: Stored) -> list[str]:

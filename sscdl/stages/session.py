@@ -17,9 +17,11 @@ from sscdl.images import variants
 from sscdl.store.store import WEIGHTS, Store
 from sscdl.tasks import build_task
 from sscdl.training.backbones import build_backbone, load_root
-from sscdl.training.loop import Images, Schedule, mixed_seed, train
+from sscdl.training.batch_statistics import Statistics, sample, wanted
+from sscdl.training.loop import Images, Schedule, train
 from sscdl.training.monitor import Monitor
 from sscdl.training.pixels import place
+from sscdl.training.randomness import mixed_seed
 from sscdl.training.run_state import Previous
 from sscdl.training.scalars import Scalars, run_folder
 
@@ -100,6 +102,7 @@ class Session:
         settings = self.stage.settings
         before = Previous(folder.parent / previous / "state.pt", previous) if previous else None
         task = self._task()
+        self._last, self._statistics = task, self._normalised_by(task)
         validate = torch.tensor(self.rows.validate) if self.rows.validate else None
         history = train(
             task,
@@ -122,8 +125,8 @@ class Session:
             precision=self.stage.precision,
             title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
             monitor=self._monitor(rate),
+            statistics=self._statistics,
         )
-        self._last = task
         facts = {
             "metric": task.metric,
             "higher_is_better": task.higher_is_better,
@@ -137,6 +140,18 @@ class Session:
             },
         }
         return history, facts
+
+    def _normalised_by(self, task: torch.nn.Module) -> Statistics:
+        """Return what ``task`` is normalised by where it is measured and kept."""
+        recipe = self.stage.recipe
+        if not wanted(recipe):
+            return Statistics(task)
+        found = sample(
+            self.pixels, torch.tensor(self.rows.train), task.draws,
+            batch_size=self.stage.settings["batch_size"],
+            seed=mixed_seed(recipe["seed"], self.stage.task), precision=self.stage.precision,
+        )  # fmt: skip
+        return Statistics(task, found)
 
     def _monitor(self, rate: float) -> Monitor:
         """Return what writes the files of the run that can be watched."""
@@ -152,9 +167,14 @@ class Session:
 
         Returns what tells whether the file is whole: its size ("bytes") and "sha256".
         """
-        classifier = self.stage.task == "classify"
-        tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
-        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        task = self._last
+        with self._statistics.of_kept():
+            tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()
+            # A copy: after the block, the layers have the averages of their training again.
+            kept = {
+                name: tensor.detach().to("cpu", copy=True).contiguous()
+                for name, tensor in tensors.items()
+            }
         # One entry alone: safetensors writes several in an order that changes from run to run.
         content = save(kept, metadata={"format": "pt"})
         with atomic_path(folder / WEIGHTS) as temporary:

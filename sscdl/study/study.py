@@ -227,15 +227,19 @@ class Study:
         stages, search = self.config["stages"], self.config["search"]
         if search["method"] != "grid":
             stages = {task: {**settings, "search": search} for task, settings in stages.items()}
+        common = {
+            "backbone": self.config["backbone"],
+            "image_size": self.config["image"]["size"],
+            "precision": self.config["training"]["precision"],
+        }
+        if self.config["batch_statistics"] == "estimated":
+            # Not where it is what all stages had before there was a choice: they are found again.
+            common["batch_statistics"] = group_hash("batch statistics")
         return Trie(
             self.curricula,
             stages=stages,
             rules=self.config["learning_rate_rules"],
-            common={
-                "backbone": self.config["backbone"],
-                "image_size": self.config["image"]["size"],
-                "precision": self.config["training"]["precision"],
-            },
+            common=common,
             roots=self.root_identities,
         )
 

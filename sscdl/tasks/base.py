@@ -69,12 +69,14 @@ class Task(nn.Module):
 
     name: ClassVar[str]
     metric: ClassVar[str]  # loss, accuracy or balanced_accuracy: what chooses between candidates
+    classifies: ClassVar[bool] = False  # whether whole images are what it is trained for
     draws: int  # uniform numbers per image
 
     def __init__(self, backbone: nn.Module, setup: Setup) -> None:
         super().__init__()
         self.backbone = backbone
         self.mean, self.std = setup.mean, setup.std
+        self.image_size = setup.image_size
 
     @property
     def higher_is_better(self) -> bool:

@@ -9,7 +9,6 @@ batch.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -26,10 +25,12 @@ from torch.nn.parallel import DistributedDataParallel
 from sscdl.errors import LostState
 from sscdl.progress import Timer
 from sscdl.training import ranks
+from sscdl.training.batch_statistics import Statistics
 from sscdl.training.clock import Clock
 from sscdl.training.monitor import Monitor
 from sscdl.training.optim import build_optimizer
 from sscdl.training.pixels import batches
+from sscdl.training.randomness import epoch_draws
 from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
 from sscdl.training.scalars import log_line
 
@@ -69,19 +70,6 @@ class Images:
     validate: Tensor | None
 
 
-def mixed_seed(*parts: object) -> int:
-    """Return a 63-bit seed that is a function of ``parts`` alone."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def _epoch_draws(seed: int, epoch: int | str, images: int, draws: int) -> tuple[Tensor, Tensor]:
-    """Return a random order of ``images`` rows and (images, draws) uniform numbers."""
-    generator = torch.Generator().manual_seed(mixed_seed(seed, epoch))
-    order = torch.randperm(images, generator=generator)
-    return order, torch.rand(images, draws, generator=generator)
-
-
 def train(
     task: torch.nn.Module,
     images: Images,
@@ -96,6 +84,7 @@ def train(
     precision: str = "float32",
     title: str = "",
     monitor: Monitor | None = None,
+    statistics: Statistics | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``task`` from epoch ``start`` to ``stop`` and return one record per epoch since 0.
 
@@ -103,10 +92,13 @@ def train(
     ``fingerprint`` and set aside if it does not. ``previous`` is the state of the run that this one
     continues; LostState is raised if that is not there at epoch ``start``. A loss that is not
     finite ends the run early; its last record then says so (``finite`` false): at that learning
-    rate, that is the result. Of several processes, the first writes.
+    rate, that is the result. ``statistics`` says what ``task`` is normalised by where it is
+    validated and looked at, None for the running averages of its training. Of several processes,
+    the first writes.
     """
     first = ranks.rank() == 0
     task = ranks.synchronise_batchnorm(task)
+    statistics = statistics or Statistics(task)
     optimizer = build_optimizer(
         task,
         schedule.optimizer,
@@ -141,9 +133,9 @@ def train(
                 model, task, optimizer, images, schedule, epoch=epoch, seed=seed,
                 precision=precision,
             )  # fmt: skip
-            record |= validate(task, images, schedule, seed=seed, precision=precision)
-            if monitor is not None and first:
-                record |= monitor.measure(task, images.pixels, precision)
+            record |= _looked_at(
+                task, images, schedule, statistics, monitor, seed=seed, precision=precision
+            )
             history.append(record)
             if first:
                 saver.save(task, optimizer, history)
@@ -167,7 +159,7 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """Run one epoch over full batches and return its record; ``model`` is or wraps ``task``."""
     device, size = next(task.parameters()).device, schedule.batch_size
-    order, draws = _epoch_draws(seed, epoch, len(images.train), task.draws)
+    order, draws = epoch_draws(seed, epoch, len(images.train), task.draws)
     steps = len(order) // size
     own = ranks.own_part(size)
     parts = [part[own] for part in order[: steps * size].split(size)]
@@ -233,17 +225,47 @@ def _sums(result: Any, weight: int = 1) -> Tensor:
     return torch.stack([loss, torch.zeros_like(loss) if result.correct is None else result.correct])
 
 
+def _looked_at(
+    task: torch.nn.Module,
+    images: Images,
+    schedule: Schedule,
+    statistics: Statistics,
+    monitor: Monitor | None,
+    *,
+    seed: int,
+    precision: str,
+) -> dict[str, float | None]:
+    """Return what validation and ``monitor`` say of the present weights."""
+    found: dict[str, float | None] = {}
+
+    def watch() -> None:
+        if monitor is not None and ranks.rank() == 0:
+            found.update(monitor.measure(task, images.pixels, precision))
+
+    if images.validate is not None and len(images.validate):
+        with statistics.of_validation():
+            found.update(validate(task, images, schedule, seed=seed, precision=precision))
+            if task.classifies:
+                watch()
+                return found
+    if monitor is not None:
+        with statistics.of_kept():
+            watch()
+    return found
+
+
 @torch.no_grad()
 def validate(
     task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
 ) -> dict[str, float | None]:
-    """Return loss and accuracies on the images that validate, with the same views at every call."""
+    """Return loss and accuracies on the images that validate, with the same views at every call.
+
+    There must be such images.
+    """
     rows = images.validate
-    if rows is None or not len(rows):
-        return {}
     task.eval()
     device = next(task.parameters()).device
-    _, draws = _epoch_draws(seed, "validation", len(rows), task.draws)
+    _, draws = epoch_draws(seed, "validation", len(rows), task.draws)
     mine = slice(ranks.rank(), None, ranks.world())
     parts = rows.split(schedule.batch_size)[mine]
     draws = draws.to(device).split(schedule.batch_size)[mine]

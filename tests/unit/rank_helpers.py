@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sscdl.errors import InputError
 from sscdl.training import ranks
+from sscdl.training.batch_statistics import Statistics, sample
 from sscdl.training.loop import _parallel
 from sscdl.training.optim import build_optimizer
 from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures
@@ -170,7 +171,16 @@ def _train(name: str) -> dict[str, Any]:
     own = [ranks.rank()] if several else range(WORLD)
     evaluated = {number: _evaluate(task.eval(), images, number) for number in own}
     kept = all(torch.equal(tensor, state[key]) for key, tensor in task.state_dict().items())
-    return {"losses": torch.stack(losses), "state": state, "evaluated": evaluated, "kept": kept}
+    taken = sample(
+        images[:, 0], torch.arange(IMAGES), task.draws, batch_size=BATCH, seed=0,
+        precision="float32",
+    )  # fmt: skip
+    with Statistics(task, taken).of_validation():
+        estimated = copy.deepcopy(dict(task.named_buffers()))
+    return {
+        "losses": torch.stack(losses), "state": state, "evaluated": evaluated, "kept": kept,
+        "estimated": estimated,
+    }  # fmt: skip
 
 
 @torch.no_grad()

@@ -66,6 +66,7 @@ def real_stage(folder: Path, task: str = "rotation", **change: Any) -> Stage:
     recipe = {
         "task": task, "settings": settings, "seed": change.pop("seed", 0), "root": "scratch",
         "backbone": {"name": "resnet18", "last_stage": 2}, "image_size": 32, "data": data,
+        "batch_statistics": "by their present source",
     }  # fmt: skip
     stage = Stage(
         name=task, task=task, variant="full", recipe=recipe, learning_rates=(0.01, 0.03),

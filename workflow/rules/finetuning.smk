@@ -96,6 +96,7 @@ rule probe:
             "data": STUDY.data(wildcards.variant)["classify"],
             "backbone": STUDY.config["backbone"],
             "image_size": STUDY.config["image"]["size"],
+            "batch_statistics": STUDY.config["batch_statistics"],
             "shares": STUDY.config["results"]["label_shares"],
             "draws": STUDY.config["results"]["probe_draws"],
         },

@@ -37,6 +37,7 @@ class Classify(Task):
 
     name = "classify"
     metric = "balanced_accuracy"
+    classifies = True
     draws = Augmentation.draws
 
     def __init__(self, backbone: nn.Module, setup: Setup) -> None:
@@ -46,7 +47,6 @@ class Classify(Task):
             raise InputError("classify: needs the labels of all images and the number of classes")
         self.classes = classes
         self.head = nn.Linear(backbone.channels, classes)
-        self.image_size = setup.image_size
         self.augment = Augmentation(
             setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
         )

@@ -190,11 +190,11 @@ def test_the_untrained_network_is_decided_by_the_seed_alone(study):
     images = torch.from_numpy(study.arrays["full"])
     trained = model(images)[1]
     state = torch.get_rng_state()
-    first = model.untrained(3)(images)[1]
+    first = model.untrained(3, images)(images)[1]
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(99)
-    assert torch.equal(model.untrained(3)(images)[1], first)
-    assert not torch.allclose(model.untrained(4)(images)[1], first)
+    assert torch.equal(model.untrained(3, images)(images)[1], first)
+    assert not torch.allclose(model.untrained(4, images)(images)[1], first)
     # The trained network is left as it was.
     assert torch.equal(model(images)[1], trained)
     assert all(torch.equal(model.backbone.state_dict()[name], before[name]) for name in before)

@@ -126,7 +126,8 @@ def run(study, out, *, seed=0, **more):
     ]  # fmt: skip
     settings = {
         "variant": "full", "seed": seed, "data": DATA, "backbone": BACKBONE, "image_size": 32,
-        "shares": [0.5, 1.0], "draws": 2, "device": "cpu", "threads": 1,
+        "batch_statistics": "estimated", "shares": [0.5, 1.0], "draws": 2, "device": "cpu",
+        "threads": 1,
     }  # fmt: skip
     probe_networks(networks, stage.pack, stage.images, out, **{**settings, **more})
     return pd.read_csv(out)
@@ -182,6 +183,13 @@ def test_a_stage_is_probed_with_its_weights_and_its_normalisation(study, tmp_pat
     np.testing.assert_allclose(
         rows["prob_b"], fitted.probabilities(features[places])[:, 1], atol=1e-5
     )
+
+
+def test_networks_that_were_not_trained_here_are_normalised_by_the_same_images(study, tmp_path):
+    settled = run(study, tmp_path / "settled.csv")
+    plain = run(study, tmp_path / "plain.csv", batch_statistics="running")
+    differs = (settled["prob_a"] != plain["prob_a"]).groupby(settled["curriculum"]).any()
+    assert differs.to_dict() == {"other": True, "rotation": False, "scratch": True}
 
 
 def test_each_network_computes_on_a_device_that_is_lent(study, tmp_path, lends):

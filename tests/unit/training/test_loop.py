@@ -8,7 +8,8 @@ import torch
 from sscdl.errors import LostState
 from sscdl.tasks import build_task
 from sscdl.training.backbones import build_backbone
-from sscdl.training.loop import Images, Previous, Schedule, mixed_seed, train
+from sscdl.training.loop import Images, Previous, Schedule, train
+from sscdl.training.randomness import mixed_seed
 
 SIZE = 32
 

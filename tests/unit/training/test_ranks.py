@@ -107,6 +107,16 @@ def test_two_ranks_train_as_one_process(found, alone, name):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
+def test_statistics_are_estimated_over_the_batches_of_both(found, alone, name):
+    whole = alone[f"alone, {name}"]
+    for rank in found:
+        for key, expected in whole["estimated"].items():
+            torch.testing.assert_close(
+                rank[f"together, {name}"]["estimated"][key], expected, rtol=1e-9, atol=1e-9, msg=key
+            )
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_both_ranks_hold_the_same_state(found, name):
     one, two = (rank[f"together, {name}"]["state"] for rank in found)
     assert [key for key in one if not torch.equal(one[key], two[key])] == []
