@@ -44,7 +44,7 @@ SWITCHED_OFF: dict[str, dict[str, Any]] = {
 LINK: dict[str, Any] = {
     "rates": [0.02], "seed": 0, "backbone": {"name": "resnet18", "last_stage": 2},
     "image_size": 32, "precision": "float32", "devices": 1, "side_by_side": 1, "root": False,
-    "stop_after": 0, "search_only": False, "settings": {}, "data": {},
+    "stop_after": 0, "search_only": False, "settings": {}, "data": {}, "recipe": {},
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "batch_size": 8, "optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4, "search_epochs": 1,
@@ -80,6 +80,13 @@ def stage_cases() -> list[Found]:
     found.append(("two rates, then two ranks", every, {"links": [ranks]}))
     curriculum = ["rotation", "moco", "swav", "relloc", "classify"]
     found.append(("curriculum", curriculum, {"links": [link(task, seed=7) for task in curriculum]}))
+    for task in every:
+        for way in ({}, {"devices": 2}, {"precision": "bf16"}):
+            one = link(task, **way, recipe={"batch_statistics": "by any source"})
+            told = ", ".join(f"{key} {value}" for key, value in way.items()) or "alone"
+            found.append(
+                (f"batch statistics: {task}, {told}", ["batch statistics"], {"links": [one]})
+            )
     return found
 
 

@@ -73,7 +73,7 @@ class Training:
             "task": task, "settings": link["settings"], "seed": link["seed"], "data": data,
             "root": parent.fingerprint if parent else "a root" if link["root"] else "scratch",
             "backbone": link["backbone"], "image_size": link["image_size"],
-            "precision": link["precision"],
+            "precision": link["precision"], **link["recipe"],
         }  # fmt: skip
         identity = fingerprint([recipe, link["rates"]])
         return Stage(

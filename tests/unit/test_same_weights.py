@@ -7,7 +7,7 @@ import pytest
 from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
 from benchmarks.same_weights.compare import entry_of, trust_of, trusted, write
-from benchmarks.same_weights.judge import Probed, judge
+from benchmarks.same_weights.judge import Probed, Trust, judge
 from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL
 from sscdl.equivalence import FORMAT
 from sscdl.files import read_json
@@ -125,7 +125,12 @@ def test_a_changed_statement_must_have_run(tmp_path):
     line = line_of(changed, "math.pow")
     ran = [n for n in range(1, 40) if n != line]
     found = verdict(tmp_path / "more", changed, ran={"one.py": ran})
-    assert found.reasons == [f"pkg/one.py:{line}: did not run: y = math.pow(y, RATE)"]
+    assert found.reasons == [
+        f"pkg/one.py:{line}: did not run in what both make; is it for what only new recipes ask "
+        f"for? (--trust pkg/one.py:{line}): y = math.pow(y, RATE)"
+    ]
+    trust = [Trust("pkg/one.py", line)]
+    assert verdict(tmp_path / "seen", changed, ran={"one.py": ran}, trust=trust).accepted
 
 
 def test_what_was_removed_must_have_run_before(tmp_path):
