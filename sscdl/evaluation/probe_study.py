@@ -32,7 +32,7 @@ from sscdl.store.store import Store, read_pointer
 from sscdl.study.trie import CLASSIFY
 from sscdl.training.backbones import Backbone, build_backbone, load_root
 from sscdl.training.device import lease
-from sscdl.training.loop import mixed_seed
+from sscdl.training.order import mixed_seed
 
 LOGGER = logging.getLogger("sscdl.probe")
 BATCH = 64

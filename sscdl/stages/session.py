@@ -16,12 +16,15 @@ from sscdl.images import rows as image_rows
 from sscdl.images import variants
 from sscdl.store.store import WEIGHTS, Store
 from sscdl.tasks import build_task
+from sscdl.tasks.options import whole
 from sscdl.training.backbones import build_backbone, load_root
-from sscdl.training.loop import Images, Schedule, mixed_seed, train
+from sscdl.training.loop import Images, train
 from sscdl.training.monitor import Monitor
+from sscdl.training.order import mixed_seed
 from sscdl.training.pixels import place
 from sscdl.training.run_state import Previous
 from sscdl.training.scalars import Scalars, run_folder
+from sscdl.training.schedule import Schedule, left_out_sentence
 
 if TYPE_CHECKING:
     from sscdl.stages.node import Stage
@@ -41,7 +44,8 @@ class Session:
         self.device = torch.device(device)
         array, described = variants.read_pack(stage.pack)
         self.rows = image_rows.select_rows(stage.images, described, stage.recipe["data"])
-        batch = stage.settings["batch_size"]
+        self.settings = whole(stage.task, stage.settings)
+        batch = self.settings["batch_size"]
         if len(self.rows.train) < batch:
             raise InputError(
                 f"stages.{stage.task}.batch_size: {batch} is more than the {len(self.rows.train)} "
@@ -58,10 +62,12 @@ class Session:
             stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
             self.mean, self.std, self.device,
         )  # fmt: skip
+        if doubtful := left_out_sentence(stage.task, len(self.rows.train), self.settings):
+            LOGGER.warning("%s", doubtful)
 
     def _task(self) -> torch.nn.Module:
         """Return the task with a freshly initialised head on the weights of the stage before."""
-        recipe, settings = self.stage.recipe, self.stage.settings
+        recipe, settings = self.stage.recipe, self.settings
         # One seed for all learning rates: they differ in the rate and in nothing else.
         torch.manual_seed(mixed_seed(recipe["seed"], "weights", self.stage.task))
         backbone = build_backbone(**recipe["backbone"])
@@ -97,22 +103,13 @@ class Session:
 
         ``previous`` is the key of the run that this one continues.
         """
-        settings = self.stage.settings
         before = Previous(folder.parent / previous / "state.pt", previous) if previous else None
         task = self._task()
         validate = torch.tensor(self.rows.validate) if self.rows.validate else None
         history = train(
             task,
             Images(self.pixels, torch.tensor(self.rows.train), validate),
-            Schedule(
-                optimizer=settings["optimizer"],
-                learning_rate=rate,
-                momentum=settings["momentum"],
-                weight_decay=settings["weight_decay"],
-                batch_size=settings["batch_size"],
-                epochs=settings["search_epochs"] + settings["final_epochs"],
-                decay=settings["decay"],
-            ),
+            Schedule.of(self.settings, rate),
             start=start,
             stop=stop,
             seed=mixed_seed(self.stage.recipe["seed"], self.stage.task),
