@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save
 
 from sscdl.errors import InputError
-from sscdl.files import atomic_path, write_json
+from sscdl.files import write_json
 from sscdl.images import rows as image_rows
 from sscdl.images import variants
-from sscdl.store.store import WEIGHTS, Store
+from sscdl.stages.task_state import own_state, write_tensors
+from sscdl.store.store import TASK_STATE, WEIGHTS, Store
 from sscdl.tasks import build_task
 from sscdl.tasks.options import whole
 from sscdl.training.backbones import build_backbone, load_root
@@ -151,11 +150,15 @@ class Session:
         """
         classifier = self.stage.task == "classify"
         tensors = self._last.classifier_state() if classifier else self._last.backbone.state_dict()
-        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        # One entry alone: safetensors writes several in an order that changes from run to run.
-        content = save(kept, metadata={"format": "pt"})
-        with atomic_path(folder / WEIGHTS) as temporary:
-            # Not by safetensors, whose errors do not tell a full disk from others.
-            temporary.write_bytes(content)
+        written = write_tensors(folder / WEIGHTS, tensors)
         write_json(folder / "lineage.json", lineage)
-        return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        return written
+
+    def keep_task_state(self, folder: Path) -> dict[str, Any] | None:
+        """Write what the task of the last run has beside its backbone; the same facts of the file.
+
+        None for a classifier, whose weights include its head.
+        """
+        if self.stage.task == "classify":
+            return None
+        return write_tensors(folder / TASK_STATE, own_state(self._last))

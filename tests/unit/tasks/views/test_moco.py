@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.views.moco import another, floor_loss, info_nce, queue_length
+from sscdl.tasks.queues import queue_length
+from sscdl.tasks.views.moco import another, floor_loss, info_nce
 from sscdl.training.optim import build_optimizer
 from tests.unit.lightly_reference import NTXentLoss
 from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures, step, train
