@@ -25,8 +25,9 @@ from sscdl.evaluation.probe import extract_features, linear_probe
 from sscdl.phantom.radiograph import render
 from sscdl.tasks import build_task
 from sscdl.training.backbones import build_backbone
-from sscdl.training.loop import Images, Schedule, train
-from sscdl.training.randomness import mixed_seed
+from sscdl.training.loop import Images, train
+from sscdl.training.order import mixed_seed
+from sscdl.training.schedule import Schedule
 
 SIZE, PACKED = 64, 72
 FEW, DRAWS = 100, 20

@@ -2,11 +2,11 @@
 
 A classifier is trained from random weights at several learning rates, on real radiographs, to the
 end, whichever rate a search would choose. After every epoch the validation images are classified in
-four ways: with the running statistics of batch normalisation; with statistics of the present weights
-over 256 training images, whole or augmented; and by an average of the weights, with statistics of
-its own. So for one training it is known what each way would have said where the search ends, and
-what the network was worth in the end. A fourth candidate for the search is a cosine of its own,
-which ends with it: a further, shorter training.
+four ways: with the running statistics of batch normalisation; with statistics of the present
+weights over 256 training images, whole or augmented; and by an average of the weights, with
+statistics of its own. So for one training it is known what each way would have said where the
+search ends, and what the network was worth in the end. A further candidate for the search is a
+cosine of its own, which ends with it: another, shorter training.
 
     python benchmarks/rate_choice.py run nih-siim --data ../shared/data --out /tmp/rates.jsonl
     python benchmarks/rate_choice.py report --out /tmp/rates.jsonl
@@ -44,8 +44,10 @@ from sscdl.study.study import Study
 from sscdl.tasks import build_task
 from sscdl.training import batch_statistics
 from sscdl.training.backbones import build_backbone
-from sscdl.training.loop import Images, Schedule, _train_epoch, mixed_seed, validate
+from sscdl.training.loop import Images, _train_epoch, validate
 from sscdl.training.optim import build_optimizer
+from sscdl.training.order import mixed_seed
+from sscdl.training.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, PACKED, STAGE = 64, 72, 3
@@ -259,7 +261,7 @@ def report(options: argparse.Namespace) -> None:
                 f"best {100 * best:.1f}, {len(values)} seeds",
             )  # fmt: skip
     for (name, seed), found in grouped.items():
-        for (decay, epochs, rate), scores in found.items():
+        for (decay, _, rate), scores in found.items():
             if decay == "constant":
                 late = {w: 100 * np.std([s[f"val {w}"] for s in scores[14:]]) for w in WAYS}
                 print(name, seed, rate, "sd of validation, epochs 15 on:", late)

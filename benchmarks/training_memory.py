@@ -67,8 +67,9 @@ def train_a_little(file: Path, device_name: str, steps: int) -> Figures:
     from sscdl.tasks import build_task
     from sscdl.training.backbones import build_backbone
     from sscdl.training.device import choose_device
-    from sscdl.training.loop import Images, Schedule, train
+    from sscdl.training.loop import Images, train
     from sscdl.training.pixels import place
+    from sscdl.training.schedule import Schedule
 
     torch.set_num_threads(1)
     device = choose_device(device_name)

@@ -43,8 +43,9 @@ from sscdl.tasks import build_task
 from sscdl.tasks.base import Task
 from sscdl.training.backbones import build_backbone
 from sscdl.training.device import choose_device
-from sscdl.training.loop import Images, Schedule, train
+from sscdl.training.loop import Images, train
 from sscdl.training.run_state import Saver
+from sscdl.training.schedule import Schedule
 
 PACKED = 1.125  # side of the packed images by that of the network's input
 PUBLISHED_OPTIMIZER = {"swav": "lars"}  # the project's default; sgd for the others

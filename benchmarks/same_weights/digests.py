@@ -12,6 +12,8 @@ import numpy as np
 from torch import Tensor, uint8
 
 TIMED = ("seconds", "images_per_second", "input_share", "device_memory_mb")
+# What later records say beside what earlier ones did; it chooses nothing.
+ADDED = ("floor", "task_state")
 
 
 def of_bytes(content: bytes) -> str:
@@ -62,7 +64,7 @@ def folder(root: Path, pattern: str) -> str:
 
 
 def untimed(value: Any) -> Any:
-    """Return ``value`` (of JSON) without what a clock has measured."""
+    """Return ``value`` (of JSON) without what a clock has measured or a later record adds."""
     if isinstance(value, dict):
-        return {key: untimed(one) for key, one in value.items() if key not in TIMED}
+        return {key: untimed(one) for key, one in value.items() if key not in (*TIMED, *ADDED)}
     return [untimed(one) for one in value] if isinstance(value, list) else value

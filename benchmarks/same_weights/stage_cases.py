@@ -13,12 +13,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "moco": {"queue": 8, "dimension": 16},
     "swav": {"queue": 16, "prototypes": 8, "dimension": 16, "local_crops": 1, "queue_start": 0.0},
 }
-# For every option of every task a value that is neither its default nor the one above.
+# For every option of every task a value that is neither what a stage without it has, nor the one
+# above.
 ALTERNATIVES: dict[str, dict[str, Any]] = {
     "moco": {
         "queue": 16, "temperature": 0.5, "momentum": 0.9, "dimension": 24, "crop": [0.5, 0.9],
         "flip": False, "rotation": 25.0, "brightness": 0.4, "contrast": 0.4, "gamma": 0.5,
-        "blur": 1.2,
+        "blur": 1.2, "fill": True,
     },
     "swav": {
         "prototypes": 12, "temperature": 0.2, "epsilon": 0.1, "iterations": 2, "queue": 0,
@@ -127,5 +128,9 @@ def _ways(task: str) -> dict[str, dict[str, Any]]:
         "all images": link(task, data=thesis),
         "masks, part of the images": link(task, data={"masked": "keep", **share}),
         "two ranks": link(task, devices=2, settings={"optimizer": "lars"}, search_only=True),
+        "lars of all, warm-up": link(
+            task, settings=LARS | {"warmup_epochs": 1.5, "lars": {"adapt": "all", "decay": "all"}}
+        ),
+        "last batch filled": link(task, settings={"last_batch": "fill", "final_epochs": 0}),
         "rate too high": link(task, rates=[1e30, 0.01], settings={"search_epochs": 2}),
     }  # fmt: skip

@@ -34,7 +34,7 @@ from sscdl.study.trie import CLASSIFY
 from sscdl.training.backbones import Backbone, build_backbone, load_root
 from sscdl.training.batch_statistics import settle, spread
 from sscdl.training.device import lease
-from sscdl.training.randomness import mixed_seed
+from sscdl.training.order import mixed_seed
 
 LOGGER = logging.getLogger("sscdl.probe")
 BATCH = 64

@@ -1,6 +1,6 @@
-"""What training a node takes: epochs, images, hours at measured rates, and disk.
+"""What training a node takes: epochs, images, and hours at measured rates.
 
-Imports no torch: sizes of networks are in a table, rates come from the records of earlier runs.
+Imports no torch: rates come from the records of earlier runs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,10 @@ from sscdl.planning.reasons import Stored
 from sscdl.stages.runs import object_key
 from sscdl.stages.search import GRID, at_epoch, ranked, rungs
 from sscdl.store.store import Store
-from sscdl.study.trie import CLASSIFY, Node
+from sscdl.study.trie import Node
+from sscdl.tasks.options import whole
+from sscdl.training.schedule import steps
 
-# Bytes of the weights of a backbone without its classifier, and the length of its feature.
-BACKBONES = {
-    ("resnet18", 2): (2740048, 128),
-    ("resnet18", 3): (11149176, 256),
-    ("resnet18", 4): (44744608, 512),
-    ("resnet50", 2): (5820352, 512),
-    ("resnet50", 3): (34295896, 1024),
-    ("resnet50", 4): (94245032, 2048),
-    ("densenet121", 4): (28150984, 1024),
-}
-RECORD = 300  # bytes of an epoch's record, which object and pointer both have
 RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
 
 Key = tuple[Any, ...]
@@ -119,6 +110,13 @@ def kept(store: Store, metrics: dict[str, Any]) -> bool:
 
 def _complete(found: dict[str, Any], epochs: int) -> bool:
     return found["epochs"] >= epochs or not found["history"][-1]["finite"]
+
+
+def epoch_images(node: Node, images: int) -> int:
+    """Return how many images an epoch of ``node`` shows, of ``images`` that it trains on."""
+    settings = whole(node.task, node.recipe["settings"])
+    batch = settings["batch_size"]
+    return batch * steps(images, batch, settings["last_batch"])
 
 
 class ImageCounts:
@@ -235,26 +233,3 @@ def has_gpu() -> bool:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     return any(path.name[6:].isdecimal() for path in Path("/dev").glob("nvidia*"))
-
-
-def weights_bytes(node: Node) -> int:
-    """Return the bytes of the weights that a node keeps; 0 for an unknown backbone."""
-    backbone = node.recipe["backbone"]
-    whole, channels = BACKBONES.get((backbone["name"], backbone.get("last_stage", 4)), (0, 0))
-    classes = len(node.recipe["data"].get("classes", [])) if node.task == CLASSIFY else 0
-    return whole + 4 * classes * (channels + 1)
-
-
-def records_bytes(node: Node) -> int:
-    """Return about how many bytes the metrics of a node take, those of losing candidates too."""
-    settings = node.recipe["settings"]
-    search = search_epochs(len(node.learning_rates), settings)
-    return 2 * RECORD * (search + settings["search_epochs"] + settings["final_epochs"])
-
-
-def state_bytes(node: Node) -> int:
-    """Return about how many bytes the states of all candidates take while a node trains.
-
-    Each has the weights and the optimiser's buffers; moco has a second network.
-    """
-    return weights_bytes(node) * (3 if node.task == "moco" else 2) * len(node.learning_rates)

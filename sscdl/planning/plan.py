@@ -16,21 +16,16 @@ from typing import Any
 
 from sscdl.equivalence import sentences
 from sscdl.files import write_text
-from sscdl.planning.estimates import (
-    ImageCounts,
-    Rates,
-    kept,
-    records_bytes,
-    state_bytes,
-    weights_bytes,
-    work,
-)
+from sscdl.planning.disk import records_bytes, state_bytes, task_state_bytes, weights_bytes
+from sscdl.planning.estimates import ImageCounts, Rates, epoch_images, kept, work
 from sscdl.planning.patients import warnings
 from sscdl.planning.reasons import NOTHING, Reason, reasons, with_lineage
 from sscdl.progress import duration
 from sscdl.store.nodes import read_nodes, shown_size
 from sscdl.store.store import Store
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, Node
+from sscdl.tasks.options import whole
+from sscdl.training.schedule import left_out_sentence
 
 FINISHED, PARTLY, TO_TRAIN = "finished", "partly", "to train"
 WAITS = re.compile(r"parent \S+ is to be trained")  # and nothing else
@@ -98,10 +93,11 @@ def plan(
     write_table(lines, table)
     text = [*_listed(lines), "", *_shared(nodes, curricula), *_totals(lines, why, counts)]
     text += _rates(speeds, training)
-    text += _disk(nodes, finished)
+    text += _disk(nodes, finished, counts)
     found = list(dict.fromkeys(node.task for node in nodes if node.fingerprint in finished))
     text += [f"Accepted: {one}" for one in sentences([*found, *sources] if found else [])]
     noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
+    noted += _left_out([node for node in nodes if node.fingerprint in why], counts)
     text += [f"Warning: {one}" for one in noted]
     return "\n".join([*text, f"Table: {table}"])
 
@@ -133,13 +129,13 @@ def _outlook(
         only_new = text.startswith("new: ") and missing == text.split(";")[0].count(",") + 1
         known = ", ".join(f"{rate:g}" for rate in left.found)
         text += " (other candidates are found)" if only_new else f" (found: {known})"
-    batch, images = node.recipe["settings"]["batch_size"], counts.of(node.recipe["data"])
+    images = counts.of(node.recipe["data"])
     return Outlook(
         **fixed,
         state=PARTLY if left.found else TO_TRAIN,
         candidates=len(node.learning_rates) - len(left.found),
         epochs=left.epochs,
-        images=None if images is None else images // batch * batch * left.epochs,
+        images=None if images is None else epoch_images(node, images) * left.epochs,
         hours=None if left.epochs else 0.0,
         reason=text,
     )
@@ -255,17 +251,31 @@ def _rates(speeds: dict, training: dict[str, Any]) -> list[str]:
     return text
 
 
-def _disk(nodes: Sequence[Node], finished: dict[str, str]) -> list[str]:
+def _left_out(nodes: Sequence[Node], counts: ImageCounts) -> list[str]:
+    """Return a sentence for each task of which an epoch leaves out more than a tenth."""
+    found = [
+        left_out_sentence(node.task, images, whole(node.task, node.recipe["settings"]))
+        for node in nodes
+        if (images := counts.of(node.recipe["data"]))
+    ]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _disk(nodes: Sequence[Node], finished: dict[str, str], counts: ImageCounts) -> list[str]:
     """Return what the study keeps in the store, and what it takes meanwhile."""
     if not all(weights_bytes(node) for node in nodes):
         return []
     new = [node for node in nodes if node.fingerprint not in finished]
+    images = {node.fingerprint: counts.of(node.recipe["data"]) or 0 for node in new}
     weights = sum(map(weights_bytes, nodes))
     text = (
         f"Disk: {shown_size(weights)} of weights for {len(nodes)} stages "
         f"({shown_size(sum(map(weights_bytes, new)))} of them new), about "
         f"{shown_size(sum(map(records_bytes, nodes)))} of metrics"
     )
+    if own := sum(task_state_bytes(node, images[node.fingerprint]) for node in new):
+        text += f", {shown_size(own)} of heads and queues with the new ones"
     if new:
-        text += f"; up to {shown_size(max(map(state_bytes, new)))} more while a stage trains"
+        most = max(state_bytes(node, images[node.fingerprint]) for node in new)
+        text += f"; up to {shown_size(most)} more while a stage trains"
     return [text]

@@ -25,6 +25,7 @@ from sscdl.planning.estimates import RATES, entry_key, read_rates
 from sscdl.store.store import Store
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
+from sscdl.training.schedule import Schedule
 
 MOST_STEPS = 200
 
@@ -150,15 +151,9 @@ def _seconds_a_step(task: str, config: dict[str, Any], device: Any, steps: int) 
         classes=classes,
         training_rows=rows,
     ).to(device, memory_format=torch.channels_last)
-    schedule = train.Schedule(
-        optimizer=settings["optimizer"],
-        learning_rate=1e-4,  # the loss must stay finite, or the run would end early
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
-        batch_size=batch,
-        epochs=2,
-        decay=settings["decay"],
-    )
+    # Two epochs; and the loss must stay finite, or the run would end early.
+    short = {**settings, "search_epochs": 2, "final_epochs": 0, "warmup_epochs": 0}
+    schedule = Schedule.of(short, 1e-4)
     with tempfile.TemporaryDirectory() as folder:
         history = train.train(
             network,

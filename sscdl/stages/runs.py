@@ -181,6 +181,8 @@ class Runs:
                     f"loss became infinite later; remove it from stages.{self.stage.task}"
                 )
             metrics["weights"] = self._session.keep(folder, self._lineage(metrics, facts))
+            if (kept := self._session.keep_task_state(folder)) is not None:
+                metrics["task_state"] = kept
         write_json(folder / "metrics.json", metrics)
         return metrics
 

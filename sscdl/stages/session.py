@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save
 
 from sscdl.errors import InputError
-from sscdl.files import atomic_path, write_json
+from sscdl.files import write_json
 from sscdl.images import rows as image_rows
 from sscdl.images import variants
-from sscdl.store.store import WEIGHTS, Store
+from sscdl.stages.task_state import own_state, write_tensors
+from sscdl.store.store import TASK_STATE, WEIGHTS, Store
 from sscdl.tasks import build_task
+from sscdl.tasks.options import whole
 from sscdl.training.backbones import build_backbone, load_root
 from sscdl.training.batch_statistics import Statistics, sample, wanted
-from sscdl.training.loop import Images, Schedule, train
+from sscdl.training.loop import Images, train
 from sscdl.training.monitor import Monitor
+from sscdl.training.order import mixed_seed
 from sscdl.training.pixels import place
-from sscdl.training.randomness import mixed_seed
 from sscdl.training.run_state import Previous
 from sscdl.training.scalars import Scalars, run_folder
+from sscdl.training.schedule import Schedule, left_out_sentence
 
 if TYPE_CHECKING:
     from sscdl.stages.node import Stage
@@ -43,7 +44,8 @@ class Session:
         self.device = torch.device(device)
         array, described = variants.read_pack(stage.pack)
         self.rows = image_rows.select_rows(stage.images, described, stage.recipe["data"])
-        batch = stage.settings["batch_size"]
+        self.settings = whole(stage.task, stage.settings)
+        batch = self.settings["batch_size"]
         if len(self.rows.train) < batch:
             raise InputError(
                 f"stages.{stage.task}.batch_size: {batch} is more than the {len(self.rows.train)} "
@@ -60,10 +62,12 @@ class Session:
             stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
             self.mean, self.std, self.device,
         )  # fmt: skip
+        if doubtful := left_out_sentence(stage.task, len(self.rows.train), self.settings):
+            LOGGER.warning("%s", doubtful)
 
     def _task(self) -> torch.nn.Module:
         """Return the task with a freshly initialised head on the weights of the stage before."""
-        recipe, settings = self.stage.recipe, self.stage.settings
+        recipe, settings = self.stage.recipe, self.settings
         # One seed for all learning rates: they differ in the rate and in nothing else.
         torch.manual_seed(mixed_seed(recipe["seed"], "weights", self.stage.task))
         backbone = build_backbone(**recipe["backbone"])
@@ -99,23 +103,14 @@ class Session:
 
         ``previous`` is the key of the run that this one continues.
         """
-        settings = self.stage.settings
         before = Previous(folder.parent / previous / "state.pt", previous) if previous else None
         task = self._task()
-        self._last, self._statistics = task, self._normalised_by(task)
+        self._last, self._statistics = task, self.normalised_by(task)
         validate = torch.tensor(self.rows.validate) if self.rows.validate else None
         history = train(
             task,
             Images(self.pixels, torch.tensor(self.rows.train), validate),
-            Schedule(
-                optimizer=settings["optimizer"],
-                learning_rate=rate,
-                momentum=settings["momentum"],
-                weight_decay=settings["weight_decay"],
-                batch_size=settings["batch_size"],
-                epochs=settings["search_epochs"] + settings["final_epochs"],
-                decay=settings["decay"],
-            ),
+            Schedule.of(self.settings, rate),
             start=start,
             stop=stop,
             seed=mixed_seed(self.stage.recipe["seed"], self.stage.task),
@@ -141,7 +136,7 @@ class Session:
         }
         return history, facts
 
-    def _normalised_by(self, task: torch.nn.Module) -> Statistics:
+    def normalised_by(self, task: torch.nn.Module) -> Statistics:
         """Return what ``task`` is normalised by where it is measured and kept."""
         recipe = self.stage.recipe
         if not wanted(recipe):
@@ -170,15 +165,15 @@ class Session:
         task = self._last
         with self._statistics.of_kept():
             tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()
-            # A copy: after the block, the layers have the averages of their training again.
-            kept = {
-                name: tensor.detach().to("cpu", copy=True).contiguous()
-                for name, tensor in tensors.items()
-            }
-        # One entry alone: safetensors writes several in an order that changes from run to run.
-        content = save(kept, metadata={"format": "pt"})
-        with atomic_path(folder / WEIGHTS) as temporary:
-            # Not by safetensors, whose errors do not tell a full disk from others.
-            temporary.write_bytes(content)
+            written = write_tensors(folder / WEIGHTS, tensors)
         write_json(folder / "lineage.json", lineage)
-        return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        return written
+
+    def keep_task_state(self, folder: Path) -> dict[str, Any] | None:
+        """Write what the task of the last run has beside its backbone; the same facts of the file.
+
+        None for a classifier, whose weights include its head.
+        """
+        if self._last.classifies:
+            return None
+        return write_tensors(folder / TASK_STATE, own_state(self._last))

@@ -124,7 +124,8 @@ def _losses(run: dict[str, Any]) -> str:
     last = (run.get("history") or [{}])[-1]
     if "loss" not in last:
         return ""
-    return f", loss {_number(last['loss'])} (chance {_number(last.get('chance'))})"
+    floor = "" if last.get("floor") is None else f", floor {_number(last['floor'])}"
+    return f", loss {_number(last['loss'])} (chance {_number(last.get('chance'))}{floor})"
 
 
 def _plain(value: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
     recipes/<name>.<fingerprint>.json   pointer: chosen learning rate, object, metrics of all
     objects/<key>/                      metrics.json, and weights.safetensors + lineage.json if kept
+                                        (and task.safetensors: heads and queues, that nothing needs)
     locks/<fingerprint>.lock            held by the process that trains the node
 
 The layout is git's, names over objects. A pointer is written last, so one that exists is complete.
@@ -27,6 +28,7 @@ from sscdl.recipe import file_hash
 
 LOGGER = logging.getLogger("sscdl.store")
 WEIGHTS = "weights.safetensors"
+TASK_STATE = "task.safetensors"
 REMIND_EVERY = 60.0  # seconds between two lines that say who holds a lock
 
 

@@ -13,7 +13,7 @@ import jsonschema
 import yaml
 
 from sscdl.errors import InputError
-from sscdl.tasks.options import DEFAULTS
+from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
 
 SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
 _FOLDERS = {
@@ -191,9 +191,26 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
             found.append(
                 f"stages.{task}.options.queue: {queue} is no multiple of the batch_size, {batch}"
             )
+    found += [line for task in DEFAULTS for line in _schedule(task, config["stages"][task])]
     relloc = config["stages"]["relloc"]["options"]
     if relloc["patch"] + relloc["gap"] > 1:
         found.append("stages.relloc.options: patch and gap together are more than a cell (1)")
+    return found
+
+
+def _schedule(task: str, stage: dict[str, Any]) -> list[str]:
+    """Return what is wrong between settings of a stage that its optimiser or its epochs rule."""
+    found, epochs = [], stage["search_epochs"] + stage["final_epochs"]
+    if stage["warmup_epochs"] >= epochs:
+        found.append(
+            f"stages.{task}.warmup_epochs: {stage['warmup_epochs']:g} epochs are all of the "
+            f"{epochs} that search_epochs and final_epochs give; lower it"
+        )
+    if stage["optimizer"] != "lars" and stage["lars"] != LATER_SETTINGS["lars"]:
+        found.append(
+            f"stages.{task}.lars: goes with optimizer lars; remove it, as sgd adapts no rate and "
+            "decays all parameters"
+        )
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
-from sscdl.tasks.options import DEFAULTS, LATER
+from sscdl.tasks.options import DEFAULTS, lasting
 
 CLASSIFY = "classify"
 PRETEXT_TASKS = tuple(task for task in DEFAULTS if task != CLASSIFY)
@@ -87,20 +87,6 @@ def split_curriculum(text: str, roots: set[str]) -> tuple[str, tuple[str, ...]]:
                 f"{', '.join(sorted(known))}"
             )
     return root, tuple(tasks)
-
-
-def lasting(task: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return ``settings`` of a task as they stand in a recipe.
-
-    Options that came later are left out where they have their default: it is what was done before.
-    """
-    later, defaults = LATER.get(task, frozenset()), DEFAULTS[task]
-    options = {
-        name: value
-        for name, value in settings.get("options", {}).items()
-        if name not in later or value != defaults[name]
-    }
-    return {**settings, "options": options} if "options" in settings else dict(settings)
 
 
 def prefixes(root: str, tasks: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,8 @@ class Step:
     All of it is about this rank's images. ``loss``: scalar mean, to be minimised. ``count``: images
     it is the mean of. ``correct``: number of right predictions (scalar tensor, left on the device)
     out of ``of``; None for a task that makes none. ``logits``: (B, classes), from the classifier
-    only.
+    only. ``floor``: the loss (scalar tensor, left on the device) of a network that has learnt to
+    tell by what is no sign of the image; None for a task for which no such loss is known.
     """
 
     loss: Tensor
@@ -24,6 +26,7 @@ class Step:
     correct: Tensor | None = None
     of: int = 0
     logits: Tensor | None = None
+    floor: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,13 @@ class Task(nn.Module):
 
     def forward(self, views: Any, index: Tensor, epoch: int, epochs: int) -> Step:
         raise NotImplementedError
+
+    def before_training(self, batches: Iterator[tuple[Any, Tensor]]) -> None:
+        """Take in images before the first step of a run that begins anew; by default none.
+
+        ``batches`` yields (views, index) for ``forward``, of whole batches in training mode, and
+        never ends. Called without gradient; ranks must take equally many.
+        """
 
     def after_backward(self, epoch: int, epochs: int) -> None:
         """Change gradients between the backward pass and the optimiser's step."""

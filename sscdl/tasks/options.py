@@ -1,4 +1,6 @@
-"""Default options of every pretext task, and of the classifier. Imports nothing heavy.
+"""Default options of every pretext task, and of the classifier, and what of them a recipe holds.
+
+Imports nothing heavy.
 
 ``crop`` is always the range of the cropped share of the image's area, ``flip`` whether images are
 mirrored left and right at random (which destroys laterality: heart, side marks).
@@ -10,15 +12,25 @@ from typing import Any
 
 # Tasks with options that are shares of all epochs: for them, a longer training starts differently.
 SHARES_OF_ALL_EPOCHS = frozenset({"swav"})
-# By task, options that came when stages of it had been trained: they stand in a recipe only where
-# they differ from their default, so that those stages are found again.
-LATER: dict[str, frozenset[str]] = {}
+# By task, options that came when stages of it had been trained, and the value with which each means
+# what was done before. There they stand in no recipe, so that those stages are found again; which
+# values these are can therefore never change.
+LATER: dict[str, dict[str, Any]] = {"moco": {"fill": False}}
+# The same for settings that the stages of every task have.
+LATER_SETTINGS: dict[str, Any] = {
+    "warmup_epochs": 0,
+    "lars": {"adapt": "weights", "decay": "weights"},
+    "last_batch": "drop",
+}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "moco": {
         # Keys kept as negatives, a multiple of the batch. auto: the largest multiple up to a fifth
         # of the images, because a longer queue fills with outdated keys of the query itself.
         "queue": "auto",
+        # Whether the queue is filled with keys of training images before the first step. If not,
+        # the first steps have fewer negatives, and the loss rises as they come.
+        "fill": True,
         # InfoNCE temperature.
         "temperature": 0.2,
         # Share of the key network kept at each step. The 0.999 of the paper averages over
@@ -104,3 +116,24 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "class_weights": "none",
     },
 }
+
+
+def lasting(task: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return ``settings`` of a stage of ``task`` as they stand in a recipe.
+
+    What came later is left out where it means what was done before.
+    """
+    found = _differing(settings, LATER_SETTINGS)
+    if "options" in settings:
+        found["options"] = _differing(settings["options"], LATER.get(task, {}))
+    return found
+
+
+def _differing(values: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    return {key: one for key, one in values.items() if key not in later or one != later[key]}
+
+
+def whole(task: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return all settings of a stage of ``task`` from those in its recipe: ``lasting`` undone."""
+    options = {**LATER.get(task, {}), **settings.get("options", {})}
+    return {**LATER_SETTINGS, **settings, "options": options}

@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sscdl.training import ranks
 from sscdl.training.augment import center_resize
+from sscdl.training.order import epoch_draws, own_parts
 from sscdl.training.pixels import batches
-from sscdl.training.randomness import epoch_draws
 
 SAMPLE = 256  # training images at most, or one batch where that is more
 SETTLED_BY = 64  # images at a time
@@ -111,9 +110,7 @@ def sample(
     ``draws``: uniform numbers that the task takes for an image.
     """
     order, numbers = epoch_draws(seed, "statistics", len(rows), draws)
-    count = max(1, min(SAMPLE, len(rows)) // batch_size) * batch_size
-    own = ranks.own_part(batch_size)
-    parts = [part[own] for part in order[:count].split(batch_size)]
+    parts = own_parts(order, max(1, min(SAMPLE, len(rows)) // batch_size), batch_size)
     return Sample(pixels, [rows[part] for part in parts], numbers[torch.cat(parts)], precision)
 
 

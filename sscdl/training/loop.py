@@ -13,7 +13,7 @@ import logging
 import math
 import time
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,31 +29,13 @@ from sscdl.training.batch_statistics import Statistics
 from sscdl.training.clock import Clock
 from sscdl.training.monitor import Monitor
 from sscdl.training.optim import build_optimizer
+from sscdl.training.order import endless, epoch_draws, own_parts
 from sscdl.training.pixels import batches
-from sscdl.training.randomness import epoch_draws
 from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
 from sscdl.training.scalars import log_line
+from sscdl.training.schedule import Schedule, steps
 
 LOGGER = logging.getLogger("sscdl.train")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How one run trains: the optimiser, its learning rate over the epochs, and the batches."""
-
-    optimizer: str  # "sgd" or "lars"
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    batch_size: int  # of all processes together
-    epochs: int  # of search and continuation together: the length of the cosine
-    decay: str  # "constant" or "cosine" (to zero at the end of `epochs`)
-
-    def rate(self, progress: float) -> float:
-        """Return the learning rate after ``progress`` (0 to 1) of all epochs."""
-        if self.decay == "constant":
-            return self.learning_rate
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @dataclass(frozen=True)
@@ -105,6 +87,8 @@ def train(
         lr=schedule.learning_rate,
         momentum=schedule.momentum,
         weight_decay=schedule.weight_decay,
+        adapted=schedule.adapted,
+        decayed=schedule.decayed,
     )
     if first:
         clear_leftovers(state)
@@ -115,6 +99,8 @@ def train(
             raise LostState(f"{previous.file}: cannot be continued from epoch {start}")
     begin = history[-1]["epoch"] if history else start
     model = _parallel(task)
+    if begin == 0:  # neither trained nor resumed: a state holds what came of this
+        _before_training(task, images, schedule, seed=seed, precision=precision)
     timer = Timer()
     device = next(task.parameters()).device
     if device.type == "cuda":
@@ -157,23 +143,23 @@ def _train_epoch(
     seed: int,
     precision: str,
 ) -> dict[str, Any]:
-    """Run one epoch over full batches and return its record; ``model`` is or wraps ``task``."""
+    """Run one epoch over whole batches and return its record; ``model`` is or wraps ``task``."""
     device, size = next(task.parameters()).device, schedule.batch_size
     order, draws = epoch_draws(seed, epoch, len(images.train), task.draws)
-    steps = len(order) // size
-    own = ranks.own_part(size)
-    parts = [part[own] for part in order[: steps * size].split(size)]
+    number = steps(len(order), size, schedule.last_batch)
+    parts = own_parts(order, number, size)
     draws = torch.cat([draws[part] for part in parts]).to(device).split(len(parts[0]))
     clock = Clock(device)
     task.train()
     began = time.perf_counter()
     total, predictions = torch.zeros(2, device=device), 0
+    floor: Tensor | None = None
     loaded = batches(images.pixels, [images.train[part] for part in parts], device)
-    for step in range(steps):
+    for step in range(number):
         with clock.part():
             rows, pixels = next(loaded)
             views = task.views(pixels, draws[step])
-        rate = schedule.rate((epoch + step / steps) / schedule.epochs)
+        rate = schedule.rate(epoch + step / number)
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -185,8 +171,10 @@ def _train_epoch(
         # Summed on the device: reading a value here would make the host wait for every step.
         total += _sums(result)
         predictions += result.of
+        if result.floor is not None:
+            floor = result.floor if floor is None else floor + result.floor
     loss, correct = (ranks.summed(total) / ranks.world()).tolist()
-    loss = loss / steps
+    loss = loss / number
     seconds = time.perf_counter() - began
     record: dict[str, Any] = {
         "epoch": epoch + 1,
@@ -194,14 +182,30 @@ def _train_epoch(
         "loss": _finite(loss),
         "chance": float(task.chance_loss),
         "finite": math.isfinite(loss),
-        "images_per_second": round(steps * size / seconds, 1),
+        "images_per_second": round(number * size / seconds, 1),
         "input_share": round(clock.seconds() / seconds, 3),
     }
     if device.type == "cuda":
         record["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
+    if floor is not None:
+        record["floor"] = _finite(float(ranks.summed(floor)) / ranks.world() / number)
     if predictions:
         record["accuracy"] = correct / predictions
     return record
+
+
+@torch.no_grad()
+def _before_training(
+    task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
+) -> None:
+    """Let ``task`` take in as many batches as it likes before its first step."""
+    device = next(task.parameters()).device
+    task.train()
+    with (
+        closing(endless(task, images.pixels, images.train, schedule.batch_size, seed)) as shown,
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        task.before_training(shown)
 
 
 def _parallel(task: torch.nn.Module) -> torch.nn.Module:

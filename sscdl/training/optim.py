@@ -17,7 +17,7 @@ class LARS(torch.optim.Optimizer):
     Each tensor's step ``g + weight_decay * w`` is multiplied by its own rate
     ``trust * |w| / (|g| + weight_decay * |w|)``, then goes into the momentum buffer; the learning
     rate multiplies the buffer, as in torch's SGD. Where either norm is zero the factor is 1.
-    Groups with ``adapt=False`` (biases and normalisation parameters) take plain momentum steps.
+    Groups with ``adapt=False`` take plain momentum steps.
     """
 
     def __init__(
@@ -69,13 +69,22 @@ class LARS(torch.optim.Optimizer):
 
 
 def build_optimizer(
-    module: nn.Module, kind: str, lr: float, momentum: float, weight_decay: float
+    module: nn.Module,
+    kind: str,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    *,
+    adapted: str = "weights",
+    decayed: str = "weights",
 ) -> torch.optim.Optimizer:
     """Return an optimiser over the parameters of ``module`` that require a gradient.
 
     ``kind`` is ``sgd`` (decay on every parameter, as in the papers whose recipes use it) or
-    ``lars`` (neither decay nor adaptation for biases and normalisation parameters, that is, for
-    every tensor with at most one dimension). Raises InputError for another kind.
+    ``lars``. For that, ``adapted`` and ``decayed`` say which parameters get rates of their own and
+    decay: the ``weights`` alone, or ``all``, with biases and parameters of normalisation, that is,
+    tensors with at most one dimension. Papers differ: SimCLR and BYOL leave these out of both, SwAV
+    out of neither. Raises InputError for another kind.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if kind == "sgd":
@@ -89,9 +98,13 @@ def build_optimizer(
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return optimizer
     if kind == "lars":
+        others = {
+            "weight_decay": weight_decay if decayed == "all" else 0.0,
+            "adapt": adapted == "all",
+        }
         groups = [
             {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+            {"params": [p for p in parameters if p.ndim <= 1], **others},
         ]
         groups = [group for group in groups if group["params"]]
         return LARS(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)

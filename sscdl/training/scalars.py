@@ -29,7 +29,8 @@ def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
     if not record["finite"]:
         return f"{title} epoch {record['epoch']}/{stop}: the loss became infinite, stopped"
     text = f"{title} epoch {record['epoch']}/{stop} loss {record['loss']:.3f}"
-    text += f" (chance {record['chance']:.3f})"
+    floor = "" if record.get("floor") is None else f", floor {record['floor']:.3f}"
+    text += f" (chance {record['chance']:.3f}{floor})"
     for key, name in _SHOWN:
         if record.get(key) is not None:
             text += f", {name} {record[key]:.3f}"

@@ -3,7 +3,7 @@
 python -m sscdl store ls STORE [--results FOLDER ...]
 python -m sscdl store show STORE NODE
 python -m sscdl store verify STORE
-python -m sscdl store prune STORE [--node NODE ...] [--days N] [--yes]
+python -m sscdl store prune STORE [--node NODE ...] [--task-state] [--days N] [--yes]
 
 NODE is a name such as moco+swav+classify, or the beginning of a fingerprint.
 """
@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         help="delete this stage, too; can be repeated",
     )
     prune.add_argument(
+        "--task-state",
+        action="store_true",
+        help="delete the heads and queues of all pretext stages, too (task.safetensors): nothing "
+        "here needs them",
+    )
+    prune.add_argument(
         "--days",
         type=float,
         default=1.0,
@@ -110,7 +116,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _prune(options: argparse.Namespace) -> int:
     from sscdl.upkeep.prune import delete, plan
 
-    made = plan(options.store, options.node, options.days)
+    asked = (options.node, options.days, options.task_state)
+    made = plan(options.store, *asked)
     for reason in made.kept:
         print(f"kept  {reason}")
     for item in made.items:
@@ -122,7 +129,7 @@ def _prune(options: argparse.Namespace) -> int:
     if not options.yes and not _agreed(f"{len(made.items)} to delete, {whole}. Type yes: "):
         print("nothing was deleted")
         return 1
-    freed, failed = delete(options.store, made, options.node, options.days)
+    freed, failed = delete(options.store, made, *asked)
     for reason in failed:
         print(f"kept  {reason}")
     print(f"deleted {shown_size(freed)}")

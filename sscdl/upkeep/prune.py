@@ -1,4 +1,4 @@
-"""Clearing out a store: what no pointer reaches, what a crash left, and nodes given by name.
+"""Clearing out a store: what no pointer reaches, what a crash left, and what is asked for.
 
 Deleted is only what lies in the store's own folders, found by listing them. Links are never
 followed nor deleted, and neither are lock files: another process may be about to lock one.
@@ -26,6 +26,7 @@ from sscdl.store.nodes import (
     size,
     temporaries,
 )
+from sscdl.store.store import TASK_STATE
 
 DAY = 86400.0  # seconds
 
@@ -46,12 +47,15 @@ class Plan(NamedTuple):
     kept: list[str]
 
 
-def plan(store: Path, names: Iterable[str] = (), days: float = 1.0) -> Plan:
+def plan(
+    store: Path, names: Iterable[str] = (), days: float = 1.0, task_state: bool = False
+) -> Plan:
     """Return what can be deleted: leftovers older than ``days``, and the nodes that are named.
 
-    ``names`` are names or beginnings of fingerprints. Raises InputError if one is unknown or
-    ambiguous, if a node was trained on a named one and is not named itself, and if nodes are named
-    while a stage trains in the store or a pointer is damaged.
+    With ``task_state``, also the heads and queues of all pretext stages. ``names`` are names or
+    beginnings of fingerprints. Raises InputError if one is unknown or ambiguous, if a node was
+    trained on a named one and is not named itself, and if nodes are named while a stage trains in
+    the store or a pointer is damaged.
     """
     nodes, damaged = read_nodes(store)
     named = _named(store, nodes, names)
@@ -79,6 +83,13 @@ def plan(store: Path, names: Iterable[str] = (), days: float = 1.0) -> Plan:
         return Plan(items, [*kept, f"all objects: {reason}"])
     items += [Item(node.path, f"named: {node.title}", size(node.path), None) for node in named]
     items += _objects(store, nodes, named, before, kept)
+    if task_state:
+        going = {item.path for item in items}
+        items += [
+            Item(path, "heads and queues, which no stage needs", size(path), path.parent.name)
+            for path in sorted((store / "objects").glob(f"[!.]*/{TASK_STATE}"))
+            if path.parent not in going and _may_go(store, path, float("inf"), kept)
+        ]
     return Plan(items, kept)
 
 
@@ -156,13 +167,15 @@ def _times(path: Path) -> Iterator[float]:
             yield from _times(Path(entry.path))
 
 
-def delete(store: Path, wanted: Plan, names: Iterable[str], days: float) -> tuple[int, list[str]]:
+def delete(
+    store: Path, wanted: Plan, names: Iterable[str], days: float, task_state: bool = False
+) -> tuple[int, list[str]]:
     """Delete the items of a plan that can still go; return the bytes and what could not go.
 
     The user may have thought about the plan for long: whatever was locked, reached or changed
     since then stays. Pointers go before what they lead to, so that a crash leaves orphans at most.
     """
-    still = {item.path for item in plan(store, names, days).items}
+    still = {item.path for item in plan(store, names, days, task_state).items}
     freed, failed = 0, []
     for item in wanted.items:
         if item.path not in still:

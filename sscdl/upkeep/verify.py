@@ -30,11 +30,12 @@ from sscdl.store.nodes import (
     read_nodes,
     temporaries,
 )
-from sscdl.store.store import WEIGHTS
+from sscdl.store.store import TASK_STATE, WEIGHTS
 
 LOGGER = logging.getLogger("sscdl.store")
 SHARD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 AGAIN = "delete it and run the study again"
+NOT_NEEDED = "delete it: no stage needs it"
 GO_ON = "run the study again to go on with it"
 PRUNE = "prune deletes it once it is a day old"
 
@@ -150,13 +151,8 @@ def _objects(store: Path) -> Iterator[Finding]:
             if not faults and key_of(lineage(store, folder.name)) != folder.name:
                 fault = "the key of the object does not come out of it"
                 yield Finding("damaged", folder / "lineage.json", fault, f"delete {folder}")
-        weights = folder / WEIGHTS
-        if weights.exists():
-            written = value.get("weights") if value else None
-            if written and file_hash(weights) != written["sha256"]:
-                yield Finding("damaged", weights, "not what was written", AGAIN)
-            else:
-                yield from _tensors(weights)
+        yield from _kept(folder / WEIGHTS, value and value.get("weights"), AGAIN)
+        yield from _kept(folder / TASK_STATE, value and value.get("task_state"), NOT_NEEDED)
         if (folder / "state.pt").exists():
             advice = PRUNE if folder.name in reached else f"{GO_ON}; {PRUNE}"
             yield Finding("leftover", folder / "state.pt", "a run that was interrupted", advice)
@@ -166,6 +162,16 @@ def _objects(store: Path) -> Iterator[Finding]:
         if folder.name not in reached and not damaged:
             fault = "no pointer leads to it"
             yield Finding("leftover", folder, fault, f"{GO_ON} if it was stopped; {PRUNE}")
+
+
+def _kept(path: Path, written: dict[str, Any] | None, advice: str) -> Iterator[Finding]:
+    """Check tensors of an object, if they are there, against what its metrics say of them."""
+    if not path.exists():
+        return
+    if written and file_hash(path) != written["sha256"]:
+        yield Finding("damaged", path, "not what was written", advice)
+    else:
+        yield from _tensors(path)
 
 
 def key_of(about: dict[str, Any] | None) -> str | None:

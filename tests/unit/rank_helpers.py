@@ -158,6 +158,9 @@ def _train(name: str) -> dict[str, Any]:
     trained = _parallel(task)
     optimizer = build_optimizer(task, "sgd", lr=0.05, momentum=0.9, weight_decay=1e-4)
     images, part, losses = pictures(), ranks.own_part(BATCH), []
+    floors = []
+    with torch.no_grad():
+        task.before_training(_shown(task, images, part))
     for number in range(STEPS):
         index = (torch.arange(BATCH) + number * BATCH)[part]
         draws = draws_for(task, BATCH, seed=number)[part]
@@ -167,6 +170,8 @@ def _train(name: str) -> dict[str, Any]:
         task.after_backward(number, STEPS)
         optimizer.step()
         losses.append(ranks.summed(result.loss) / ranks.world())
+        if result.floor is not None:
+            floors.append(ranks.summed(result.floor) / ranks.world())
     state = copy.deepcopy(task.state_dict())
     own = [ranks.rank()] if several else range(WORLD)
     evaluated = {number: _evaluate(task.eval(), images, number) for number in own}
@@ -178,9 +183,17 @@ def _train(name: str) -> dict[str, Any]:
     with Statistics(task, taken).of_validation():
         estimated = copy.deepcopy(dict(task.named_buffers()))
     return {
-        "losses": torch.stack(losses), "state": state, "evaluated": evaluated, "kept": kept,
-        "estimated": estimated,
+        "losses": torch.stack(losses + floors), "state": state, "evaluated": evaluated,
+        "kept": kept, "estimated": estimated,
     }  # fmt: skip
+
+
+def _shown(task: nn.Module, images: Tensor, part: slice) -> Iterator[tuple[Any, Tensor]]:
+    """Yield this rank's views and rows of batches before training."""
+    for number in range(STEPS):
+        index = (torch.arange(BATCH) + (number + 1) * BATCH)[part]
+        draws = draws_for(task, BATCH, seed=100 + number)[part]
+        yield task.views(images[index], draws), index
 
 
 @torch.no_grad()

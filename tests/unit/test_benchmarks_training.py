@@ -15,7 +15,8 @@ from torch import Tensor
 from benchmarks import side_by_side, training_memory, training_speed
 from benchmarks.training_floor import TASKS, Floor, Recipe, views_of, write_pngs
 from benchmarks.training_speed import Setting, header, make_task, measure, pictures, row, spread
-from sscdl.training.loop import Images, Schedule, train
+from sscdl.training.loop import Images, train
+from sscdl.training.schedule import Schedule
 
 SIZE, BATCH, STEPS = 32, 4, 2
 SETTING = Setting(

@@ -13,7 +13,7 @@ from sscdl.equivalence import FORMAT
 from sscdl.files import read_json
 from sscdl.images.variants import VARIANTS
 from sscdl.source import GROUPS
-from sscdl.tasks.options import DEFAULTS
+from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS
 
 OLD = '''
 """A module."""
@@ -267,9 +267,20 @@ def test_every_option_of_every_task_has_a_case_away_from_its_default():
     for task, defaults in DEFAULTS.items():
         assert ALTERNATIVES[task].keys() == defaults.keys()
         for option, value in ALTERNATIVES[task].items():
-            assert value not in (defaults[option], SMALL.get(task, {}).get(option))
+            without = (defaults | LATER.get(task, {}))[option]
+            assert value not in (without, SMALL.get(task, {}).get(option))
             assert any(
                 link["task"] == task and link["settings"]["options"].get(option) == value
+                for case in cases()
+                for link in case["settings"].get("links", [])
+            )
+
+
+def test_every_later_setting_has_a_case_for_each_task():
+    for task in DEFAULTS:
+        for setting, before in LATER_SETTINGS.items():
+            assert any(
+                link["task"] == task and link["settings"].get(setting, before) != before
                 for case in cases()
                 for link in case["settings"].get("links", [])
             )

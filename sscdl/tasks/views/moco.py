@@ -1,38 +1,27 @@
 """MoCo v2: contrast two views of an image against a queue of other images' embeddings.
 
 He et al. 2020 (arXiv:1911.05722), Chen et al. 2020 (arXiv:2003.04297). Two changes for small data:
-keys of the query's own image or patient do not count as negatives, and neither do queue slots that
-have never been filled.
+keys of the query's own image or patient do not count as negatives; and the queue is filled with
+keys of training images before the first step (option ``fill``), where the authors begin with random
+vectors. Without ``fill``, slots that were never filled do not count, so that the first steps are
+easier than those that follow.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
+from sscdl.tasks.queues import queue_length
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
-
-
-def queue_length(queue: int | str, images: int, batch_size: int) -> int:
-    """Return the queue's length: as given, or for ``auto`` a fifth of ``images``.
-
-    ``auto`` rounds down to a multiple of the batch, but not below one batch. Raises InputError if
-    a given length is not a positive multiple of the batch.
-    """
-    if queue == "auto":
-        return max(1, images // 5 // batch_size) * batch_size
-    if not isinstance(queue, int) or queue <= 0 or queue % batch_size:
-        raise InputError(
-            f"moco: queue is {queue!r}; give a multiple of the batch size {batch_size}, or auto"
-        )
-    return queue
 
 
 def info_nce(
@@ -45,6 +34,33 @@ def info_nce(
     positive = (query * key).sum(dim=1, keepdim=True)
     negative = (query @ negatives.T).masked_fill(~allowed, -math.inf)
     return torch.cat([positive, negative], dim=1) / temperature
+
+
+def floor_loss(logits: Tensor, other: Tensor) -> Tensor:
+    """Return the mean loss if positives were ``other`` logits (B,), of the keys of other images.
+
+    ``logits``: (B, 1 + Q) of ``info_nce``. Keys of the batch are of this moment and those of the
+    queue are not, so that a query is nearer to *any* of the former: a network that has learnt
+    nothing of the images is down here and not at ``ln(1 + Q)``.
+    """
+    everything = torch.cat([other[:, None], logits[:, 1:]], dim=1)
+    return (torch.logsumexp(everything, dim=1) - other).mean()
+
+
+def another(index: Tensor, among: Tensor, start: int, patients: Tensor | None) -> Tensor:
+    """Return for each image of ``index`` (B,) the place in ``among`` (A,) of another one.
+
+    ``index`` stands in ``among`` from ``start`` on. It is the next one, around the end, and where
+    ``patients`` (N,) are known the next of another patient, if there is one.
+    """
+    count = len(among)
+    own = torch.arange(len(index), device=index.device) + start
+    ahead = torch.arange(1, max(2, count), device=index.device)
+    places = (own[:, None] + ahead) % count
+    if patients is None:
+        return places[:, 0]
+    foreign = patients[among][places] != patients[index][:, None]
+    return places.gather(1, foreign.int().argmax(dim=1, keepdim=True))[:, 0]
 
 
 class MoCo(Task):
@@ -64,6 +80,7 @@ class MoCo(Task):
         self.key_head = copy.deepcopy(self.head).requires_grad_(False)
         self.temperature = options["temperature"]
         self.momentum = options["momentum"]
+        self.fill, self.batch_size = options["fill"], setup.batch_size
         self.augment = Augmentation(
             setup.image_size,
             crop=tuple(options["crop"]),
@@ -92,21 +109,42 @@ class MoCo(Task):
         first, second = draws.chunk(2, dim=1)
         return self.augment(images, first), self.augment(images, second)
 
+    def before_training(self, batches: Iterator[tuple[tuple[Tensor, Tensor], Tensor]]) -> None:
+        """Fill the queue with keys of training images, as steps would: see ``fill``.
+
+        Batch statistics are those of each batch, and the key network's running ones move, as
+        whenever it encodes keys in training. Nothing in training reads the latter; evaluation
+        does, for which they are nearer to the images than those that the network begins with.
+        """
+        if self.fill:
+            for views, index in islice(batches, len(self.queue) // self.batch_size):
+                key = self._embed(self.key_backbone, self.key_head, views[1])
+                self._enqueue(ranks.gathered(key), ranks.gathered(index))
+
     def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
         query = self._embed(self.backbone, self.head, views[0])
         with torch.no_grad():
             if self.training:
                 self._average()
             key = self._embed(self.key_backbone, self.key_head, views[1])
+        # Evaluation exchanges nothing between ranks.
+        keys, rows, start = key, index, 0
+        if self.training:
+            keys, rows = ranks.gathered(key), ranks.gathered(index)
+            start = len(index) * ranks.rank()
         with full_precision(query):
             # The queue changes below, and the backward pass needs it as it is now.
             queue = self.queue.clone() if self.training else self.queue
             logits = info_nce(query, key, queue, self._allowed(index), self.temperature)
             loss = F.cross_entropy(logits, torch.zeros_like(index))
+            with torch.no_grad():
+                foreign = keys[another(index, rows, start, self.patients)]
+                other = (query * foreign).sum(dim=1) / self.temperature
+                floor = floor_loss(logits, other)
         if self.training:
-            self._enqueue(key, index)
+            self._enqueue(keys, rows)
         correct = (logits.detach().argmax(dim=1) == 0).sum()
-        return Step(loss=loss, count=len(index), correct=correct, of=len(index))
+        return Step(loss=loss, count=len(index), correct=correct, of=len(index), floor=floor)
 
     def _embed(self, backbone: nn.Module, head: nn.Module, views: Tensor) -> Tensor:
         return F.normalize(head(backbone(self.normalise(views))).float(), dim=1)
@@ -131,7 +169,6 @@ class MoCo(Task):
     @torch.no_grad()
     def _enqueue(self, keys: Tensor, index: Tensor) -> None:
         """Replace the oldest by all ranks' ``keys`` (B, dimension), of images ``index`` (B,)."""
-        keys, index = ranks.gathered(keys), ranks.gathered(index)
         slots = queue_positions(self.queue_pointer, len(keys), len(self.queue))
         self.queue[slots] = keys
         self.queue_rows[slots] = index

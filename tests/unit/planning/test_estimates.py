@@ -1,4 +1,4 @@
-"""Estimates of a plan: what is found in the store, epochs, images, hours and bytes."""
+"""Estimates of a plan: what is found in the store, epochs, images and hours."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save
 
 from sscdl.phantom.archive import _plan
 from sscdl.planning import estimates
 from sscdl.planning.estimates import (
-    BACKBONES,
     ImageCounts,
     Rates,
     search_epochs,
-    weights_bytes,
     work,
 )
 from sscdl.planning.reasons import with_lineage
@@ -25,26 +22,8 @@ from sscdl.stages.search import run_search
 from sscdl.store.nodes import read_nodes
 from sscdl.store.store import Store, read_pointer
 from sscdl.study.study import PHANTOM_IMAGES
-from sscdl.training.backbones import build_backbone
 from tests.unit.plan_helpers import SPLIT, at_speed, data_recipes, make_nodes, train
 from tests.unit.small_store import small_store  # noqa: F401
-
-
-@pytest.mark.parametrize(("name", "last_stage"), list(BACKBONES))
-def test_the_table_of_backbones_is_that_of_the_real_ones(name, last_stage):
-    backbone = build_backbone(name, last_stage)
-    stored = len(save(backbone.state_dict()))
-    size, channels = BACKBONES[name, last_stage]
-    assert channels == backbone.channels
-    assert size == sum(t.numel() * t.element_size() for t in backbone.state_dict().values())
-    assert size < stored < size + 100_000  # the header of the file
-
-
-def test_a_classifier_has_a_head():
-    moco, classify = make_nodes("moco")
-    assert weights_bytes(moco) == BACKBONES["resnet18", 2][0]
-    assert weights_bytes(classify) - weights_bytes(moco) == 4 * 2 * (128 + 1)
-    assert weights_bytes(make_nodes("moco", backbone={"name": "mine"})[0]) == 0
 
 
 @pytest.mark.parametrize("candidates", [1, 2, 5, 11])
@@ -196,3 +175,10 @@ def test_a_hidden_gpu_is_none(monkeypatch):
     assert estimates.has_gpu()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert not estimates.has_gpu()
+
+
+def test_images_of_an_epoch_are_those_that_it_shows():
+    for last_batch, expected in (("drop", 56), ("fill", 64)):
+        stages = {"rotation": {"batch_size": 8, "last_batch": last_batch}}
+        node = make_nodes("rotation", stages=stages)[0]
+        assert estimates.epoch_images(node, 63) == expected

@@ -45,6 +45,7 @@ def test_an_empty_store(tmp_path):
     assert "Estimated training: unknown" in text
     assert "moco      unknown on cpu: train one stage, or run `python -m sscdl rate`" in text
     assert "11.0 MB of weights for 4 stages (11.0 MB of them new)" in text
+    assert "3.2 MB of heads and queues with the new ones" in text
     rows = table(tmp_path / "store")
     assert list(rows["state"]) == ["to train"] * 4
     assert list(rows["epochs"]) == [7] * 4
@@ -106,6 +107,15 @@ def test_some_candidates_are_listed_where_others_are_not_new_ones_alone(small_st
     assert table(folder).loc["moco", "reason"] == "nothing like it in the store (found: 0.1)"
     make_plan(folder, make_nodes("moco"))
     assert "only the pointer" in table(folder).loc["moco", "reason"]
+
+
+def test_images_that_every_epoch_leaves_out_are_said(tmp_path):
+    stages = {"moco": {"batch_size": 32}, "classify": {"batch_size": 32, "last_batch": "fill"}}
+    text = make_plan(tmp_path / "store", make_nodes("moco", "swav", stages=stages))
+    (said,) = [line for line in text.splitlines() if "leaves out" in line]
+    assert said.startswith("Warning: every epoch of moco leaves out 28 of 60 training images")
+    assert table(tmp_path / "store").loc["moco", "images"] == 7 * 32
+    assert table(tmp_path / "store").loc["moco+classify", "images"] == 7 * 64
 
 
 def test_unknown_numbers_stay_empty(tmp_path):

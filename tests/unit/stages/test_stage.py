@@ -47,6 +47,9 @@ def trained(monkeypatch):
             (folder / "lineage.json").write_text(json.dumps(lineage))
             return {"bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}
 
+        def keep_task_state(self, folder):
+            return None
+
     module = types.ModuleType("sscdl.stages.session")
     module.Session = Session
     monkeypatch.setitem(sys.modules, "sscdl.stages.session", module)

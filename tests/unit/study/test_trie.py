@@ -6,7 +6,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.study.trie import Trie, split_curriculum, thesis_curricula
-from sscdl.tasks.options import DEFAULTS, LATER
+from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS, lasting, whole
 
 STAGE = {"learning_rates": [0.01], "batch_size": 8, "search_epochs": 1}
 DATA = {"pretext": {"pack": "a"}, "classify": {"pack": "a", "classes": ["x", "y"]}}
@@ -85,19 +85,48 @@ def test_seed_network_and_data_change_every_node():
         assert changed(before, after[0]) == everything
 
 
-def test_an_option_that_came_later_counts_only_where_it_is_not_its_default(monkeypatch):
-    """A new release, whose option is off by default, finds what was trained without it."""
+def test_what_came_later_counts_only_where_it_is_not_what_was_done_before(monkeypatch):
+    """A new release finds what was trained without the option, whatever its default is now."""
 
     def fingerprint(**options):
         stages = {"moco": {**STAGE, "options": {"queue": 8, **options}}}
         return by_name(make(["moco"], stages=stages)[0])["moco"].fingerprint
 
     before = fingerprint()
-    monkeypatch.setitem(DEFAULTS, "moco", {**DEFAULTS["moco"], "symmetric": False})
-    assert fingerprint(symmetric=False) != before, "a default that is written down is a setting"
-    monkeypatch.setitem(LATER, "moco", frozenset({"symmetric"}))
-    assert fingerprint(symmetric=False) == before
-    assert fingerprint(symmetric=True) != before
+    assert fingerprint(symmetric=False) != before, "a value that is written down is a setting"
+    monkeypatch.setitem(LATER, "moco", {"symmetric": False})
+    for default in (False, True):
+        monkeypatch.setitem(DEFAULTS, "moco", {**DEFAULTS["moco"], "symmetric": default})
+        assert fingerprint(symmetric=False) == before
+        assert fingerprint(symmetric=True) != before
+
+
+def test_settings_that_came_later_count_only_where_they_change_what_was_done():
+    def fingerprint(**settings):
+        stages = {"swav": {**STAGE, **settings}}
+        return by_name(make(["swav"], stages=stages)[0])["swav"].fingerprint
+
+    before = fingerprint()
+    assert fingerprint(**LATER_SETTINGS) == before
+    changed = [
+        {"warmup_epochs": 1}, {"last_batch": "fill"}, {"lars": {"adapt": "all", "decay": "all"}},
+        {"lars": {"adapt": "all", "decay": "weights"}},
+    ]  # fmt: skip
+    assert {next(iter(one)) for one in changed} == set(LATER_SETTINGS)
+    assert len({before, *(fingerprint(**one) for one in changed)}) == 1 + len(changed)
+
+
+@pytest.mark.parametrize("task", list(DEFAULTS))
+def test_a_recipe_gives_back_all_settings_of_its_stage(task):
+    later = {**LATER_SETTINGS, "options": {**DEFAULTS[task], **LATER.get(task, {})}}
+    other = {
+        "warmup_epochs": 2.5, "last_batch": "fill", "lars": {"adapt": "all", "decay": "weights"},
+        "options": {**DEFAULTS[task], "fill": True},
+    }  # fmt: skip
+    for settings in ({**STAGE, **later}, {**STAGE, **other}):
+        assert whole(task, lasting(task, settings)) == settings
+    assert lasting(task, {**STAGE, **later}).keys() == {*STAGE, "options"}
+    assert whole(task, STAGE) == {**STAGE, **LATER_SETTINGS, "options": LATER.get(task, {})}
 
 
 def test_other_curricula_do_not_matter():

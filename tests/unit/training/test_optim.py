@@ -61,6 +61,44 @@ def test_biases_and_norms_take_plain_steps():
         assert same == (parameter.ndim == 1), name
 
 
+@pytest.mark.parametrize("adapted", ["weights", "all"])
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+def test_what_lars_adapts_and_decays_is_chosen(adapted, decayed):
+    """Against the formula in double precision, with and without the small tensors in each."""
+    module = network()
+    expected = {name: p.detach().double().clone() for name, p in module.named_parameters()}
+    buffers = {name: torch.zeros_like(p) for name, p in expected.items()}
+    optimizer = build_optimizer(
+        module, "lars", lr=0.5, momentum=0.9, weight_decay=0.1, adapted=adapted, decayed=decayed
+    )
+    run(module, optimizer, range(4))
+    for step in range(4):
+        for name, parameter in module.named_parameters():
+            w, g, small = expected[name], gradients(step, parameter).double(), parameter.ndim == 1
+            decay = 0.0 if small and decayed == "weights" else 0.1
+            update = g + decay * w
+            if not (small and adapted == "weights") and w.norm() > 0:
+                update *= 0.001 * w.norm() / (g.norm() + decay * w.norm())
+            buffers[name] = 0.9 * buffers[name] + update
+            expected[name] = w - 0.5 * buffers[name]
+    for name, parameter in module.named_parameters():
+        torch.testing.assert_close(parameter.double(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_all_parameters_adapted_and_decayed_match_an_independent_implementation():
+    """As SwAV's authors do; the reference adapts whatever decays."""
+    ours = network()
+    with torch.no_grad():
+        ours[1].bias.fill_(0.3)  # at zero, the two begin differently
+    theirs = copy.deepcopy(ours)
+    settings = {"lr": 0.7, "momentum": 0.9, "weight_decay": 0.5}
+    optimizer = build_optimizer(ours, "lars", adapted="all", decayed="all", **settings)
+    run(ours, optimizer, range(5))
+    run(theirs, ReferenceLARS(theirs.parameters(), trust_coefficient=0.001, **settings), range(5))
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_zero_weights_and_zero_gradients_do_not_break_lars():
     layer = nn.Linear(3, 3, bias=False)
     nn.init.zeros_(layer.weight)

@@ -210,6 +210,7 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
     [
         (f"{OBJECT}/weights.safetensors", _cut, "not what was written"),
         (f"{OBJECT}/weights.safetensors", _not_finite, "not what was written"),
+        (f"{OBJECT}/task.safetensors", _cut, "not what was written"),
         (f"{OBJECT}/metrics.json", _cut, "not JSON"),
         (f"{OBJECT}/metrics.json", _edit(key="other"), "is that of other"),
         (f"{OBJECT}/metrics.json", lambda path: path.write_text("[]"), "not what such a file"),
@@ -317,3 +318,19 @@ def test_what_is_at_work_is_no_damage(store):
     assert {one.path for one in found if one.kind == "leftover"} == {other, other / "state.pt"}
     assert all("training now" in one.advice for one in found if one.kind == "leftover")
     assert [one[0] for one in damaged(store)] == [orphan / "metrics.json"]
+
+
+def test_heads_and_queues_are_checked_where_they_are_there(store):
+    path = store.object(store.moco) / "task.safetensors"
+    metrics = path.with_name("metrics.json")
+    value = read_json(metrics)
+    write_json(metrics, {key: one for key, one in value.items() if key != "task_state"})
+    assert verify(store.folder) == []
+    _not_finite(path)
+    (found,) = verify(store.folder)
+    assert (found.path, found.fault) == (path, "w is not finite")
+    write_json(metrics, value)
+    (found,) = verify(store.folder)
+    assert (found.fault, found.advice) == ("not what was written", "delete it: no stage needs it")
+    path.unlink()
+    assert verify(store.folder) == []

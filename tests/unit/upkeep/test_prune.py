@@ -275,3 +275,35 @@ def test_a_pruned_stage_trains_again_to_the_same_key(store):
     assert store.object(again).name == key
     assert again.pointer == store.swav.pointer
     assert len(again.pointer.read_text()) == len(pointer)
+
+
+def test_heads_and_queues_go_when_asked_for(store, capsys):
+    kept = [store.object(stage) / "task.safetensors" for stage in (store.moco, store.swav)]
+    others = {name for name in store.contents() if not name.endswith("/task.safetensors")}
+    assert prune(store, "--yes") == 0
+    assert all(path.exists() for path in kept)
+    size = sum(path.stat().st_size for path in kept)
+    capsys.readouterr()
+    assert prune(store, "--task-state", "--yes") == 0
+    out = capsys.readouterr().out
+    assert f"{kept[0]}: heads and queues, which no stage needs" in out
+    assert f"deleted {size} B" in out
+    assert set(store.contents()) == others
+    assert verify(store.folder) == []
+    assert Store(store.folder).finished(store.moco.pointer)
+    assert prune(store, "--task-state", "--yes") == 0
+    assert "nothing to delete" in capsys.readouterr().out
+
+
+def test_heads_and_queues_go_with_their_object_and_only_once(store, capsys):
+    path = store.object(store.swav) / "task.safetensors"
+    assert prune(store, "--task-state", "--node", "moco+swav", "--yes") == 0
+    assert not path.parent.exists()
+    assert f"{path}:" not in capsys.readouterr().out
+    assert not (store.object(store.moco) / "task.safetensors").exists()
+
+
+def test_heads_and_queues_stay_while_a_stage_trains(store):
+    with Store(store.folder).lock("any stage"):
+        assert prune(store, "--task-state", "--yes") == 0
+    assert (store.object(store.moco) / "task.safetensors").exists()

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.views.moco import info_nce, queue_length
+from sscdl.tasks.queues import queue_length
+from sscdl.tasks.views.moco import another, floor_loss, info_nce
 from sscdl.training.optim import build_optimizer
 from tests.unit.lightly_reference import NTXentLoss
 from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures, step, train
@@ -159,6 +160,75 @@ def test_queue_length(queue, images, batch, expected):
 def test_impossible_queue_lengths_are_refused(queue):
     with pytest.raises(InputError, match="queue"):
         queue_length(queue, 1000, 32)
+
+
+@pytest.mark.parametrize("fill", [True, False])
+def test_the_queue_is_filled_with_keys_of_the_key_network(fill):
+    task, images = make_task("moco", queue=24, fill=fill), pictures()
+    before = copy.deepcopy(task.state_dict())
+    index = [torch.arange(k * BATCH, (k + 1) * BATCH) for k in range(6)]
+    views = [task.views(images[rows], draws_for(task, BATCH, k)) for k, rows in enumerate(index)]
+    rest = iter(zip(views, index, strict=True))
+    task.train()
+    with torch.no_grad():
+        task.before_training(rest)
+    moved = {k for k, v in task.state_dict().items() if not torch.equal(v, before[k])}
+    if not fill:
+        assert moved == set()
+        assert len(list(rest)) == 6
+        return
+    assert len(list(rest)) == 3, "no more than the queue takes"
+    assert task.queue_rows.tolist() == list(range(24))
+    assert task.queue_pointer.item() == 0
+    twin = make_task("moco", queue=24)
+    with torch.no_grad():
+        keys = [twin._embed(twin.key_backbone, twin.key_head, view) for _, view in views[:3]]
+    torch.testing.assert_close(task.queue, torch.cat(keys))
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert all(k.startswith("queue") or k.endswith(statistics) for k in moved)
+    assert all(k.startswith(("queue", "key_backbone.")) for k in moved)
+
+
+def test_the_floor_is_the_loss_with_the_next_images_key_as_positive():
+    task, images = make_task("moco"), pictures()
+    fill_queue(task)
+    twin, old_queue = copy.deepcopy(task), task.queue.clone()
+    result = step(task, images, 0)
+    draws, index = draws_for(twin, BATCH), torch.arange(BATCH)
+    twin._average()
+    with torch.no_grad():
+        first, second = twin.views(images[index], draws)
+        query = twin._embed(twin.backbone, twin.head, first)
+        key = twin._embed(twin.key_backbone, twin.key_head, second)
+    everyone = np.ones((BATCH, len(old_queue)), dtype=bool)
+    expected = by_hand(query, key.roll(-1, dims=0), old_queue, everyone, task.temperature)
+    assert result.floor.item() == pytest.approx(expected, rel=1e-5)
+    assert not result.floor.requires_grad
+
+
+def test_the_floor_takes_another_patient_where_there_is_one():
+    index = torch.tensor([4, 5, 9, 2])
+    patients = torch.tensor([0, 0, 1, 0, 7, 7, 0, 0, 0, 7])
+    assert another(index, index, 0, None).tolist() == [1, 2, 3, 0]
+    assert another(index, index, 0, patients).tolist() == [3, 3, 3, 0]
+    assert another(index, index, 0, torch.zeros(10)).tolist() == [1, 2, 3, 0]
+    # A rank's two images among those of two ranks.
+    assert another(index[2:], index, 2, patients).tolist() == [3, 0]
+    assert another(index[:1], index[:1], 0, patients).tolist() == [0]
+
+
+def test_a_network_that_sees_only_what_is_fresh_is_at_the_floor():
+    """Queries and keys of a batch share a direction that stale keys lack, and nothing else."""
+    logits_of = torch.Generator().manual_seed(0)
+    noise = torch.randn(24 + 24 + 256, 32, generator=logits_of)
+    noise[:48, 0] += 8
+    unit_ = F.normalize(noise, dim=1)
+    query, key, queue = unit_[:24], unit_[24:48], unit_[48:]
+    logits = info_nce(query, key, queue, torch.ones(24, 256, dtype=torch.bool), 0.2)
+    other = (query * key.roll(1, 0)).sum(dim=1) / 0.2
+    loss = F.cross_entropy(logits, torch.zeros(24, dtype=torch.long))
+    assert loss < 0.8 * math.log(257), "less than chance, and yet nothing of the images"
+    assert floor_loss(logits, other) == pytest.approx(loss.item(), rel=0.02)
 
 
 def test_chance_loss_counts_the_queue_and_patients_stay_out_of_the_state():

@@ -1,0 +1,59 @@
+"""Bytes that a plan names are those of the real files."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from sscdl.planning.disk import BACKBONES, state_bytes, task_state_bytes, weights_bytes
+from sscdl.stages.task_state import own_state
+from sscdl.study.trie import PRETEXT_TASKS
+from sscdl.tasks import build_task
+from sscdl.tasks.options import DEFAULTS
+from sscdl.training.backbones import build_backbone
+from tests.unit.plan_helpers import STAGE, make_nodes
+
+
+@pytest.mark.parametrize(("name", "last_stage"), list(BACKBONES))
+def test_the_table_of_backbones_is_that_of_the_real_ones(name, last_stage):
+    backbone = build_backbone(name, last_stage)
+    stored = len(save(backbone.state_dict()))
+    size, channels = BACKBONES[name, last_stage]
+    assert channels == backbone.channels
+    assert size == sum(t.numel() * t.element_size() for t in backbone.state_dict().values())
+    assert size < stored < size + 100_000  # the header of the file
+
+
+def test_a_classifier_has_a_head():
+    moco, classify = make_nodes("moco")
+    assert weights_bytes(moco) == BACKBONES["resnet18", 2][0]
+    assert weights_bytes(classify) - weights_bytes(moco) == 4 * 2 * (128 + 1)
+    assert weights_bytes(make_nodes("moco", backbone={"name": "mine"})[0]) == 0
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("task", PRETEXT_TASKS)
+def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
+    """Given options are away from the defaults wherever they have a length."""
+    lengths = {
+        "queue": 16, "dimension": 24, "prototypes": 7, "hidden": 20, "local_crops": 1,
+    }  # fmt: skip
+    options = {k: v for k, v in lengths.items() if given and k in DEFAULTS[task]}
+    node = make_nodes(task, stages={task: {"options": options}})[0]
+    real = build_task(
+        task, build_backbone("resnet18", 2), options=options, image_size=32, images=200, mean=0.5,
+        std=0.3, batch_size=STAGE["batch_size"], patients=torch.arange(200),
+    )  # fmt: skip
+    state = own_state(real)
+    size = task_state_bytes(node, 200)
+    assert size == sum(t.numel() * t.element_size() for t in state.values())
+    buffers = size if task == "moco" else 2 * size  # a key network has none
+    assert state_bytes(node, 200) == 2 * (2 * weights_bytes(node) + buffers)
+
+
+def test_a_classifier_and_an_unknown_network_keep_nothing_else():
+    moco, classify = make_nodes("moco")
+    assert task_state_bytes(classify, 200) == 0
+    assert task_state_bytes(make_nodes("moco", backbone={"name": "mine"})[0], 200) == 0
+    assert task_state_bytes(moco, 0) > weights_bytes(moco)
