@@ -42,8 +42,8 @@ from sscdl.phantom.archive import write_archive
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.study import Study
 from sscdl.tasks import build_task
-from sscdl.training import batch_statistics
 from sscdl.training.backbones import build_backbone
+from sscdl.training.batch_statistics import Sample, Statistics, sample
 from sscdl.training.loop import Images, _train_epoch, validate
 from sscdl.training.optim import build_optimizer
 from sscdl.training.order import mixed_seed
@@ -124,6 +124,20 @@ def prepare(name: str, data: Path, work: Path) -> Data:
     return Data(torch.from_numpy(np.array(array)), torch.tensor(labels), rows, mean, std)
 
 
+def classifier(
+    data: Data, rate: float, seed: int, epochs: int, decay: str, batch: int
+) -> tuple[Any, Schedule, torch.optim.Optimizer]:
+    """Return a classifier with random weights and what trains it."""
+    torch.manual_seed(mixed_seed(seed, "weights", "classify"))
+    task = build_task(
+        "classify", build_backbone("resnet18", STAGE), options={}, image_size=SIZE,
+        images=len(data.rows["train"]), mean=data.mean, std=data.std, batch_size=batch,
+        labels=data.labels, classes=int(data.labels.max()) + 1, training_rows=data.rows["train"],
+    ).to(memory_format=torch.channels_last)  # fmt: skip
+    schedule = Schedule("sgd", rate, 0.9, 1e-4, batch, epochs, decay)
+    return task, schedule, build_optimizer(task, "sgd", rate, 0.9, 1e-4)
+
+
 def trajectory(
     data: Data, *, rate: float, seed: int, epochs: int, decay: str, batch: int, tested: set[int]
 ) -> list[dict[str, float]]:
@@ -131,23 +145,13 @@ def trajectory(
 
     The test images are looked at after the epochs ``tested``.
     """
-    torch.manual_seed(mixed_seed(seed, "weights", "classify"))
-    backbone = build_backbone("resnet18", STAGE)
-    classes = int(data.labels.max()) + 1
-    task = build_task(
-        "classify", backbone, options={}, image_size=SIZE, images=len(data.rows["train"]),
-        mean=data.mean, std=data.std, batch_size=batch, labels=data.labels, classes=classes,
-        training_rows=data.rows["train"],
-    ).to(memory_format=torch.channels_last)  # fmt: skip
-    schedule = Schedule("sgd", rate, 0.9, 1e-4, batch, epochs, decay)
-    optimizer = build_optimizer(task, "sgd", rate, 0.9, 1e-4)
+    task, schedule, optimizer = classifier(data, rate, seed, epochs, decay, batch)
     averaged = AveragedModel(task, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(task))
     train = data.rows["train"]
     images = Images(data.pixels, train, None)
-    sampled = batch_statistics.sample(train, batch, mixed_seed(seed, "statistics"))
-    draws = torch.rand(
-        sum(map(len, sampled)), task.draws, generator=torch.Generator().manual_seed(seed)
+    taken = sample(
+        data.pixels, train, task.draws, batch_size=batch, seed=mixed_seed(seed), precision="float32"
     )
     found = []
     for epoch in range(epochs):
@@ -158,7 +162,7 @@ def trajectory(
         scores: dict[str, float] = {"epoch": epoch + 1, "loss": record["loss"] or float("nan")}
         splits = ("val", "test") if epoch + 1 in tested else ("val",)
         for way in WAYS:
-            with _looked_at(way, task, averaged.module, data.pixels, sampled, draws) as network:
+            with _looked_at(way, task, averaged.module, taken) as network:
                 for split in splits:
                     seen = validate(
                         network, Images(data.pixels, train, data.rows[split]), schedule,
@@ -172,18 +176,11 @@ def trajectory(
 
 
 @contextmanager
-def _looked_at(
-    way: str, task: Any, averaged: Any, pixels: torch.Tensor, parts: list, draws: torch.Tensor
-) -> Iterator[Any]:
+def _looked_at(way: str, task: Any, averaged: Any, taken: Sample) -> Iterator[Any]:
     network = averaged if way == "averaged" else task
-    if way == "running":
-        yield network
-        return
-    if way == "whole":
-        passes = batch_statistics.whole_images(network, pixels, parts, SIZE, "float32")
-    else:
-        passes = batch_statistics.training_views(network, pixels, parts, draws, "float32")
-    with batch_statistics.estimated(network, passes):
+    statistics = Statistics(network, None if way == "running" else taken)
+    block = statistics.of_features if way == "whole" else statistics.of_validation
+    with block():
         yield network
 
 
