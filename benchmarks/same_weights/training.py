@@ -14,12 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from benchmarks.same_weights import digests
+from benchmarks.same_weights.stage_cases import SETTINGS
+from sscdl.errors import InputError
 from sscdl.files import read_json
 from sscdl.progress import job_log
 from sscdl.recipe import fingerprint
 from sscdl.stages.runs import Runs
 from sscdl.stages.stage import Stage, run_stage
 from sscdl.store.store import Store, read_pointer
+from sscdl.tasks import options
 from sscdl.tasks.clusters.swav import SwAV
 from sscdl.tasks.prediction.relloc import RelativeLocation
 from sscdl.tasks.prediction.rotation import Rotation
@@ -63,6 +66,7 @@ class Training:
 
     def _stage(self, folder: Path, link: dict[str, Any], parent: Stage | None) -> Stage:
         task = link["task"]
+        _refuse_unknown(link["settings"])
         data = {
             "train": "train", "validate": "val", "normalise": "train", "masked": False,
             **link["data"],
@@ -150,6 +154,13 @@ class Training:
         if found["resident"] != found["read"]:
             raise RuntimeError("streamed images are not those that are resident")
         return found
+
+
+def _refuse_unknown(settings: dict[str, Any]) -> None:
+    """Raise InputError for a setting that this revision would pass over, as it came later."""
+    known = {*SETTINGS, "options", "search", *getattr(options, "LATER_SETTINGS", {})}
+    if unknown := sorted(settings.keys() - known):
+        raise InputError(f"unknown setting {', '.join(unknown)}")
 
 
 def write_pictures(folder: Path) -> None:

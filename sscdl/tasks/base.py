@@ -17,8 +17,9 @@ class Step:
     All of it is about this rank's images. ``loss``: scalar mean, to be minimised. ``count``: images
     it is the mean of. ``correct``: number of right predictions (scalar tensor, left on the device)
     out of ``of``; None for a task that makes none. ``logits``: (B, classes), from the classifier
-    only. ``floor``: the loss (scalar tensor, left on the device) of a network that has learnt to
-    tell by what is no sign of the image; None for a task for which no such loss is known.
+    only. ``floor``: the same loss (scalar tensor, left on the device) with other images in the
+    place of the right ones, which is what is reached without knowing the image; None for a task
+    whose chance says that already.
     """
 
     loss: Tensor

@@ -68,7 +68,10 @@ def test_a_task_puts_through_its_network_what_the_floor_assumes(name: str, tmp_p
         Schedule("sgd", 0.01, 0.9, 1e-4, BATCH, 1, "constant"),
         start=0, stop=1, seed=0, state=tmp_path / "state.pt", fingerprint="views",
     )  # fmt: skip
-    assert passes.views == expected(name, STEPS)
+    found = expected(name, STEPS)
+    if name == "moco":  # which fills its queue before the first of the epochs that are measured
+        found[SIZE, False] += len(task.queue)
+    assert passes.views == found
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -92,7 +92,7 @@ def test_modules_whose_part_in_it_is_known():
         assert names >= IN_ALL, task
         assert not names & IN_NONE, task
         tasks = {name for name in names if name.startswith("tasks.")}
-        assert tasks - {"tasks.sizes"} == {
+        assert tasks - {"tasks.queues", "tasks.sizes"} == {
             "tasks.base",
             source.TASK_MODULES[task].removeprefix("sscdl."),
         }
@@ -149,10 +149,19 @@ def test_an_edit_of_the_swav_loss_changes_the_nodes_at_and_below_swav_alone(pack
     assert len(changed) == 22
 
 
-def test_an_edit_of_the_training_loop_changes_every_node(package):
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("loop", "optimizer.step()", "optimizer.step(None)"),
+        ("order", "digest_size=8", "digest_size=9"),
+        ("schedule", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos"),
+    ],
+)
+def test_an_edit_of_what_trains_changes_every_node(package, module, old, new):
     before = names_by_fingerprint()
-    text = package.path("sscdl.training.loop").read_text()
-    package.write("sscdl.training.loop", text.replace("0.5 * (1 + math.cos", "0.4 * (1 + math.cos"))
+    text = package.path(f"sscdl.training.{module}").read_text()
+    assert old in text
+    package.write(f"sscdl.training.{module}", text.replace(old, new))
     assert not before.keys() & names_by_fingerprint().keys()
 
 

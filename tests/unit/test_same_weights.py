@@ -8,11 +8,14 @@ from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
 from benchmarks.same_weights.compare import entry_of, trust_of, trusted, write
 from benchmarks.same_weights.judge import Probed, Trust, judge
-from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL
+from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL, link
+from benchmarks.same_weights.training import Training
 from sscdl.equivalence import FORMAT
+from sscdl.errors import InputError
 from sscdl.files import read_json
 from sscdl.images.variants import VARIANTS
 from sscdl.source import GROUPS
+from sscdl.tasks import options
 from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS
 
 OLD = '''
@@ -284,6 +287,15 @@ def test_every_later_setting_has_a_case_for_each_task():
                 for case in cases()
                 for link in case["settings"].get("links", [])
             )
+
+
+def test_a_revision_that_lacks_a_setting_says_so(tmp_path, monkeypatch):
+    """It would train as if nothing had been asked, and the two could not be the same."""
+    stage = link("rotation", settings={"last_batch": "fill"})
+    monkeypatch.delattr(options, "LATER_SETTINGS")
+    with pytest.raises(InputError, match="unknown setting last_batch"):
+        Training(tmp_path)._stage(tmp_path, stage, None)
+    Training(tmp_path)._stage(tmp_path, link("rotation"), None)
 
 
 def test_every_group_and_every_variant_has_cases():

@@ -40,8 +40,9 @@ def floor_loss(logits: Tensor, other: Tensor) -> Tensor:
     """Return the mean loss if positives were ``other`` logits (B,), of the keys of other images.
 
     ``logits``: (B, 1 + Q) of ``info_nce``. Keys of the batch are of this moment and those of the
-    queue are not, so that a query is nearer to *any* of the former: a network that has learnt
-    nothing of the images is down here and not at ``ln(1 + Q)``.
+    queue are not. A network that tells them apart is below ``ln(1 + Q)``, and has learnt nothing of
+    the images; what it has, lies between this and its loss. (Above ``ln(1 + Q)`` it is where
+    similarities spread: a positive at random is then costly.)
     """
     everything = torch.cat([other[:, None], logits[:, 1:]], dim=1)
     return (torch.logsumexp(everything, dim=1) - other).mean()

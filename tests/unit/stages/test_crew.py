@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sscdl.errors import InputError
 from sscdl.progress import job_log
@@ -83,6 +84,30 @@ def test_two_devices_spread_candidates_and_share_the_batches_of_the_best(alone, 
     assert not same_weights(weights(alone), weights(stage)), "the devices shared the batches"
     losses = [[r["loss"] for r in found["final"]["history"]] for found in (one, two)]
     assert losses[0] == pytest.approx(losses[1], abs=5e-3)
+
+
+def test_two_devices_fill_the_queue_that_one_fills(tmp_path):
+    """And have one floor; the rest of the last batch is the same images, too."""
+    found = []
+    options = {"queue": 12, "dimension": 16, "fill": True}
+    settings = {"batch_size": 6, "last_batch": "fill", "search_epochs": 1, "final_epochs": 0}
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        stage = real_stage(
+            folder, "moco", devices=devices, learning_rates=(0.01,),
+            settings=settings | {"options": options},
+        )  # fmt: skip
+        with job_log(folder / "log", "test"):
+            run_stage(stage)
+        pointer = read_pointer(stage.pointer)
+        kept = stage.store / "objects" / pointer["object"] / "task.safetensors"
+        (record,) = pointer["final"]["history"]
+        found.append((load_file(kept), [record["loss"], record["floor"]]))
+    (one, first), (two, second) = found
+    assert first == pytest.approx(second, abs=1e-4)
+    assert one.keys() == two.keys()
+    assert torch.equal(one["queue_rows"], two["queue_rows"])
+    torch.testing.assert_close(one["queue"], two["queue"], atol=2e-2, rtol=0)
 
 
 def test_a_fault_in_a_further_process_is_that_of_the_stage(tmp_path):

@@ -247,3 +247,17 @@ def test_only_a_task_that_knows_a_floor_has_one_in_its_record(tmp_path, images):
     record = run(*make("moco"), images, tmp_path / "m.pt", stop=1)[-1]
     assert 0 < record["floor"] < record["chance"] + 3
     assert "floor" not in run(*make("rotation"), images, tmp_path / "r.pt", stop=1)[-1]
+
+
+def test_a_search_under_a_constant_rate_is_the_same_before_any_continuation(tmp_path, images):
+    """Its object is found whatever final_epochs says, also where the rate rises at first."""
+    tasks = []
+    for epochs in (3, 7):
+        task, schedule = make("rotation", decay="constant", epochs=epochs)
+        schedule = replace(schedule, warmup_epochs=1.4)
+        run(task, schedule, images, tmp_path / f"{epochs}.pt", stop=2)
+        tasks.append(task)
+    assert same(*tasks)
+    without, schedule = make("rotation", decay="constant")
+    run(without, schedule, images, tmp_path / "without.pt", stop=2)
+    assert not same(without, tasks[0])

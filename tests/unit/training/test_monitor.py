@@ -61,8 +61,8 @@ def test_a_run_writes_lines_and_scalars(watched):
     folder = watched.monitors / "lr0.01"
     lines = [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines][:2] == [1, 2]
-    assert {"loss", "chance", "images_per_second", "input_share", "feature_std", "knn_accuracy",
-            "seconds"} <= set(lines[0])  # fmt: skip
+    assert {"loss", "chance", "floor", "images_per_second", "input_share", "feature_std",
+            "knn_accuracy", "seconds"} <= set(lines[0])  # fmt: skip
     assert all(0 <= line["input_share"] <= 1 for line in lines)
     assert list(folder.glob("events.out.tfevents.*"))
 
@@ -119,6 +119,9 @@ def test_the_line_says_loss_against_chance_and_time_left():
         "moco full lr 0.1 epoch 3/8 loss 1.250 (chance 1.386), feature std 0.700, kNN 0.500, "
         "81 images/s, 5 s left"
     )
+    floor = log_line("moco full lr 0.1", {**record, "floor": 1.3}, 8, "5 s")
+    assert floor == line.replace("(chance 1.386)", "(chance 1.386, floor 1.300)")
+    assert log_line("moco full lr 0.1", {**record, "floor": None}, 8, "5 s") == line
     assert "became infinite" in log_line("a", {"epoch": 1, "finite": False}, 8, "")
 
 

@@ -114,6 +114,18 @@ def test_show_tells_the_history_from_the_root(store, capsys):
     assert "torch 0" in out
 
 
+def test_show_tells_the_floor_where_there_is_one(store, capsys):
+    pointer = read_json(store.moco.pointer)
+    for run_ in pointer["candidates"]:
+        run_["history"][-1]["floor"] = 0.93
+    write_json(store.moco.pointer, pointer)
+    run("show", store.folder, store.moco.fingerprint)
+    out = capsys.readouterr().out
+    assert (
+        "rate 0.1: accuracy 0.600 after 2 epochs, loss 0.100 (chance 1.000, floor 0.930)\n" in out
+    )
+
+
 def test_show_without_the_pointers_or_lineage_of_earlier_stages(store, capsys):
     store.moco.pointer.unlink()
     run("show", store.folder, "moco+swav")
