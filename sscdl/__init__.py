@@ -4,4 +4,4 @@ The package is what the Snakemake workflow calls and can be used without it: it 
 snakemake and never reads the configuration file.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
