@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sscdl.training import ranks
 from sscdl.training.augment import center_resize
-from sscdl.training.order import epoch_draws, own_parts
+from sscdl.training.order import epoch_draws
 from sscdl.training.pixels import batches
 
 SAMPLE = 256  # training images at most, or one batch where that is more
@@ -91,14 +92,13 @@ def estimated(module: nn.Module, passes: Iterable[Callable[[], Any]]) -> Iterato
 class Sample(NamedTuple):
     """Training images that statistics are taken from, with the views that a task has of them.
 
-    ``pixels``: uint8 (N, S, S). ``parts``: rows of it, a batch each; of several ranks, each has its
-    share of every batch. ``draws``: uniform numbers, (images, draws of the task). ``precision``:
-    float32 or bf16, as in training.
+    ``pixels``: uint8 (N, S, S). ``parts``: rows of it, a batch each. ``draws``: uniform numbers for
+    each of these, (B, draws of the task). ``precision``: float32 or bf16, as in training.
     """
 
     pixels: Tensor
     parts: list[Tensor]
-    draws: Tensor
+    draws: list[Tensor]
     precision: str
 
 
@@ -110,8 +110,16 @@ def sample(
     ``draws``: uniform numbers that the task takes for an image.
     """
     order, numbers = epoch_draws(seed, "statistics", len(rows), draws)
-    parts = own_parts(order, max(1, min(SAMPLE, len(rows)) // batch_size), batch_size)
-    return Sample(pixels, [rows[part] for part in parts], numbers[torch.cat(parts)], precision)
+    count = max(1, min(SAMPLE, len(rows)) // batch_size)
+    parts = order[: count * batch_size].split(batch_size)
+    return Sample(
+        pixels, [rows[part] for part in parts], [numbers[part] for part in parts], precision
+    )
+
+
+def _own(parts: list[Tensor]) -> list[Tensor]:
+    """Return this rank's share of each of ``parts``: all of it once the ranks have parted."""
+    return [part[ranks.own_part(len(part))] for part in parts]
 
 
 def whole_images(
@@ -133,7 +141,7 @@ def whole_images(
         precision: float32 or bf16, as in training.
     """
     device = next(backbone.parameters()).device
-    for _, images in batches(pixels, parts, device):
+    for _, images in batches(pixels, _own(parts), device):
 
         def feed(images: Tensor = images) -> None:
             views = normalise(center_resize(images, size))
@@ -200,14 +208,13 @@ class Statistics:
     def _views(self, found: Sample) -> Iterator[Callable[[], Any]]:
         task = self._task
         device = next(task.parameters()).device
-        shares = found.draws.to(device).split([len(part) for part in found.parts])
-        loaded = batches(found.pixels, found.parts, device)
-        for (index, images), draws in zip(loaded, shares, strict=True):
+        loaded = batches(found.pixels, _own(found.parts), device)
+        for (index, images), draws in zip(loaded, _own(found.draws), strict=True):
 
             def feed(index: Tensor = index, images: Tensor = images, draws: Tensor = draws) -> None:
                 # A classifier augments only what it trains on.
                 task.training = True
-                views = task.views(images, draws)
+                views = task.views(images, draws.to(device))
                 task.training = False
                 with torch.autocast(device.type, torch.bfloat16, enabled=found.precision == "bf16"):
                     task(views, index, 0, 1)
