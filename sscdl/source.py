@@ -15,12 +15,15 @@ from sscdl.canonical import PACKAGE, canonical
 # Modules that move results about and are not meant to change what is in them: what they do wrong is
 # a fault, not another result. The registry of tasks only names classes, and the options of a task
 # stand in its recipe, so that changing one task's default does not touch the others. What this
-# module computes stands in the recipes, too.
+# module computes stands in the recipes, too. What checks that files are whole and belong together
+# only refuses.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
         "errors",
         "files",
+        "records",
+        "images.vouched",
         "progress",
         "store.store",
         "training.device",

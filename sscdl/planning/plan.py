@@ -19,7 +19,6 @@ from sscdl.files import write_text
 from sscdl.planning.estimates import (
     ImageCounts,
     Rates,
-    kept,
     records_bytes,
     state_bytes,
     weights_bytes,
@@ -83,7 +82,7 @@ def plan(
     finished = {
         one.fingerprint: one.object
         for one in trained
-        if one.fingerprint in own and kept(Store(store), one.final)
+        if one.fingerprint in own and Store(store).finished(one.path)
     }
     why = reasons(nodes, finished, stored)
     lines, speeds = [], {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl.files import read_json
+from sscdl.records import MASK_MANIFEST, read_record
 from sscdl.tables.files import write_table
 
 MEASURES = ["area", "components", "balance", "solidity", "border", "doubt"]
@@ -30,7 +30,7 @@ def mask_quality(images_csv: Path, mask_manifests: list[Path], *, implausible: s
     images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
     rows = []
     for manifest in mask_manifests:
-        for row in read_json(manifest)["masks"]:
+        for row in read_record(manifest, MASK_MANIFEST)["masks"]:
             missing = row["png"] is None
             faults = ["no mask given"] if missing else row["faults"]
             used = USED[implausible] if faults else USED["keep"]

@@ -13,8 +13,8 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.evaluation.metrics import class_names
-from sscdl.files import read_json
 from sscdl.images.variants import mean_std
+from sscdl.records import PACK, read_record
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
 from sscdl.study.trie import CLASSIFY, SCRATCH
@@ -92,7 +92,7 @@ def write_normalisation(
     rows = []
     for variant, pack in packs.items():
         kept = chosen if variant == "full" else chosen[chosen["mask"] != ""]
-        mean, std = mean_std(read_json(pack), set(kept["image_id"]))
+        mean, std = mean_std(read_record(pack, PACK), set(kept["image_id"]))
         rows.append({"variant": variant, "mean": mean, "std": std})
     whose = "training patients" if protocol == "strict" else "all images"
     write_table(

@@ -28,7 +28,7 @@ def image(name, **changes):
 
 def mask(name, area=0.4, faults=(), *, empty=False):
     return {
-        "image_id": name, "png": f"{name}.png", "area": area, "faults": list(faults),
+        "image_id": name, "png": f"{name}.png", "sha256": "0", "area": area, "faults": list(faults),
         "empty": empty,
     }  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -15,6 +13,7 @@ from sscdl.figures.charts import SKY, VERMILION
 from sscdl.figures.mask_sheet import choose_masks, draw_outline, mask_sheet
 from sscdl.segment.maskfiles import record_mask
 from sscdl.tables.masks import MEASURES, mask_quality, write_implausible_masks
+from tests.unit.records import write_manifest
 
 
 def two_lungs() -> np.ndarray:
@@ -37,14 +36,14 @@ def masks(tmp_path):
         png = tmp_path / f"{name}.png"
         cv2.imwrite(str(png), np.full((96, 80), 90, np.uint8))
         lines.append(f"{name},train,{png}")
-        record = {"image_id": name, "png": None, "faults": ["no lung"], "empty": True}
+        record = {"image_id": name, "png": None, "faults": ["no lung"], "empty": True, "area": 0.0}
         if name in made:
             record = record_mask(name, made[name], tmp_path / "masks/png", "", hull=False)
         rows[number % 2].append(record)
     (tmp_path / "images.csv").write_text("\n".join(lines))
     manifests = [tmp_path / f"masks/shard-{number}.json" for number in rows]
     for manifest, part in zip(manifests, rows.values(), strict=True):
-        manifest.write_text(json.dumps({"masks": part}))
+        write_manifest(manifest, "masks", part)
     return tmp_path / "images.csv", manifests
 
 
