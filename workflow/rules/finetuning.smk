@@ -1,6 +1,6 @@
 # One job for each unfinished classifier, and its predictions on the images it was not trained on.
 
-if untrained(CLASSIFIERS):
+if not set(CLASSIFIERS).isdisjoint(UNTRAINED):
 
     rule finetune:
         input:
@@ -11,7 +11,7 @@ if untrained(CLASSIFIERS):
             f"{RESULTS}/logs/finetune/{{node}}.{{fingerprint}}.log",
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in CLASSIFIERS),
-            fingerprint=one_of(untrained(CLASSIFIERS)),
+            fingerprint=one_of(set(CLASSIFIERS).intersection(UNTRAINED)),
         conda:
             ENVIRONMENT
         threads: THREADS * PROCESSES
