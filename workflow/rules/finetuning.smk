@@ -43,7 +43,7 @@ rule predict:
         gpu=min(GPUS, 1),
     params:
         training=STUDY.config["training"],
-        code=lambda wildcards: made_by("sscdl.evaluation.predict"),
+        code=lambda wildcards: made_by("predict"),
     script:
         "../scripts/predict.py"
 
@@ -67,7 +67,7 @@ rule predict_shown:
     params:
         training=STUDY.config["training"],
         shown=lambda wildcards: other_variants(wildcards.variant),
-        code=lambda wildcards: made_by("sscdl.evaluation.predict"),
+        code=lambda wildcards: made_by("predict_shown"),
     script:
         "../scripts/predict_shown.py"
 
@@ -100,6 +100,6 @@ rule probe:
             "draws": STUDY.config["results"]["probe_draws"],
         },
         training=STUDY.config["training"],
-        code=lambda wildcards: made_by("sscdl.evaluation.probe_study"),
+        code=lambda wildcards: made_by("probe"),
     script:
         "../scripts/probe.py"

@@ -139,7 +139,7 @@ rule list_images:
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.config["split"],
         split_seed=STUDY.config["split_seed"],
-        code=lambda wildcards: made_by("sscdl.images.imagelist"),
+        code=lambda wildcards: made_by("list_images"),
     script:
         "../scripts/list_images.py"
 
