@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sscdl.errors import InputError, LostState
+from sscdl.errors import DamagedFile, InputError, LostState
 from sscdl.files import write_json
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import check_list
 from sscdl.recipe import fingerprint
-from sscdl.records import PACK, read_record
+from sscdl.records import LINEAGE, PACK, read_record, set_aside
 from sscdl.stages.node import Stage
 from sscdl.stages.search import at_epoch
 from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, Store
@@ -223,9 +223,13 @@ class Runs:
     def _write_missing_lineage(self, metrics: dict[str, Any]) -> None:
         """Write the lineage of whole weights again if it is gone, but for the machine's part."""
         path = self.store.object(metrics["key"]) / LINEAGE_FILE
-        if path.exists():
-            return
-        LOGGER.warning("%s is missing; written again", path)
+        try:
+            if path.exists():
+                read_record(path, LINEAGE)
+                return
+        except DamagedFile:
+            set_aside(path)
+        LOGGER.warning("%s is missing or damaged; written again", path)
         pack = read_record(self.stage.pack, PACK)
         rows = select_rows(self.stage.images, pack, self.stage.recipe["data"])
         # Only now: imports what packs arrays.

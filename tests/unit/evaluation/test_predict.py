@@ -25,6 +25,7 @@ from sscdl.recipe import file_hash
 from sscdl.training.augment import center_resize
 from sscdl.training.backbones import build_backbone
 from tests.unit import records
+from tests.unit.damages import damages
 
 SIZE = 40
 CLASSES = ["negative", "typical", "atypical"]
@@ -215,6 +216,21 @@ def test_the_untrained_network_is_decided_by_the_seed_alone(study):
         chosen = head(features.mean(dim=(2, 3))).argmax(dim=1)
         expected = class_activation_map(features, head.weight[chosen])
     torch.testing.assert_close(first, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_every_damage_of_what_a_prediction_reads_is_named(study):
+    folder = study.pointer.parents[1]
+    lineage = folder / "objects" / "key" / "lineage.json"
+    lists = [study.folder / f"{name}.json" for name in ("full", "lungs", "images")]
+    for path in (study.pointer, lineage, *lists):
+        for how, surely in damages(path):
+            try:
+                study.predict()
+            except InputError as error:
+                said = str(error)
+            else:
+                said = "" if surely else str(path)
+            assert str(path) in said, (path, how, said)
 
 
 def test_other_variants_are_seen_with_the_normalisation_of_the_training(study):
