@@ -25,6 +25,15 @@ def read_images(images_csv: Path) -> pd.DataFrame:
     return pd.read_csv(images_csv, dtype=texts, keep_default_na=False)
 
 
+def read_as_texts(images_csv: Path) -> pd.DataFrame:
+    """Return the list of images, every cell as a text, '' where it is empty.
+
+    Raises InputError if it is not what was written.
+    """
+    read_list_description(images_csv)
+    return pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+
+
 def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Return the images to test on: labelled, outside the training split, with a lung mask.
 

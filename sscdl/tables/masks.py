@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sscdl.images.held_out import read_as_texts
 from sscdl.records import MASK_MANIFEST, read_record
 from sscdl.tables.files import write_table
 
@@ -27,7 +28,7 @@ def mask_quality(images_csv: Path, mask_manifests: list[Path], *, implausible: s
         used, one of ``USED``), the measures of :class:`sscdl.segment.quality.Quality`, and the
         files ``png`` (the image) and ``mask`` (empty where no mask was given).
     """
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     rows = []
     for manifest in mask_manifests:
         for row in read_record(manifest, MASK_MANIFEST)["masks"]:

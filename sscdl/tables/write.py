@@ -13,6 +13,7 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.evaluation.metrics import class_names
+from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
 from sscdl.records import PACK, read_record
 from sscdl.store.store import read_pointer
@@ -85,7 +86,7 @@ def write_normalisation(
     packs: dict[str, Path], images_csv: Path, out: Path, *, protocol: str, thesis: Path
 ) -> None:
     """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     chosen = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     if protocol == "strict":
         chosen = chosen[chosen["split"] == "train"]

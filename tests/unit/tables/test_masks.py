@@ -11,6 +11,7 @@ from PIL import Image, ImageColor
 from sscdl.errors import InputError
 from sscdl.figures.charts import SKY, VERMILION
 from sscdl.figures.mask_sheet import choose_masks, draw_outline, mask_sheet
+from sscdl.images.vouched import describe_list
 from sscdl.segment.maskfiles import record_mask
 from sscdl.tables.masks import MEASURES, mask_quality, write_implausible_masks
 from tests.unit.records import write_manifest
@@ -41,6 +42,7 @@ def masks(tmp_path):
             record = record_mask(name, made[name], tmp_path / "masks/png", "", hull=False)
         rows[number % 2].append(record)
     (tmp_path / "images.csv").write_text("\n".join(lines))
+    describe_list(tmp_path / "images.csv", split={}, source="")
     manifests = [tmp_path / f"masks/shard-{number}.json" for number in rows]
     for manifest, part in zip(manifests, rows.values(), strict=True):
         write_manifest(manifest, "masks", part)
