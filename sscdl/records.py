@@ -6,14 +6,20 @@ A file that is cut off, empty or of something else is named, with what makes it 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sscdl.errors import DamagedFile, InputError
 from sscdl.files import read_json
 
+Check = Callable[[Any], bool]
 
-class Kind(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class Kind:
     """What a file is for people, what makes it again, and the shape of what it must hold.
 
     A shape is a type (``float`` is any number), None, a list of one shape for each element, a
@@ -24,6 +30,11 @@ class Kind(NamedTuple):
     what: str
     again: str
     shape: Any
+
+    @cached_property
+    def fits(self) -> Check:
+        """Return what tells quickly whether a value has the shape: pointers have long histories."""
+        return _check(self.shape, lambda value: self.fits(value))
 
 
 ITSELF = object()
@@ -126,7 +137,7 @@ def read_record(path: str | os.PathLike[str], kind: Kind) -> Any:
     """
     try:
         value = read_json(path)
-        fault = _fault(value, kind.shape, kind.shape, "")
+        fault = "" if kind.fits(value) else _fault(value, kind.shape, kind.shape, "")
     except FileNotFoundError:
         raise InputError(f"{path}: {kind.what} is missing; {SAME_COMMAND}") from None
     except IsADirectoryError:
@@ -151,6 +162,29 @@ def set_aside(path: Path) -> Path:
         aside = path.with_suffix(f".{number}.damaged")
     os.replace(path, aside)
     return aside
+
+
+def _check(shape: Any, whole: Check) -> Check:
+    """Return what tells whether a value has ``shape``; ``whole`` does so for that of the file."""
+    if shape is ITSELF:
+        return whole
+    if isinstance(shape, tuple):
+        either = [_check(one, whole) for one in shape]
+        return lambda value: any(fits(value) for fits in either)
+    if isinstance(shape, dict):
+        checks = [(key, _check(one, whole)) for key, one in shape.items()]
+        needed = [(key, fits) for key, fits in checks if not key.endswith("?")]
+        others = [(key.rstrip("?"), fits) for key, fits in checks if key.endswith("?")]
+        return lambda value: (
+            type(value) is dict
+            and all(key in value and fits(value[key]) for key, fits in needed)
+            and all(key not in value or fits(value[key]) for key, fits in others)
+        )
+    if isinstance(shape, list):
+        inside = _check(shape[0], whole)
+        return lambda value: type(value) is list and all(map(inside, value))
+    types = {None: (type(None),), float: (int, float)}.get(shape, (shape,))
+    return lambda value: type(value) in types
 
 
 def _fault(value: Any, shape: Any, whole: Any, place: str) -> str:

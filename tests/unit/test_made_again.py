@@ -58,6 +58,7 @@ IN_THE_STORE = {
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
           "implausible_masks", "learning_rates", "search"}  # fmt: skip
 PREDICTING = {"predict", "predict_shown", "probe", "metadata_baseline"}
+PICTURING = {"summary", "figure", "contact_sheet"}
 KNOWN = {
     "images.split": {  # whose names of splits tables and figures have in them
         "list_images",
@@ -68,7 +69,8 @@ KNOWN = {
         "contact_sheet",
     },
     "images.duplicates": {"list_images", *PREDICTING},
-    "images.held_out": PREDICTING,
+    # What the list of images says stands in these.
+    "images.held_out": PREDICTING | TABLES | {"beside", "mask_sheet"} | PICTURING,
     "figures.panels": {"figure"},
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},

@@ -77,6 +77,7 @@ def test_the_table_has_the_implausible_ones_alone(masks, tmp_path):
 def test_a_study_without_faults_has_an_empty_table(masks, tmp_path):
     images = pd.read_csv(masks[0])
     images[~images["image_id"].isin(list("bcd"))].to_csv(masks[0], index=False)
+    describe_list(masks[0], split={}, source="")
     write_implausible_masks(*masks, tmp_path / "t.csv", implausible="keep")
     assert pd.read_csv(tmp_path / "t.csv").empty
     assert "0 of 7" in (tmp_path / "t.md").read_text()
