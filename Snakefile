@@ -36,6 +36,7 @@ localrules:
     figures,
     plan,
     monitors,
+    stale_pointer,
 
 
 rule all:

@@ -15,13 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sscdl.errors import InputError
-from sscdl.files import HOME, read_json
+from sscdl.files import HOME
+from sscdl.records import Kind, read_record
 from sscdl.source import group_modules, source_hash
 
 FORMAT = 1
 PATH = HOME / "resources" / "equivalent_sources.json"
 
 
+_KIND = Kind(
+    "the list of sources that are proven to give the same",
+    "take it from the project again, as it says which stored stages are still those of the present "
+    "code",
+    {"format": int, "entries": [{"base": str, "groups": dict}]},
+)
 _HASH = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
 
 
@@ -36,22 +43,17 @@ class Accepted(NamedTuple):
 @cache
 def _entries(path: Path) -> tuple[dict[str, Any], ...]:
     """Return what was compared; InputError if the file is missing or damaged."""
+    content = read_record(path, _KIND)
+    entries = content["entries"]
+    pairs = [pair for entry in entries for pair in entry["groups"].values()]
+    named = [entry["base"] for entry in entries]
     try:
-        content = read_json(path)
-        entries = content["entries"]
-        if content["format"] != FORMAT or not isinstance(entries, list):
-            raise ValueError("of another format")
-        for entry in entries:
-            named = [entry["base"]]
-            for pair in entry["groups"].values():
-                named += [pair["old"], pair["new"]]
-            if not all(isinstance(one, str) and _HASH.fullmatch(one) for one in named):
-                raise ValueError("not hashes")
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError):
-        raise InputError(
-            f"{path}: missing or damaged; take it from the project again, as it says which stored "
-            "stages are still those of the present code"
-        ) from None
+        named += [pair[which] for pair in pairs for which in ("old", "new")]
+        whole = all(_HASH.fullmatch(one) for one in named) and content["format"] == FORMAT
+    except (KeyError, TypeError, IndexError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: {_KIND.what} is damaged, or of another version; {_KIND.again}")
     return tuple(entries)
 
 

@@ -9,3 +9,7 @@ class LostState(RuntimeError):
 
 class InputError(ValueError):
     """A problem that the user can fix: the message names the file or key, fault and way out."""
+
+
+class DamagedFile(InputError):
+    """A file of a store that is there, but cut off or not what it must be."""

@@ -63,5 +63,5 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Return the value of the JSON file ``path``."""
+    """Return the value of the JSON file ``path``; whatever may be damaged: ``sscdl.records``."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

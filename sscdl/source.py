@@ -7,20 +7,26 @@ what an import refers to does, by its contents.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
-from sscdl.canonical import PACKAGE, canonical
+from sscdl.canonical import PACKAGE, canonical, path_of
+from sscdl.files import HOME
 
 # Modules that move results about and are not meant to change what is in them: what they do wrong is
 # a fault, not another result. The registry of tasks only names classes, and the options of a task
 # stand in its recipe, so that changing one task's default does not touch the others. What this
-# module computes stands in the recipes, too.
+# module computes stands in the recipes, too. What checks that files are whole and belong together
+# only refuses.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
         "errors",
         "files",
+        "records",
+        "images.vouched",
         "progress",
         "store.store",
         "training.device",
@@ -69,6 +75,13 @@ TASK_MODULES = {
 }
 
 
+# Files that are no source and yet stand in what these modules write or compare with.
+RESOURCES = {
+    f"{PACKAGE}.tables.html_table": ("sscdl/tables/*.css", "sscdl/tables/*.js"),
+    f"{PACKAGE}.study.thesis": ("resources/thesis/*.csv",),
+}
+
+
 def import_closure(modules: Iterable[str]) -> list[str]:
     """Return ``modules`` and all that they refer to within the package, sorted.
 
@@ -110,6 +123,33 @@ def source_hash(*modules: str) -> str:
             for name, text in texts.items()
         }
     return _digest("\n".join(hashed[module] for module in modules))[:12]
+
+
+def called_modules(script: Path) -> tuple[str, ...]:
+    """Return the modules of the package that a script outside of it imports, sorted.
+
+    Those without influence are left out.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {name if path_of(name) else node.module for name in names}
+    return tuple(sorted(name for name in found - WITHOUT_INFLUENCE if path_of(name)))
+
+
+def output_hash(script: Path) -> str:
+    """Return 12 hex digits that change with all that ``script`` calls, and what that reads.
+
+    What is read are the files in ``RESOURCES``. The text of the script itself is no part of it.
+    """
+    modules = called_modules(script)
+    named = {one for module in import_closure(modules) for one in canonical(module).references}
+    modules += tuple(sorted(ON_REQUEST & named))  # here, nothing else has their hash
+    patterns = [one for name in import_closure(modules) for one in RESOURCES.get(name, ())]
+    files = sorted(path for pattern in patterns for path in HOME.glob(pattern))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return _digest("\n".join([source_hash(*modules), *digests]))[:12]
 
 
 def group_modules(group: str) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from sscdl.evaluation.attention import class_activation_map
 from sscdl.evaluation.attention_scores import score_maps
-from sscdl.files import atomic_path, read_json
+from sscdl.files import atomic_path
 from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import select_rows
+from sscdl.records import PACK, read_record
 from sscdl.store.store import Store, read_pointer
 from sscdl.training.augment import center_resize
 from sscdl.training.backbones import build_backbone, read_weights
@@ -46,8 +47,7 @@ class Classifier:
         store = Store(pointer.parent.parent)
         named = read_pointer(pointer)
         weights = read_weights(store.weights(named))
-        folder = store.object(named["object"])
-        self.lineage = read_json(folder / "lineage.json")
+        self.lineage = store.lineage(named)
         recipe = self.lineage["recipe"]
         head = {k: weights.pop(k) for k in list(weights) if k.startswith(("fc.", "classifier."))}
         self.weight, self.bias = (
@@ -191,7 +191,7 @@ def _opened(
     torch.set_num_threads(threads)
     with lease(device, 1) as (name,):
         model = Classifier(pointer, torch.device(name))
-        described, recipe = read_json(pack), model.lineage["recipe"]
+        described, recipe = read_record(pack, PACK), model.lineage["recipe"]
         check_trained_with(images_csv, described, model.lineage, pointer.name)
         trained = spread(select_rows(images_csv, described, recipe["data"]).train)
         frame = held_out(read_images(images_csv), model.classes)

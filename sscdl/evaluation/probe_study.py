@@ -24,11 +24,11 @@ from torch import Tensor
 
 from sscdl.errors import InputError
 from sscdl.evaluation.probe import extract_features, fit_probe
-from sscdl.files import read_json
 from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import select_rows
+from sscdl.images.vouched import check_list
 from sscdl.store.store import Store, read_pointer
 from sscdl.study.trie import CLASSIFY
 from sscdl.training.backbones import Backbone, build_backbone, load_root
@@ -84,7 +84,7 @@ class Frozen:
             self.backbone = root_network(backbone, seed, network.root)
             return
         store, named = Store(network.pointer.parent.parent), read_pointer(network.pointer)
-        lineage = read_json(store.object(named["object"]) / "lineage.json")
+        lineage = store.lineage(named)
         recipe = lineage["recipe"]
         check_trained_with(images_csv, described, lineage, network.pointer.name)
         self.mean, self.std = lineage["data"]["mean"], lineage["data"]["std"]
@@ -222,6 +222,7 @@ def probe_networks(
     """
     torch.set_num_threads(threads)
     array, described = variants.read_pack(pack)
+    check_list(images_csv, described, data)
     chosen = select_rows(images_csv, described, data)
     classes: list[str] = data["classes"]
     images = read_images(images_csv)

@@ -14,13 +14,14 @@ from sscdl.evaluation.metrics import class_names
 from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.figures import charts, panels, quality
 from sscdl.figures.dataset import draw_dataset
+from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import read_pack, read_with_masks
 from sscdl.tables.write import read_predictions, read_runs
 
 
 def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
     """Draw the data set: counts from the lists, gray values from the packed full images."""
-    table = pd.read_csv(images, dtype=str, keep_default_na=False)
+    table = read_as_texts(images)
     array, described = read_pack(full)
     split_of = dict(zip(table["image_id"], table["split"], strict=True))
     splits = np.array([split_of.get(image_id, "") for image_id in described["ids"]])
@@ -214,7 +215,7 @@ def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Pa
 
     ``packs`` are as for :func:`draw_attention`.
     """
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     first = images[images["mask"] != ""]["image_id"].min()
     shown, masks = {}, {}
     for variant, paths in packs.items():
@@ -226,7 +227,7 @@ def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Pa
 
 def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) -> None:
     """Draw radiographs with their lung masks, from the smallest to the largest lungs."""
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     images = images[images["mask"] != ""]
     images = images.assign(area=images["mask_area"].astype(float)).sort_values("area")
     places = np.unique(np.linspace(0, len(images) - 1, 18).round().astype(int))

@@ -12,12 +12,26 @@ from numpy.typing import NDArray
 from sscdl.archives.cohorts import NOT_REPORTED
 from sscdl.errors import InputError
 from sscdl.images.rows import select_rows
+from sscdl.images.vouched import check_list, read_list_description
 
 
 def read_images(images_csv: Path) -> pd.DataFrame:
-    """Return the list of images, its ids and metadata as texts."""
+    """Return the list of images, its ids and metadata as texts.
+
+    Raises InputError if it is not what was written.
+    """
+    read_list_description(images_csv)
     texts = dict.fromkeys(("patient_id", "image_id", "label", "sex", "age"), str)
     return pd.read_csv(images_csv, dtype=texts, keep_default_na=False)
+
+
+def read_as_texts(images_csv: Path) -> pd.DataFrame:
+    """Return the list of images, every cell as a text, '' where it is empty.
+
+    Raises InputError if it is not what was written.
+    """
+    read_list_description(images_csv)
+    return pd.read_csv(images_csv, dtype=str, keep_default_na=False)
 
 
 def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -37,7 +51,8 @@ def check_trained_with(
 ) -> None:
     """Raise InputError if a network was trained with another list of images than ``images_csv``.
 
-    Its training images may then be among those of the test.
+    Its training images may then be among those of the test. So it is, too, if the list is not the
+    one that was made of the pictures.
 
     Args:
         images_csv: the list of images.
@@ -45,11 +60,14 @@ def check_trained_with(
         lineage: the network's.
         name: what the message calls it.
     """
-    rows = select_rows(images_csv, described, lineage["recipe"]["data"])
-    if rows.digest != lineage["data"]["rows"]:
+    data = lineage["recipe"]["data"]
+    check_list(images_csv, described, data)
+    if select_rows(images_csv, described, data).digest != lineage["data"]["rows"]:
         raise InputError(
-            f"{images_csv}: is not the list of images that {name} was trained with: test images "
-            "may have been trained on; delete the pointer and run again"
+            f"{name}: was trained with another list of images than {images_csv}, so that test "
+            "images may be among those; the list and its pictures are whole: what was trained is "
+            f"wrong. Delete objects/{lineage['object']} in the store and run the same command "
+            "again: it is trained again"
         )
 
 

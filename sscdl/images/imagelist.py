@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE
-from sscdl.files import atomic_path, read_json
+from sscdl.equivalence import group_hash
+from sscdl.files import atomic_path
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.split import assign_split
+from sscdl.images.vouched import check_masks, describe_list
+from sscdl.records import MASK_MANIFEST, read_record
 
 LOGGER = logging.getLogger("sscdl.images")
 COLUMNS = [
@@ -42,6 +45,9 @@ def list_images(
 ) -> None:
     """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
 
+    Beside the list lies its description (``images.json``), by which whoever reads it knows that it
+    is what was written.
+
     ``truths`` are the truth tables of synthetic archives, with the place of the planted mark. An
     image without lungs has an empty ``mask``, and so has one with an ``implausible`` mask unless
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
@@ -50,7 +56,9 @@ def list_images(
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
     images["png"] = [str(folder / name) for name in images["png"]]
-    images = images.merge(_masks(mask_manifests, implausible), on="image_id", how="left")
+    masks = _masks(mask_manifests, implausible)
+    check_masks(images["image_id"], masks["image_id"], mask_manifests)
+    images = images.merge(masks, on="image_id", how="left")
     doubles = find_duplicates(images)
     twice = dict(zip(doubles["image_id"], doubles["reason"], strict=True))
     single = ~images["image_id"].isin(twice)
@@ -75,6 +83,8 @@ def list_images(
     images["boxes"] = images["boxes"].map(json.dumps)
     rejected = pd.concat([rejected, collect_problems(image_manifests)], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
+    recipe = {**split, "seed": split_seed}
+    describe_list(images_csv, split=recipe, source=group_hash("split"))
     write_csv(rejected[["file", "reason"]], rejected_csv)
     counts = images.groupby(["split", "label"], dropna=False).size()
     for (name, label), number in counts.items():
@@ -85,7 +95,8 @@ def list_images(
 def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
     """Return image_id, mask (path, or empty for a mask not to be used), its area and faults."""
     folder = Path(manifests[0]).parent / "png"
-    masks = pd.DataFrame([row for path in manifests for row in read_json(path)["masks"]])
+    contents = [read_record(path, MASK_MANIFEST) for path in manifests]
+    masks = pd.DataFrame([row for part in contents for row in part["masks"]])
     masks["mask_faults"] = masks["faults"].map(", ".join)
     useless = masks["empty"] | ((masks["mask_faults"] != "") & (implausible == "drop"))
     masks["mask"] = [

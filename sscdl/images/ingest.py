@@ -22,10 +22,11 @@ from sscdl.archives.index import Index
 from sscdl.archives.reading import read_index
 from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
-from sscdl.files import read_json, write_json
+from sscdl.files import write_json
 from sscdl.identifiers import pseudonym
 from sscdl.images.renderer import Renderer
 from sscdl.progress import Timer
+from sscdl.records import IMAGE_MANIFEST, read_record
 
 _PROGRESS_EVERY = 100
 _COLUMNS = [
@@ -127,7 +128,7 @@ def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     The columns are those of the manifests' entries; ``boxes`` are lists, ``text`` is a list or
     None, ``age`` is float or NaN. Raises InputError if there is no image at all.
     """
-    contents = [read_json(manifest) for manifest in manifests]
+    contents = [read_record(manifest, IMAGE_MANIFEST) for manifest in manifests]
     images = pd.DataFrame([row for part in contents for row in part["images"]], columns=_COLUMNS)
     rejected = _table(contents, "rejected", "failed")
     if images.empty:
@@ -144,7 +145,7 @@ def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def collect_problems(manifests: Sequence[Path]) -> pd.DataFrame:
     """Return file and reason of all findings in the manifests that did not cost an image."""
-    return _table([read_json(manifest) for manifest in manifests], "problems")
+    return _table([read_record(one, IMAGE_MANIFEST) for one in manifests], "problems")
 
 
 def _table(contents: list[dict[str, Any]], *keys: str) -> pd.DataFrame:

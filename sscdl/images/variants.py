@@ -17,8 +17,10 @@ import numpy as np
 
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
-from sscdl.files import atomic_path, read_json, write_json
+from sscdl.files import atomic_path, write_json
 from sscdl.images.variant_kinds import is_cropped
+from sscdl.images.vouched import listed
+from sscdl.records import IMAGE_MANIFEST, MASK_MANIFEST, PACK, Kind, read_record
 
 LOGGER = logging.getLogger("sscdl.variants")
 
@@ -133,22 +135,22 @@ def pack(
         size: height and width of the packed pictures in pixels.
         edge: width of a soft edge as a share of an image's shorter side, 0 for a hard one.
 
-    Raises InputError for a PNG that is missing or damaged.
+    Raises InputError for a PNG that is not the one which its manifest lists.
     """
-    images = _by_id(image_manifests, "images")
-    masks = _by_id(mask_manifests, "masks")
+    images = _by_id(image_manifests, "images", IMAGE_MANIFEST)
+    masks = _by_id(mask_manifests, "masks", MASK_MANIFEST)
     gray = 0.0
     if full_pack is not None:
-        gray, _ = mean_std(read_json(full_pack), _main_cohort(image_manifests))
+        gray, _ = mean_std(read_record(full_pack, PACK), _main_cohort(image_manifests))
     ids = sorted(images)
     array = np.zeros((len(ids), size, size), np.uint8)
     crops: list[Box] | None = [] if is_cropped(variant) else None
     sums, squares = [], []
     for row, image_id in enumerate(ids):
-        image = _read_gray(images[image_id])
+        image = _read_gray(*images[image_id])
         inside = np.zeros(image.shape, bool)
         if image_id in masks:
-            inside = _read_gray(masks[image_id]) > 127
+            inside = _read_gray(*masks[image_id]) > 127
         changed = VARIANTS[variant](image, inside, gray, edge)
         if crops is not None:
             found = lung_box(inside)
@@ -185,25 +187,26 @@ def _resize(image: np.ndarray, size: int) -> np.ndarray:
 
 def _main_cohort(manifests: list[Path]) -> set[str]:
     """Return the ids of the images of the main archive, test sets of other archives left out."""
-    rows = [row for manifest in manifests for row in read_json(manifest)["images"]]
+    contents = [read_record(manifest, IMAGE_MANIFEST) for manifest in manifests]
+    rows = [row for part in contents for row in part["images"]]
     return {row["image_id"] for row in rows if row["cohort"] == MAIN}
 
 
-def _by_id(manifests: list[Path], key: str) -> dict[str, Path]:
-    """Return the path of each image's PNG in the manifests' list ``key``.
+def _by_id(manifests: list[Path], key: str, kind: Kind) -> dict[str, tuple[Path, str, Path]]:
+    """Return each image's PNG in the manifests' list ``key``: path, digest and manifest.
 
     The PNGs lie in the folder ``png`` beside the manifest.
     """
     return {
-        row["image_id"]: Path(manifest).parent / "png" / row["png"]
+        row["image_id"]: (Path(manifest).parent / "png" / row["png"], row["sha256"], manifest)
         for manifest in manifests
-        for row in read_json(manifest)[key]
+        for row in read_record(manifest, kind)[key]
         if row["png"]  # a mask that was not given has none
     }
 
 
-def _read_gray(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+def _read_gray(path: Path, sha256: str, manifest: Path) -> np.ndarray:
+    image = cv2.imread(str(listed(path, sha256, manifest)), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise InputError(f"{path}: missing or damaged; delete it and its manifest, then run again")
     return image
@@ -211,7 +214,7 @@ def _read_gray(path: Path) -> np.ndarray:
 
 def read_pack(path: Path) -> tuple[np.ndarray, dict]:
     """Return the packed array (uint8, N, S, S) and its description; InputError if it is damaged."""
-    described = read_json(path)
+    described = read_record(path, PACK)
     try:
         # Mapped and not read: an archive may be larger than memory. Copy on write, as torch wants
         # arrays that it could write to.

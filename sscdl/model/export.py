@@ -18,7 +18,7 @@ from sscdl import __version__
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
-from sscdl.files import read_json, write_json, write_text
+from sscdl.files import write_json, write_text
 from sscdl.images.ingest import collect
 from sscdl.images.variants import mean_std, read_pack
 from sscdl.model.card import write_card
@@ -34,10 +34,11 @@ from sscdl.model.folder import (
 )
 from sscdl.model.source import check_same, find_pointer, read_study
 from sscdl.recipe import file_hash
+from sscdl.records import LINEAGE, PACK, read_record
 from sscdl.segment.networks import default
 from sscdl.segment.networks.checkpoint import save_checkpoint
 from sscdl.segment.predict import load_segmenter
-from sscdl.store.store import Store, read_pointer
+from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.study import Study
 from sscdl.study.trie import CLASSIFY
 
@@ -88,7 +89,7 @@ def export(
     if not store.finished(pointer):
         raise InputError(f"{pointer}: the weights that it names are gone; run the workflow again")
     kept = store.object(entry["object"])
-    lineage = read_json(kept / "lineage.json")
+    lineage = read_record(kept / LINEAGE_FILE, LINEAGE)
     study = read_study(configfiles, settings, store.folder)
     variant = lineage["variant"]
     if not trust:
@@ -187,7 +188,7 @@ def _gray(study: Study, trust: bool, given: float | None) -> float:
         )
     images, _ = collect(manifests)
     ids = set(images.loc[images["cohort"] == MAIN, "image_id"])
-    return mean_std(read_json(study.pack("full")), ids)[0]
+    return mean_std(read_record(study.pack("full"), PACK), ids)[0]
 
 
 def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]:

@@ -11,7 +11,6 @@ from two is refused.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ import torch
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.evaluation.predict import Classifier
-from sscdl.files import read_json
 from sscdl.images.variants import VARIANTS
 from sscdl.recipe import file_hash
+from sscdl.records import Kind, read_record
 from sscdl.segment.predict import Segmenter, load_segmenter
 from sscdl.segment.quality import POLICIES
 from sscdl.training.backbones import NAMES, build_backbone, read_weights
@@ -46,6 +45,7 @@ _TEXT = {"type": "string"}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _PIXELS = {"type": "integer", "minimum": 1}
 _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_KIND = Kind("the description of a model", "export it again", dict)
 _SCHEMA = _block(
     classes={"type": "array", "items": _TEXT, "minItems": 2, "uniqueItems": True},
     backbone=_block(name={"enum": list(NAMES)}, last_stage={"enum": [2, 3, 4]}),
@@ -100,11 +100,8 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"model {folder}: has no {DESCRIPTION}; give a folder that "
             "`python -m sscdl model export` made"
         )
-    try:
-        described = read_json(path)
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"model {path}: cannot be read ({error}); export it again") from None
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
+    described = read_record(path, _KIND)
+    if described.get("format") != FORMAT:
         raise InputError(
             f"model {path}: describes no model of this project; give a folder that "
             "`python -m sscdl model export` made"

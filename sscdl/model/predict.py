@@ -32,7 +32,7 @@ from sscdl.images.renderer import Renderer
 from sscdl.images.variant_kinds import masks_of
 from sscdl.model.folder import Model, preprocessing_source
 from sscdl.progress import Timer
-from sscdl.recipe import fingerprint
+from sscdl.recipe import file_hash, fingerprint
 from sscdl.segment.maskfiles import read_gray, record_mask
 
 LOGGER = logging.getLogger("sscdl.model")
@@ -259,9 +259,12 @@ def _pack(
     described = model.described
     variant, size = described["variant"], described["image"]["packed"]
     images = scratch / "images" / "images.json"
-    write_json(
-        images, {"images": [{"image_id": i, "png": f"{i}.png", "cohort": MAIN} for i in ids]}
-    )
+    known = {"cohort": MAIN, "patient_id": "", "label": ""}
+    rows = [
+        {**known, "image_id": one, "png": png.name, "sha256": file_hash(png)}
+        for one, png in ((one, scratch / "images" / "png" / f"{one}.png") for one in ids)
+    ]
+    write_json(images, {"images": rows, "rejected": [], "failed": [], "problems": []})
     masks = []
     if records:
         masks = [scratch / "masks" / "masks.json"]
@@ -270,7 +273,8 @@ def _pack(
     if variant["gray"] is not None:
         # The study's mean, as the description of one pixel: it comes out as it went in.
         full, gray = scratch / "full.json", variant["gray"]
-        write_json(full, {"ids": ids[:1], "size": 1, "sums": [gray], "squares": [gray]})
+        sums = {"sums": [gray], "squares": [gray], "crops": None, "sha256": ""}
+        write_json(full, {"ids": ids[:1], "size": 1, **sums})
     packs = []
     for name, edge in ((variant["name"], variant["edge"]), (masks_of(variant["name"]), 0.0)):
         packs.append(scratch / f"{name}.json")

@@ -5,6 +5,7 @@ Imports no torch: rates come from the records of earlier runs.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Iterable
@@ -13,10 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sscdl.errors import InputError
-from sscdl.files import read_json
+from sscdl.errors import DamagedFile, InputError
 from sscdl.images.rows import read_images, select_rows
 from sscdl.planning.reasons import Stored
+from sscdl.records import MEASURED_RATES, read_record
 from sscdl.stages.runs import object_key
 from sscdl.stages.search import GRID, at_epoch, ranked, rungs
 from sscdl.store.store import Store
@@ -24,6 +25,7 @@ from sscdl.study.trie import Node
 from sscdl.tasks.options import whole
 from sscdl.training.schedule import steps
 
+LOGGER = logging.getLogger("sscdl.plan")
 RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
 
 Key = tuple[Any, ...]
@@ -68,7 +70,7 @@ def work(node: Node, store: Store, start: str | None) -> Work:
     runs = {}
     if start is not None:
         for rate in node.learning_rates:
-            found = _metrics(store, object_key(recipe, rate, "search"))
+            found = store.metrics(object_key(recipe, rate, "search"))
             if found is not None:
                 runs[rate] = found
     last = settings["search_epochs"]
@@ -82,30 +84,12 @@ def work(node: Node, store: Store, start: str | None) -> Work:
     best = ranked([at_epoch(found, last) for found in runs.values()])[:1]
     if not best:
         return Work(done, 0)
-    final = _metrics(store, object_key(recipe, best[0]["learning_rate"], "final"))
-    if final is not None and kept(store, final):
+    final = store.metrics(object_key(recipe, best[0]["learning_rate"], "final"))
+    if final is not None and store.has_weights(final):
         return Work(done, 0, whole=True)
     # A loser's state is not kept: a run that is to go on may have to be made again.
     again = 0 if (store.object(best[0]["key"]) / "state.pt").exists() else last
     return Work(done, again + settings["final_epochs"])
-
-
-def _metrics(store: Store, key: str) -> dict[str, Any] | None:
-    """Return the metrics of an object, None if missing or damaged; changes nothing."""
-    try:
-        found = read_json(store.object(key) / "metrics.json")
-        found["epochs"], found["history"][-1]["finite"]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
-    return found
-
-
-def kept(store: Store, metrics: dict[str, Any]) -> bool:
-    """Return whether the weights that go with ``metrics`` are in the store."""
-    try:
-        return store.has_weights(metrics)
-    except (OSError, KeyError, TypeError):
-        return False
 
 
 def _complete(found: dict[str, Any], epochs: int) -> bool:
@@ -177,7 +161,12 @@ class Rates:
                 key = rate_key(one.recipe, device, one.machine.get("threads"))
                 runs.setdefault(key, []).extend(found)
         self.known: dict[Key, Rate] = {}
-        for entry in read_rates(store):
+        try:
+            measured = read_rates(store)
+        except DamagedFile as error:
+            LOGGER.warning("%s", error)
+            measured = []
+        for entry in measured:
             value = entry["images_per_second"]
             self.known[entry_key(entry)] = Rate(value, f"measured on {entry['device_name']}")
         for key, values in runs.items():
@@ -212,13 +201,12 @@ def _speeds(runs: list[dict[str, Any]]) -> list[float]:
 
 
 def read_rates(store: str | Path) -> list[dict[str, Any]]:
-    """Return the measured rates of a store; none if there is no such file or it is damaged."""
-    try:
-        found = read_json(Path(store) / RATES)
-        [(entry_key(entry), entry["images_per_second"], entry["device_name"]) for entry in found]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return found
+    """Return the measured rates of a store, none without such a file.
+
+    Raises InputError if it is damaged.
+    """
+    path = Path(store) / RATES
+    return read_record(path, MEASURED_RATES) if path.exists() else []
 
 
 def entry_key(entry: dict[str, Any]) -> Key:

@@ -11,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.archives.cohorts import MAIN
-from sscdl.files import read_json
+from sscdl.errors import InputError
 from sscdl.images.rows import read_images
+from sscdl.records import ITSELF, Kind, read_record
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node
 
 HELD_OUT = ("val", "test")
+# Also of other programs' making: no more is asked of it than is read here.
+_LINEAGE = Kind(
+    "the lineage of a checkpoint",
+    "restore it",
+    {"recipe": {"data": {"train": str}}, "before?": (ITSELF, None)},
+)
 
 
 def warnings(
@@ -107,7 +114,7 @@ def _root(name: str, file: str, split: dict[str, Any], packs: set[str]) -> str:
                 f"roots.{name}.file: by its lineage, {stage} was trained on another split, so that "
                 "patients of this study's test set may be among its images."
             )
-        if data["pack"] not in packs:
+        if data.get("pack") not in packs:
             return (
                 f"roots.{name}.file: by its lineage, {stage} was trained on other images or on a "
                 "variant that is not in this study; its split cannot be compared with this one."
@@ -120,12 +127,7 @@ def _lineage(file: Path) -> dict[str, Any] | None:
     """Return the lineage that lies beside a checkpoint, None if there is none to be read."""
     for path in (file.with_name("lineage.json"), file.with_suffix(".json")):
         try:
-            found = read_json(path)
-            one = found
-            while one is not None:
-                one["recipe"]["data"]["train"], one["recipe"]["data"]["pack"]
-                one = one.get("before")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return read_record(path, _LINEAGE)
+        except InputError:
             continue
-        return found
     return None

@@ -17,7 +17,7 @@ from typing import Any
 from sscdl.equivalence import sentences
 from sscdl.files import write_text
 from sscdl.planning.disk import records_bytes, state_bytes, task_state_bytes, weights_bytes
-from sscdl.planning.estimates import ImageCounts, Rates, epoch_images, kept, work
+from sscdl.planning.estimates import ImageCounts, Rates, epoch_images, work
 from sscdl.planning.patients import warnings
 from sscdl.planning.reasons import NOTHING, Reason, reasons, with_lineage
 from sscdl.progress import duration
@@ -78,7 +78,7 @@ def plan(
     finished = {
         one.fingerprint: one.object
         for one in trained
-        if one.fingerprint in own and kept(Store(store), one.final)
+        if one.fingerprint in own and Store(store).finished(one.path)
     }
     why = reasons(nodes, finished, stored)
     lines, speeds = [], {}

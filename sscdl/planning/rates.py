@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from sscdl.errors import InputError
+from sscdl.errors import DamagedFile, InputError
 from sscdl.files import HOME, write_json
 from sscdl.planning.estimates import RATES, entry_key, read_rates
+from sscdl.records import set_aside
 from sscdl.store.store import Store
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
@@ -181,7 +182,11 @@ def _processor() -> str:
 def remember(store: Path, entries: Iterable[dict[str, Any]]) -> None:
     """Put measured rates into the store; those of the same machine and version are replaced."""
     with Store(store).lock("rates"):
-        known = {_identity(entry): entry for entry in read_rates(store)}
+        try:
+            known = {_identity(entry): entry for entry in read_rates(store)}
+        except DamagedFile:
+            set_aside(store / RATES)
+            known = {}
         for entry in entries:
             known.pop(_identity(entry), None)  # the newest comes last
             known[_identity(entry)] = entry

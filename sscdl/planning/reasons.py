@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sscdl.files import read_json
 from sscdl.source import group_modules, module_hashes
 from sscdl.store.nodes import Trained, lineage
+from sscdl.store.store import read_pointer
 from sscdl.study.trie import Node
 
 NOTHING = "nothing like it in the store"
@@ -37,7 +37,7 @@ class Stored:
 
     def sources(self) -> dict[str, str] | None:
         """Return a hash of each module that trained the node, None where that was not written."""
-        return read_json(self.node.path).get("sources")
+        return read_pointer(self.node.path).get("sources")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
 from sscdl.files import write_text
+from sscdl.images.held_out import read_as_texts
 from sscdl.report.facts import READING, listed
 from sscdl.tables.dataset import split_names
 from sscdl.tables.files import (
@@ -61,7 +62,7 @@ def write_summary(
         tables: CSV files by name; ``ACCURACY``, ``ATTENTION`` and ``COMPARISONS`` are needed.
         figures: PNG files by name, without patients' images.
     """
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     counts = image_counts(images)
     read = {name: pd.read_csv(path) for name, path in tables.items()}
     found = findings(read)

@@ -9,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 from sscdl.errors import InputError
-from sscdl.files import read_json, write_json
+from sscdl.files import write_json
+from sscdl.images.vouched import listed
+from sscdl.records import IMAGE_MANIFEST, read_record
 from sscdl.segment.maskfiles import read_gray, read_mask, record_mask, warn_of_faults
 from sscdl.segment.quality import measure
 
@@ -29,7 +31,7 @@ def copy_given_masks(
 
     Raises InputError if no image at all has a mask, or if a mask cannot be read.
     """
-    entries = read_json(manifest)["images"]
+    entries = read_record(manifest, IMAGE_MANIFEST)["images"]
     masks: list[dict[str, Any]] = []
     for entry in entries:
         image_id = entry["image_id"]
@@ -46,7 +48,8 @@ def copy_given_masks(
                 }
             )
             continue
-        size = read_gray(Path(png_dir) / entry["png"]).shape[::-1]
+        image = listed(Path(png_dir) / entry["png"], entry["sha256"], manifest)
+        size = read_gray(image).shape[::-1]
         mask = read_mask(given)
         if mask.shape != size[::-1]:
             mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))

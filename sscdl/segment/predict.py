@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sscdl.errors import InputError
-from sscdl.files import read_json, write_json
+from sscdl.files import write_json
+from sscdl.images.vouched import listed
+from sscdl.records import IMAGE_MANIFEST, read_record
 from sscdl.segment.maskfiles import read_gray, record_mask, warn_of_faults, write_mask
 from sscdl.segment.networks.checkpoint import (
     PUBLISHED_FIELD,
@@ -185,7 +187,7 @@ def segment_shard(
     """Segment every image of a manifest and write its masks.
 
     Args:
-        manifest: JSON with ``images``: a list of objects with ``image_id`` and ``png``.
+        manifest: JSON with ``images``: a list of objects with ``image_id``, ``png`` and ``sha256``.
         png_dir: folder that the ``png`` paths are relative to.
         segmenter_path: see :func:`load_segmenter`.
         mask_dir: gets ``<image_id>.raw.png`` and ``<image_id>.png`` (post-processed), 0 or 255, of
@@ -201,11 +203,12 @@ def segment_shard(
     """
     torch.set_num_threads(threads)
     segmenter = load_segmenter(segmenter_path, device=device)
-    entries = read_json(manifest)["images"]
+    entries = read_record(manifest, IMAGE_MANIFEST)["images"]
     masks: list[dict[str, Any]] = []
     started = reported = time.monotonic()
     for batch in _batches(entries, batch_size):
-        images = [read_gray(Path(png_dir) / entry["png"]) for entry in batch]
+        paths = [listed(Path(png_dir) / one["png"], one["sha256"], manifest) for one in batch]
+        images = list(map(read_gray, paths))
         predicted = segmenter.predict_with_doubt(images, batch_size)
         for entry, (raw, post, doubt) in zip(batch, predicted, strict=True):
             image_id, folder = entry["image_id"], Path(mask_dir)

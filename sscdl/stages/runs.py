@@ -8,23 +8,31 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from sscdl.errors import InputError, LostState
-from sscdl.files import read_json, write_json
+from sscdl.errors import DamagedFile, InputError, LostState
+from sscdl.files import write_json
 from sscdl.images.rows import select_rows
+from sscdl.images.vouched import check_list
 from sscdl.recipe import fingerprint
+from sscdl.records import LINEAGE, PACK, read_record, set_aside
 from sscdl.stages.node import Stage
 from sscdl.stages.search import at_epoch
-from sscdl.store.store import Store
+from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, Store
 from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
 
 LOGGER = logging.getLogger("sscdl.stage")
 
 
 def content_digest(stage: Stage) -> str:
-    """Return the digest of the images, labels and patients that the stage would train on now."""
-    return select_rows(stage.images, read_json(stage.pack), stage.recipe["data"]).digest
+    """Return the digest of the images, labels and patients that the stage would train on now.
+
+    Raises InputError if the list of images is not the one that was made of the packed images.
+    """
+    pack, data = read_record(stage.pack, PACK), stage.recipe["data"]
+    check_list(stage.images, pack, data)
+    return select_rows(stage.images, pack, data).digest
 
 
 def object_key(recipe: dict[str, Any], rate: float, phase: str) -> str:
@@ -50,6 +58,7 @@ class Runs:
         self, stage: Stage, store: Store, start: str, before: dict[str, Any] | None
     ) -> None:
         self.stage, self.store, self.start, self.before = stage, store, start, before
+        self._content: str | None = None
         self._session: Any = None
         self._crew: Any = None
         self._held = ExitStack()
@@ -68,9 +77,17 @@ class Runs:
         device = importlib.import_module("sscdl.training.device")  # imports torch
         return self._held.enter_context(device.lease(self.stage.device, self.stage.devices))
 
+    def _would_train_on(self) -> str:
+        """Return the digest of what the node would train on, after checking it once."""
+        if self._content is None:
+            self._content = content_digest(self.stage)
+        return self._content
+
     def opened(self) -> Any:
         """Return the session of this process, in which images are loaded and runs are trained."""
         if self._session is None:
+            # What is needed at the end, too: hours of training must not end in a damaged file.
+            self._would_train_on(), self._earlier
             # Only now: importing torch costs seconds and a look-up does not need it.
             session = importlib.import_module("sscdl.stages.session")
             self._session = session.Session(self.stage, self.before, self.store, self._devices[0])
@@ -136,8 +153,19 @@ class Runs:
                     self.store.discard(search, "state.pt")
                     self._train(search, rate, 0, first, None)
                     result = self._train(key, rate, first, stop, search)
+            self._write_missing_lineage(result)
             self.store.discard(key, "state.pt")
         return result
+
+    def _trained_otherwise(self) -> list[Path]:
+        """Return the folders of the node's runs that were trained on other images."""
+        keys = [self._key(r, p) for r in self.stage.learning_rates for p in ("search", "final")]
+        found = {key: self.store.metrics(key) for key in keys}
+        return [
+            self.store.object(key)
+            for key, metrics in found.items()
+            if metrics is not None and metrics["data"] != self._would_train_on()
+        ]
 
     def _key(self, rate: float, phase: str) -> str:
         return object_key({**self.stage.recipe, "root": self.start}, rate, phase)
@@ -147,11 +175,13 @@ class Runs:
         found = self.store.metrics(key)
         if found is None or (found["epochs"] < epochs and found["history"][-1]["finite"]):
             return None
-        if found["data"] != content_digest(self.stage):
+        if found["data"] != self._would_train_on():
+            others = " ".join(map(str, self._trained_otherwise()))
             raise InputError(
                 f"{self.store.object(key)}: was trained on other images than {self.stage.pack} and "
-                f"{self.stage.images} hold now, although their recipes are the same; the archive "
-                "or the store was changed by hand. Delete that folder to train again"
+                f"{self.stage.images} hold, although the recipes are the same; these belong to "
+                "each other and are whole, so what was trained is wrong: delete these folders and "
+                f"run the same command again: {others}"
             )
         LOGGER.info("%s: learning rate %g found", self.stage.name, found["learning_rate"])
         return found
@@ -160,6 +190,7 @@ class Runs:
         self, key: str, rate: float, start: int, stop: int, previous: str | None
     ) -> dict[str, Any]:
         folder = self.store.object(key)
+        self.store.set_aside_damaged(key)
         run = {"key": key, "rate": rate, "start": start, "stop": stop, "previous": previous}
         session = self.opened()
         together = self._helpers().beside(run) if len(self._devices) > 1 else nullcontext()
@@ -183,15 +214,40 @@ class Runs:
             metrics["weights"] = self._session.keep(folder, self._lineage(metrics, facts))
             if (kept := self._session.keep_task_state(folder)) is not None:
                 metrics["task_state"] = kept
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / METRICS_FILE, metrics)
         return metrics
+
+    @cached_property
+    def _earlier(self) -> dict[str, Any] | None:
+        """Return the lineage of the weights that the node starts from, None for a root's."""
+        return self.store.lineage(self.before) if self.before is not None else None
+
+    def _write_missing_lineage(self, metrics: dict[str, Any]) -> None:
+        """Write the lineage of whole weights again if it is gone, but for the machine's part."""
+        path = self.store.object(metrics["key"]) / LINEAGE_FILE
+        try:
+            if path.exists():
+                read_record(path, LINEAGE)
+                return
+        except DamagedFile:
+            set_aside(path)
+        LOGGER.warning("%s is missing or damaged; written again", path)
+        pack = read_record(self.stage.pack, PACK)
+        rows = select_rows(self.stage.images, pack, self.stage.recipe["data"])
+        # Only now: imports what packs arrays.
+        variants = importlib.import_module("sscdl.images.variants")
+        mean, std = variants.mean_std(pack, {pack["ids"][row] for row in rows.normalise})
+        data = {"rows": rows.digest, "images": len(rows.train), "mean": mean, "std": std}
+        write_json(path, self._lineage(metrics, {"data": data}))
 
     def _lineage(self, metrics: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         """Return where the weights come from: this stage and, inside it, all stages before."""
-        earlier = None
-        if self.before is not None:
-            path = self.store.object(self.before["object"]) / "lineage.json"
-            earlier = read_json(path)
+        trained = {
+            "devices": self.stage.devices,
+            "threads": self.stage.threads,
+            "python": platform.python_version(),
+        }
+        known = {key: facts[key] for key in ("device", "torch") if key in facts}
         return {
             "node": self.stage.name,
             "variant": self.stage.variant,
@@ -202,12 +258,6 @@ class Runs:
             "epochs": metrics["epochs"],
             "recipe": self.stage.recipe,
             "data": facts["data"],
-            "machine": {
-                "device": facts["device"],
-                "devices": self.stage.devices,
-                "threads": self.stage.threads,
-                "torch": facts["torch"],
-                "python": platform.python_version(),
-            },
-            "before": earlier,
+            "machine": trained | known if known else {},
+            "before": self._earlier,
         }

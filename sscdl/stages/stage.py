@@ -11,6 +11,7 @@ from typing import Any
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import write_json
+from sscdl.records import set_aside
 from sscdl.source import group_modules, module_hashes
 from sscdl.stages.node import Stage
 from sscdl.stages.runs import Runs
@@ -27,6 +28,10 @@ def run_stage(stage: Stage) -> None:
         if store.finished(stage.pointer):
             LOGGER.info("%s: finished by another process", stage.name)
             return
+        if stage.pointer.exists():
+            LOGGER.warning("%s is damaged, or leads to what is gone; written again", stage.pointer)
+            if stage.pointer.is_dir():
+                set_aside(stage.pointer)  # nothing can be written over a folder
         before = read_pointer(stage.parent) if stage.parent else None
         start = before["object"] if before else stage.recipe["root"]
         with Runs(stage, store, start, before) as runs:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import fcntl
-import json
 import os
 import re
 import zipfile
@@ -20,7 +19,8 @@ from typing import Any
 from sscdl.errors import InputError
 from sscdl.files import read_json
 from sscdl.recipe import fingerprint
-from sscdl.store.store import read_pointer
+from sscdl.records import LINEAGE, read_record
+from sscdl.store.store import LINEAGE_FILE, read_pointer
 
 KINDS = ("images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects")
 POINTER = re.compile(r"recipes/[^/]+\.([0-9a-f]{12})\.json$")
@@ -86,14 +86,8 @@ def read_nodes(store: Path) -> tuple[list[Trained], dict[Path, str]]:
                     )
                 },
             )  # fmt: skip
-            [(one["learning_rate"], one["value"]) for one in node.candidates]
-            node.reaches()
         except InputError as error:
             damaged[path] = str(error).removeprefix(f"{path}: ").split(";")[0]
-        except OSError as error:
-            damaged[path] = f"cannot be read ({error.strerror})"
-        except (KeyError, TypeError) as error:
-            damaged[path] = f"not a pointer of this store ({type(error).__name__}: {error})"
         else:
             nodes.append(node)
     return sorted(nodes, key=lambda n: (n.name, n.variant, n.seed, n.fingerprint)), damaged
@@ -102,11 +96,9 @@ def read_nodes(store: Path) -> tuple[list[Trained], dict[Path, str]]:
 def lineage(store: Path, key: str) -> dict[str, Any] | None:
     """Return how the object ``key`` came about, or None if that is missing or damaged."""
     try:
-        value = read_json(store / "objects" / key / "lineage.json")
-        value["recipe"]["settings"], value["recipe"]["root"], value["before"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(store / "objects" / key / LINEAGE_FILE, LINEAGE)
+    except InputError:
         return None
-    return value
 
 
 def parents(store: Path, nodes: list[Trained]) -> dict[str, list[Trained]]:
@@ -281,7 +273,7 @@ def _named_by(study: Path, known: set[str]) -> set[str]:
             output = base64.urlsafe_b64decode(encoded).decode()
             if not path.is_file() or not output.startswith(f"results/{study.resolve().name}/"):
                 continue
-            inputs = json.loads(path.read_text(encoding="utf-8")).get("input") or []
+            inputs = read_json(path).get("input") or []
         except (OSError, ValueError, AttributeError, binascii.Error):
             continue
         found |= {match[1] for one in inputs if (match := POINTER.search(str(one)))}

@@ -11,7 +11,6 @@ The layout is git's, names over objects. A pointer is written last, so one that 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -22,13 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sscdl.errors import InputError
-from sscdl.files import read_json
+from sscdl.errors import DamagedFile, InputError
 from sscdl.recipe import file_hash
+from sscdl.records import LINEAGE, METRICS, POINTER, SAME_COMMAND, read_record, set_aside
 
 LOGGER = logging.getLogger("sscdl.store")
 WEIGHTS = "weights.safetensors"
 TASK_STATE = "task.safetensors"
+LINEAGE_FILE = "lineage.json"
+METRICS_FILE = "metrics.json"
 REMIND_EVERY = 60.0  # seconds between two lines that say who holds a lock
 
 
@@ -45,17 +46,23 @@ class Store:
     def metrics(self, key: str) -> dict[str, Any] | None:
         """Return the metrics of a finished object, or None if it is not there or damaged.
 
-        A damaged file is set aside (named ``*.damaged``) so that the object is trained again.
+        Raises InputError if they cannot be read. Changes nothing.
         """
-        path = self.object(key) / "metrics.json"
+        path = self.object(key) / METRICS_FILE
         try:
-            return read_json(path)
-        except FileNotFoundError:
+            return read_record(path, METRICS) if path.exists() else None
+        except DamagedFile:
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            LOGGER.warning("%s is damaged; set aside, the object will be made again", path)
-            os.replace(path, path.with_suffix(".damaged"))
-            return None
+
+    def set_aside_damaged(self, key: str) -> None:
+        """Rename the metrics of an object to ``*.damaged`` if they are damaged.
+
+        For whoever is about to make the object again, and holds its lock.
+        """
+        path = self.object(key) / METRICS_FILE
+        if path.exists() and self.metrics(key) is None:
+            LOGGER.warning("%s is damaged; set aside, the object is made again", path)
+            set_aside(path)
 
     def has_weights(self, metrics: dict[str, Any]) -> bool:
         """Return whether the weights that go with the metrics of an object are there, and whole.
@@ -65,22 +72,20 @@ class Store:
         """
         try:
             size = (self.object(metrics["key"]) / WEIGHTS).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        return size == metrics["weights"]["bytes"]
+        return "weights" in metrics and size == metrics["weights"]["bytes"]
 
     def finished(self, pointer: Path) -> bool:
-        """Return whether ``pointer`` exists and the weights that it names are there."""
+        """Return whether ``pointer`` is whole, and the weights that it names and theirs are there.
+
+        Changes nothing: a stage whose pointer leads nowhere writes another one over it.
+        """
         try:
-            return self.has_weights(read_pointer(pointer)["final"])
+            final = read_pointer(pointer)["final"]
         except InputError:
             return False
-
-    def forget(self, pointer: Path) -> None:
-        """Delete a pointer that leads nowhere, if it is there."""
-        if pointer.exists() and not self.finished(pointer):
-            LOGGER.warning("%s: its weights are gone or damaged; they are made again", pointer)
-            pointer.unlink(missing_ok=True)
+        return self.has_weights(final) and (self.object(final["key"]) / LINEAGE_FILE).is_file()
 
     def weights(self, pointer: dict[str, Any]) -> Path:
         """Return the file with the weights that a pointer's contents name, after checking it.
@@ -92,13 +97,27 @@ class Store:
         if not path.is_file():
             raise InputError(f"{path}: is gone; run the workflow again, and it is trained again")
         if file_hash(path) != pointer["final"]["weights"]["sha256"]:
-            aside = path.with_suffix(".damaged")
-            os.replace(path, aside)
+            aside = set_aside(path)
             raise InputError(
                 f"{path}: damaged (not what was written), set aside as {aside.name}; run the "
                 f"workflow again, and {pointer['node']} is trained again"
             )
         return path
+
+    def lineage(self, pointer: dict[str, Any]) -> dict[str, Any]:
+        """Return how the weights that a pointer's contents name came about.
+
+        A damaged file is set aside as ``*.damaged``, so that the next run of the workflow writes it
+        again, and InputError says so.
+        """
+        path = self.object(pointer["object"]) / LINEAGE_FILE
+        try:
+            return read_record(path, LINEAGE)
+        except DamagedFile as error:
+            aside = set_aside(path)
+            raise InputError(
+                f"{error}. It is set aside as {aside.name}: only {SAME_COMMAND}"
+            ) from None
 
     def discard(self, key: str, name: str) -> None:
         """Delete one file or folder of an object, if it is there."""
@@ -140,13 +159,14 @@ class Store:
 
 
 def read_pointer(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the contents of a pointer file; InputError if it is missing or damaged."""
-    try:
-        value = read_json(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such pointer; run the workflow to train it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise InputError(f"{path}: damaged; delete it and run the workflow again") from None
-    if not isinstance(value, dict) or not {"object", "final"} <= value.keys():
-        raise InputError(f"{path}: not a pointer of this store; delete it and run again")
+    """Return the contents of a pointer file; InputError if it is missing or damaged.
+
+    So it is if another stage's was put in its place.
+    """
+    value = read_record(path, POINTER)
+    if Path(path).name != f"{value['node']}.{value['fingerprint']}.json":
+        raise DamagedFile(
+            f"{path}: {POINTER.what} is damaged (holds {value['node']}.{value['fingerprint']}); "
+            f"{POINTER.again}"
+        )
     return value

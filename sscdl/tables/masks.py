@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl.files import read_json
+from sscdl.images.held_out import read_as_texts
+from sscdl.records import MASK_MANIFEST, read_record
 from sscdl.tables.files import write_table
 
 MEASURES = ["area", "components", "balance", "solidity", "border", "doubt"]
@@ -27,10 +28,10 @@ def mask_quality(images_csv: Path, mask_manifests: list[Path], *, implausible: s
         used, one of ``USED``), the measures of :class:`sscdl.segment.quality.Quality`, and the
         files ``png`` (the image) and ``mask`` (empty where no mask was given).
     """
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     rows = []
     for manifest in mask_manifests:
-        for row in read_json(manifest)["masks"]:
+        for row in read_record(manifest, MASK_MANIFEST)["masks"]:
             missing = row["png"] is None
             faults = ["no mask given"] if missing else row["faults"]
             used = USED[implausible] if faults else USED["keep"]

@@ -13,8 +13,9 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.evaluation.metrics import class_names
-from sscdl.files import read_json
+from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
+from sscdl.records import PACK, read_record
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
 from sscdl.study.trie import CLASSIFY, SCRATCH
@@ -85,14 +86,14 @@ def write_normalisation(
     packs: dict[str, Path], images_csv: Path, out: Path, *, protocol: str, thesis: Path
 ) -> None:
     """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
-    images = pd.read_csv(images_csv, dtype=str, keep_default_na=False)
+    images = read_as_texts(images_csv)
     chosen = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     if protocol == "strict":
         chosen = chosen[chosen["split"] == "train"]
     rows = []
     for variant, pack in packs.items():
         kept = chosen if variant == "full" else chosen[chosen["mask"] != ""]
-        mean, std = mean_std(read_json(pack), set(kept["image_id"]))
+        mean, std = mean_std(read_record(pack, PACK), set(kept["image_id"]))
         rows.append({"variant": variant, "mean": mean, "std": std})
     whose = "training patients" if protocol == "strict" else "all images"
     write_table(

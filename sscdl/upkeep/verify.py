@@ -6,7 +6,6 @@ The key of an object must come out of its lineage, and its weights must be finit
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -17,8 +16,17 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from sscdl.errors import InputError
-from sscdl.files import read_json
 from sscdl.recipe import file_hash
+from sscdl.records import (
+    ANY_DESCRIPTION,
+    IMAGE_MANIFEST,
+    LINEAGE,
+    MASK_MANIFEST,
+    METRICS,
+    PACK,
+    Kind,
+    read_record,
+)
 from sscdl.segment.networks.published import GIT_BLOB, git_blob
 from sscdl.stages.runs import object_key
 from sscdl.store.nodes import (
@@ -30,12 +38,13 @@ from sscdl.store.nodes import (
     read_nodes,
     temporaries,
 )
-from sscdl.store.store import TASK_STATE, WEIGHTS
+from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, TASK_STATE, WEIGHTS
 
 LOGGER = logging.getLogger("sscdl.store")
 SHARD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
 AGAIN = "delete it and run the study again"
 NOT_NEEDED = "delete it: no stage needs it"
+BY_ITSELF = "run the study again"
 GO_ON = "run the study again to go on with it"
 PRUNE = "prune deletes it once it is a day old"
 
@@ -56,8 +65,8 @@ def verify(store: Path) -> list[Finding]:
     for check in (_pointers, _objects, _packs, _phantoms, _weights):
         LOGGER.info("checking %s", check.__name__.strip("_"))
         found += check(store)
-    for kind, key in (("images", "images"), ("masks", "masks")):
-        found += _shards(store, kind, key)
+    for name, kind in (("images", IMAGE_MANIFEST), ("masks", MASK_MANIFEST)):
+        found += _shards(store, name, kind)
     found += [
         Finding("leftover", path, "a file that was not finished", PRUNE)
         for path in temporaries(store)
@@ -77,21 +86,13 @@ def verify(store: Path) -> list[Finding]:
     return sorted(set(found), key=lambda one: (order.index(one.kind), str(one.path)))
 
 
-def _read(path: Path, *keys: str) -> tuple[Any, list[Finding]]:
-    """Return the object that a JSON file holds, with at least ``keys``, or None and the damage."""
+def _read(path: Path, kind: Kind) -> tuple[Any, list[Finding]]:
+    """Return what a JSON file of this kind holds, or None and the damage."""
     try:
-        value = read_json(path)
-    except OSError as error:
-        fault = f"cannot be read ({error.strerror})"
-        return None, [Finding("damaged", path, fault, "restore it, or correct its permissions")]
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return None, [Finding("damaged", path, "not JSON, or only a part of it", AGAIN)]
-    if not isinstance(value, dict) or (missing := [key for key in keys if key not in value]):
-        fault = "not what such a file holds"
-        if isinstance(value, dict):
-            fault = f"{', '.join(missing)} missing in it"
-        return None, [Finding("damaged", path, fault, AGAIN)]
-    return value, []
+        return read_record(path, kind), []
+    except InputError as error:
+        fault, _, advice = str(error).removeprefix(f"{path}: ").partition("; ")
+        return None, [Finding("damaged", path, fault, advice)]
 
 
 def _locks(store: Path, held: dict[str, str]) -> Iterator[Finding]:
@@ -104,19 +105,17 @@ def _pointers(store: Path) -> Iterator[Finding]:
     """Check that each pointer is readable, itself, and points to what is there."""
     nodes, damaged = read_nodes(store)
     for path, fault in damaged.items():
-        yield Finding("damaged", path, fault, AGAIN)
+        yield Finding("damaged", path, fault, f"{BY_ITSELF}: it is written again")
     before = parents(store, nodes)
     for node in nodes:
-        if node.path.name != f"{node.name}.{node.fingerprint}.json":
-            fault = f"holds {node.name}.{node.fingerprint}"
-            yield Finding("damaged", node.path, fault, AGAIN)
-            continue
         folder = store / "objects" / node.object
-        for name in (WEIGHTS, "lineage.json", "metrics.json"):
+        for name, again in ((WEIGHTS, "trained"), (LINEAGE_FILE, "written")):
             if not (folder / name).is_file():
                 fault = f"points to {node.object}, which has no {name}"
-                advice = f"delete it and {folder}, and run the study again"
-                yield Finding("damaged", node.path, fault, advice)
+                yield Finding("damaged", node.path, fault, f"{BY_ITSELF}: that is {again} again")
+        if not (folder / METRICS_FILE).is_file():
+            fault = f"points to {node.object}, which has no {METRICS_FILE}"
+            yield Finding("note", node.path, fault, "nothing: the pointer has the same record")
         yield from _node(store, node, before[node.fingerprint])
 
 
@@ -137,20 +136,23 @@ def _objects(store: Path) -> Iterator[Finding]:
     """Check the files of each object, and its key against its lineage."""
     nodes, damaged = read_nodes(store)
     reached = {key for node in nodes for key in node.reaches()}
+    kept = {node.object for node in nodes}
     for folder in sorted((store / "objects").glob("[!.]*")):
         value = None
-        if (folder / "metrics.json").exists():
-            value, faults = _read(folder / "metrics.json", "key", "learning_rate")
-            yield from faults
+        if (folder / METRICS_FILE).exists():
+            value, faults = _read(folder / METRICS_FILE, METRICS)
             if value and value["key"] != folder.name:
                 fault = f"is that of {value['key']}"
-                yield Finding("damaged", folder / "metrics.json", fault, AGAIN)
-        if (folder / "lineage.json").exists():
-            _, faults = _read(folder / "lineage.json")
+                faults = [Finding("damaged", folder / METRICS_FILE, fault, AGAIN)]
+            has = "delete it: the pointer of the stage has the same record"
+            yield from (one._replace(advice=has) if folder.name in kept else one for one in faults)
+        if (folder / LINEAGE_FILE).exists():
+            about, faults = _read(folder / LINEAGE_FILE, LINEAGE)
             yield from faults
-            if not faults and key_of(lineage(store, folder.name)) != folder.name:
+            if about and key_of(about) != folder.name:
                 fault = "the key of the object does not come out of it"
-                yield Finding("damaged", folder / "lineage.json", fault, f"delete {folder}")
+                again = f"{AGAIN}: it is written again, and nothing is trained"
+                yield Finding("damaged", folder / LINEAGE_FILE, fault, again)
         yield from _kept(folder / WEIGHTS, value and value.get("weights"), AGAIN)
         yield from _kept(folder / TASK_STATE, value and value.get("task_state"), NOT_NEEDED)
         if (folder / "state.pt").exists():
@@ -210,7 +212,7 @@ def _packs(store: Path) -> Iterator[Finding]:
     """Check each packed array against the hash in its description."""
     folder = store / "packs"
     for path in sorted(folder.glob("[!.]*.json")):
-        described, faults = _read(path, "ids", "sha256")
+        described, faults = _read(path, PACK)
         yield from faults
         if described is None:
             continue
@@ -234,7 +236,7 @@ def _phantoms(store: Path) -> Iterator[Finding]:
         if not (folder / "done.json").exists():
             yield Finding("leftover", folder, "an archive that was not finished", GO_ON)
             continue
-        yield from _read(folder / "done.json")[1]
+        yield from _read(folder / "done.json", ANY_DESCRIPTION)[1]
         for name in ("train", "train_study_level.csv", "train_image_level.csv"):
             if not (folder / "archive" / name).exists():
                 path = folder / "archive" / name
@@ -247,23 +249,23 @@ def _weights(store: Path) -> Iterator[Finding]:
         for path in sorted((store / kind).glob("[!.]*.safetensors")):
             yield from _tensors(path)
         for path in sorted((store / kind).glob("[!.]*.json")):
-            yield from _read(path)[1]
+            yield from _read(path, ANY_DESCRIPTION)[1]
     published = store / "segmenters" / "lungVAE.pt"
     if published.exists() and git_blob(published.read_bytes()) != GIT_BLOB:
         yield Finding("damaged", published, "not the file that was published", AGAIN)
 
 
-def _shards(store: Path, kind: str, key: str) -> Iterator[Finding]:
+def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:
     """Check the PNGs of images or masks against the hashes in their manifests."""
-    for folder in sorted((store / kind).glob("[!.]*")):
+    for folder in sorted((store / name).glob("[!.]*")):
         shards = {path: SHARD.fullmatch(path.name) for path in sorted(folder.glob("shard-*.json"))}
         known, whole = set(), set()
         for path, match in shards.items():
-            value, faults = _read(path, key)
+            value, faults = _read(path, kind)
             yield from faults
             if match:
                 whole.add(int(match[2]))
-            for row in value[key] if value else []:
+            for row in value[name] if value else []:
                 known |= {row["png"], row.get("raw_png")}
                 yield from _picture(folder, path, row)
         # Studies may divide the same images into other numbers of shards.
@@ -280,7 +282,10 @@ def _shards(store: Path, kind: str, key: str) -> Iterator[Finding]:
 
 def _picture(folder: Path, manifest: Path, row: dict[str, Any]) -> Iterator[Finding]:
     """Check the PNGs of one entry; a mask that was not given has none."""
-    advice = f"delete it and {manifest.name} beside its folder, and run the study again"
+    advice = (
+        f"delete {manifest} and run the study again: the pictures of this shard alone are made "
+        "again"
+    )
     if row["png"] is None:
         return
     path = folder / "png" / row["png"]

@@ -27,6 +27,14 @@ def exported_model(exported_folder):
 
 
 @pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Return an editable copy of the package, which replaces it where sources are hashed."""
+    from tests.unit.package_copy import copied
+
+    return copied(tmp_path, monkeypatch)
+
+
+@pytest.fixture
 def lends(monkeypatch):
     """Return a function that has a module lend the CPU for any device, and tells what was held."""
 

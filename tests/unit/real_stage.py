@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from sscdl.images.vouched import describe_list
 from sscdl.recipe import fingerprint
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import read_pointer
@@ -45,6 +46,7 @@ def write_images(folder: Path, rows: int = ROWS, side: int = 36) -> None:
         for row in range(rows):
             split = "train" if row < rows * 2 // 3 else "val"
             writer.writerow([f"i{row:02}", f"p{row}", "ab"[row % 2], split, "main", ""])
+    describe_list(folder / "images.csv", split={}, source="")
 
 
 def real_stage(folder: Path, task: str = "rotation", **change: Any) -> Stage:

@@ -16,6 +16,7 @@ from sscdl.files import atomic_path, write_json
 from sscdl.recipe import file_hash, fingerprint
 from sscdl.stages import runs
 from sscdl.stages import stage as stages
+from tests.unit import records
 
 PACK = "aaaaaaaaaaaa"
 TREES = ("images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects")
@@ -75,6 +76,7 @@ class SmallStore:
             "data": {"pack": PACK, "source": "bbbbbbbbbbbb", "train": "all"},
             "source": "cccccccccccc",
             "backbone": {"name": "resnet18"},
+            "image_size": 32,
             "settings": {"search_epochs": 2, "final_epochs": 2, "decay": "cosine"},
         }
         identity = fingerprint([recipe, rates])
@@ -94,7 +96,7 @@ class SmallStore:
     def orphan(self, key="0123456789ab", days=3.0) -> Path:
         """Make an object that no pointer names, as an interrupted stage leaves it."""
         folder = self.folder / "objects" / key
-        write_json(folder / "metrics.json", {"key": key, "learning_rate": 0.1, "data": "rows"})
+        write_json(folder / "metrics.json", records.run(key=key))
         with atomic_path(folder / "state.pt") as temporary:
             temporary.write_bytes(b"state" * 100)
         return age(folder, days)
@@ -107,17 +109,19 @@ class SmallStore:
                 path = self.folder / kind / "dddddddddddd" / "png" / f"{number}.png"
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(b"picture %d" % number)
-                raw = {"raw_png": path.name} if kind == "masks" else {}
-                rows.append({"png": path.name, "sha256": file_hash(path), **raw})
+                rows.append({"image_id": f"{number}", "png": path.name})
+                if kind == "masks":
+                    rows[-1]["raw_png"] = path.name
             if kind == "masks":
-                rows.append({"png": None, "raw_png": None, "sha256": None})
-            write_json(path.parents[1] / "shard-0-of-1.json", {kind: rows})
+                rows.append({"image_id": "2", "png": None, "raw_png": None})
+            records.write_manifest(path.parents[1] / "shard-0-of-1.json", kind, rows)
         array = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
         pack = self.folder / "packs" / f"full.{PACK}.json"
         with atomic_path(pack.with_suffix(".npy")) as temporary:
             np.save(temporary, array)
         digest = hashlib.sha256(array.tobytes()).hexdigest()
-        write_json(pack, {"ids": ["0", "1"], "sha256": digest})
+        sums = {"sums": [1.0, 2.0], "squares": [1.0, 2.0], "size": 2, "crops": None}
+        write_json(pack, {"ids": ["0", "1"], "sha256": digest, **sums})
         archive = self.folder / "phantom" / "eeeeeeeeeeee" / "archive"
         (archive / "train").mkdir(parents=True)
         for name in ("train_study_level.csv", "train_image_level.csv"):

@@ -96,12 +96,12 @@ def test_a_circle_ends(compared):
 def test_a_damaged_file_is_named(compared, text):
     compared()
     equivalence.PATH.write_text(text)
-    with pytest.raises(InputError, match=r"equivalent_sources\.json: missing or damaged"):
+    with pytest.raises(InputError, match=r"equivalent_sources\.json: .* is damaged"):
         equivalence.group_hash("moco")
 
 
 def test_a_missing_file_is_no_reason_to_train_all_again(compared):
-    with pytest.raises(InputError, match=r"equivalent_sources\.json: missing or damaged"):
+    with pytest.raises(InputError, match=r"equivalent_sources\.json: .* is missing"):
         equivalence.group_hash("moco")
 
 

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import ast
 import json
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from sscdl import canonical, source
+from sscdl import source
 from sscdl.stages.runs import object_key
 from sscdl.store.store import read_pointer
 from sscdl.study.trie import thesis_curricula
 from tests.conftest import ROOT
+from tests.unit.package_copy import MODULES
 from tests.unit.plan_helpers import make_nodes, train
 from tests.unit.small_store import small_store  # noqa: F401
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
-MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in (ROOT / "sscdl").rglob("*.py")
-)
 FOLDERS = {name for name in MODULES[1:] if (ROOT / name.replace(".", "/")).is_dir()}
 # Written down by hand, so that a fault in the search for imports shows.
 IN_ALL = {"stages.session", "training.loop", "stages.search", "training.backbones",
@@ -33,36 +28,6 @@ IN_NONE = {"figures.charts", "tables.overview", "evaluation.metrics", "planning.
            "planning.reasons", "planning.rates", "study.study", "study.trie", "source",
            "stages.stage", "stages.runs", "stages.crew", "store.store", "dicom.render",
            "images.ingest", "evaluation.attention", "study.config", "model.command"}  # fmt: skip
-
-
-class Copy:
-    """A copy of the package whose modules can be edited; unchanged ones are parsed once."""
-
-    def __init__(self, folder: Path, parse) -> None:
-        self.folder, self.parse, self.known = folder, parse, {}
-
-    def parsed(self, module: str):
-        if module not in self.known:
-            self.known[module] = self.parse(module)
-        return self.known[module]
-
-    def path(self, module: str) -> Path:
-        stem = self.folder.joinpath(*module.split(".")[1:])
-        return stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
-
-    def write(self, module: str, text: str) -> None:
-        self.path(module).write_text(text)
-        self.known.pop(module, None)
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch) -> Copy:
-    """Return an editable copy of the package, which replaces it where sources are hashed."""
-    shutil.copytree(ROOT / "sscdl", tmp_path / "sscdl", ignore=shutil.ignore_patterns("*.pyc"))
-    found = Copy(tmp_path / "sscdl", source.canonical.__wrapped__)
-    monkeypatch.setattr(canonical, "HERE", found.folder)
-    monkeypatch.setattr(source, "canonical", found.parsed)
-    return found
 
 
 def hashes() -> dict[str, str]:

@@ -55,16 +55,12 @@ def unfinished(paths):
     return [path for path in paths if not Path(path).exists()]
 
 
-def untrained(fingerprints):
-    """Return the nodes of these that the store does not have, as those that need a rule."""
+def untrained():
+    """Return the nodes that the store does not have, as those that need a rule."""
     if not workflow.is_main_process:
-        return list(fingerprints)
+        return list(STUDY.nodes)
     store = Store(STUDY.store)
-    missing = [f for f in fingerprints if not store.finished(STUDY.pointer(f))]
-    for f in missing:
-        # A pointer to weights that are gone would count as an output that is there.
-        store.forget(STUDY.pointer(f))
-    return missing
+    return [f for f in STUDY.nodes if not store.finished(STUDY.pointer(f))]
 
 
 def one_of(values):
@@ -73,9 +69,16 @@ def one_of(values):
 
 
 def stage_input(wildcards):
-    """Return the files that a node's process reads."""
+    """Return the files that a node's process reads.
+
+    A pointer that is damaged, or leads to weights that are gone, lies where the stage's output
+    does. It may not be deleted while the workflow is read, as reading changes nothing; so the stage
+    also waits for a file that is not there: a job whose input was just made runs in any case.
+    """
     node = STUDY.nodes[wildcards.fingerprint]
     found = {"pack": str(STUDY.pack(node.variant)), "images": IMAGES}
+    if STUDY.pointer(node.fingerprint).exists():
+        found["stale"] = f"{RESULTS}/logs/stale/{node.fingerprint}"
     if node.parent:
         found["parent"] = str(STUDY.pointer(node.parent))
     elif STUDY.root_file(node.root):
@@ -125,6 +128,7 @@ LUNGS = STUDY.config["lungs"]
 PUBLISHED = LUNGS["source"] == "checkpoint" and not LUNGS["checkpoint"]["file"]
 SHOW_IMAGES = PHANTOM or STUDY.config["results"]["patient_images"]
 PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
+UNTRAINED = untrained()
 PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
 CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
 ROOTS = {

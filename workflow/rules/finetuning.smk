@@ -1,6 +1,6 @@
 # One job for each unfinished classifier, and its predictions on the images it was not trained on.
 
-if untrained(CLASSIFIERS):
+if not set(CLASSIFIERS).isdisjoint(UNTRAINED):
 
     rule finetune:
         input:
@@ -11,7 +11,7 @@ if untrained(CLASSIFIERS):
             f"{RESULTS}/logs/finetune/{{node}}.{{fingerprint}}.log",
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in CLASSIFIERS),
-            fingerprint=one_of(untrained(CLASSIFIERS)),
+            fingerprint=one_of(set(CLASSIFIERS).intersection(UNTRAINED)),
         conda:
             ENVIRONMENT
         threads: THREADS * PROCESSES
@@ -43,7 +43,7 @@ rule predict:
         gpu=min(GPUS, 1),
     params:
         training=STUDY.config["training"],
-        code=lambda wildcards: made_by("sscdl.evaluation.predict"),
+        code=lambda wildcards: made_by("predict"),
     script:
         "../scripts/predict.py"
 
@@ -67,7 +67,7 @@ rule predict_shown:
     params:
         training=STUDY.config["training"],
         shown=lambda wildcards: other_variants(wildcards.variant),
-        code=lambda wildcards: made_by("sscdl.evaluation.predict"),
+        code=lambda wildcards: made_by("predict_shown"),
     script:
         "../scripts/predict_shown.py"
 
@@ -101,6 +101,6 @@ rule probe:
             "draws": STUDY.config["results"]["probe_draws"],
         },
         training=STUDY.config["training"],
-        code=lambda wildcards: made_by("sscdl.evaluation.probe_study"),
+        code=lambda wildcards: made_by("probe"),
     script:
         "../scripts/probe.py"

@@ -124,6 +124,7 @@ rule list_images:
         phantom=PHANTOM_DONE if PHANTOM else [],
     output:
         images=IMAGES,
+        description=f"{RESULTS}/images.json",
         rejected=REJECTED,
     log:
         f"{RESULTS}/logs/list_images.log",
@@ -138,6 +139,7 @@ rule list_images:
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.config["split"],
         split_seed=STUDY.config["split_seed"],
+        code=lambda wildcards: made_by("list_images"),
     script:
         "../scripts/list_images.py"
 

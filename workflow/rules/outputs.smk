@@ -5,7 +5,7 @@ from functools import cache
 from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
 from sscdl.tables.headings import report_entry
-from sscdl.source import source_hash
+from sscdl.source import output_hash
 from sscdl.study.trie import split_curriculum
 
 
@@ -85,9 +85,13 @@ def probe_input(wildcards):
 
 
 @cache
-def made_by(module):
-    """Return what changes with the code of a module: what it has written is made again then."""
-    return source_hash(module)
+def made_by(script):
+    """Return what changes with the code that a script calls: what that has written is made again.
+
+    Snakemake sees a change of the script itself. Files in the store have the hash of what makes
+    them in their name.
+    """
+    return output_hash(HERE / "workflow/scripts" / f"{script}.py")
 
 
 def in_report(name, caption=None):

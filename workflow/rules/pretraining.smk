@@ -6,6 +6,17 @@ rule pretrain:
         [str(STUDY.pointer(fingerprint)) for fingerprint in PRETEXT],
 
 
+rule stale_pointer:
+    output:
+        temp(touch(f"{RESULTS}/logs/stale/{{fingerprint}}")),
+    log:
+        f"{RESULTS}/logs/stale/{{fingerprint}}.log",
+    wildcard_constraints:
+        fingerprint="[0-9a-f]{12}",
+    conda:
+        ENVIRONMENT
+
+
 rule monitors:
     input:
         [str(STUDY.pointer(f)) for f in STUDY.nodes],
@@ -43,7 +54,7 @@ if ROOTS and unfinished(ROOTS.values()):
             "../scripts/fetch_root.py"
 
 
-if untrained(PRETEXT):
+if not set(PRETEXT).isdisjoint(UNTRAINED):
 
     rule pretext_stage:
         input:
@@ -54,7 +65,7 @@ if untrained(PRETEXT):
             f"{RESULTS}/logs/pretrain/{{node}}.{{fingerprint}}.log",
         wildcard_constraints:
             node=one_of(STUDY.nodes[f].name for f in PRETEXT),
-            fingerprint=one_of(untrained(PRETEXT)),
+            fingerprint=one_of(set(PRETEXT).intersection(UNTRAINED)),
         conda:
             ENVIRONMENT
         threads: THREADS * PROCESSES

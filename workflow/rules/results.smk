@@ -32,7 +32,7 @@ rule summary:
         curricula=STUDY.curricula,
         rates=learning_rates_tried(),
         stand_ins=STAND_INS,
-        code=lambda wildcards: made_by("sscdl.report.summary"),
+        code=lambda wildcards: made_by("summary"),
     script:
         "../scripts/summary.py"
 
@@ -48,7 +48,7 @@ rule metadata_baseline:
         ENVIRONMENT
     params:
         data=STUDY.data("full")["classify"],
-        code=lambda wildcards: made_by("sscdl.evaluation.baselines"),
+        code=lambda wildcards: made_by("metadata_baseline"),
     script:
         "../scripts/metadata_baseline.py"
 
@@ -73,7 +73,7 @@ for TABLE in PREDICTION_TABLES:
             convention=STUDY.mask_convention,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
-            code=lambda wildcards: made_by("sscdl.tables.write"),
+            code=lambda wildcards: made_by("prediction_table"),
         script:
             "../scripts/prediction_table.py"
 
@@ -104,7 +104,7 @@ for TABLE in THESIS_TABLES:
             stand_ins=STAND_INS,
             batches=BATCHES,
             classes=STUDY.config["classes"],
-            code=lambda wildcards: made_by("sscdl.tables.thesis.write"),
+            code=lambda wildcards: made_by("thesis_table"),
         script:
             "../scripts/thesis_table.py"
 
@@ -128,7 +128,7 @@ if OTHERS:
             },
             split=STUDY.reported,
             draws=STUDY.config["results"]["bootstrap"],
-            code=lambda wildcards: made_by("sscdl.tables.beside"),
+            code=lambda wildcards: made_by("beside"),
         script:
             "../scripts/beside.py"
 
@@ -143,7 +143,7 @@ rule table_backbones:
         ENVIRONMENT
     params:
         backbone=STUDY.config["backbone"],
-        code=lambda wildcards: made_by("sscdl.tables.thesis.write"),
+        code=lambda wildcards: made_by("backbones"),
     script:
         "../scripts/backbones.py"
 
@@ -160,7 +160,7 @@ rule table_dataset:
     conda:
         ENVIRONMENT
     params:
-        code=lambda wildcards: made_by("sscdl.tables.dataset"),
+        code=lambda wildcards: made_by("dataset"),
     script:
         "../scripts/dataset.py"
 
@@ -174,6 +174,8 @@ rule contact_sheet:
         f"{RESULTS}/logs/contact_sheet.log",
     conda:
         ENVIRONMENT
+    params:
+        code=lambda wildcards: made_by("contact_sheet"),
     script:
         "../scripts/contact_sheet.py"
 
@@ -191,6 +193,7 @@ rule mask_sheet:
     params:
         implausible=LUNGS["implausible"],
         number=200,
+        code=lambda wildcards: made_by("mask_sheet"),
     script:
         "../scripts/mask_sheet.py"
 
@@ -208,7 +211,7 @@ rule table_implausible_masks:
         ENVIRONMENT
     params:
         implausible=LUNGS["implausible"],
-        code=lambda wildcards: made_by("sscdl.tables.masks"),
+        code=lambda wildcards: made_by("implausible_masks"),
     script:
         "../scripts/implausible_masks.py"
 
@@ -229,7 +232,7 @@ rule table_normalisation:
         ENVIRONMENT
     params:
         protocol=STUDY.config["protocol"],
-        code=lambda wildcards: made_by("sscdl.tables.write"),
+        code=lambda wildcards: made_by("normalisation"),
     script:
         "../scripts/normalisation.py"
 
@@ -245,7 +248,7 @@ rule table_learning_rates:
     conda:
         ENVIRONMENT
     params:
-        code=lambda wildcards: made_by("sscdl.tables.write"),
+        code=lambda wildcards: made_by("learning_rates"),
     script:
         "../scripts/learning_rates.py"
 
@@ -269,7 +272,7 @@ rule table_search:
             for node in STUDY.nodes.values()
         ],
         halving={key: STUDY.config["search"][key] for key in ("first", "keep")},
-        code=lambda wildcards: made_by("sscdl.tables.write"),
+        code=lambda wildcards: made_by("search"),
     script:
         "../scripts/search.py"
 
@@ -296,6 +299,6 @@ for FIGURE, INPUTS in FIGURES.items():
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
-            code=lambda wildcards: made_by("sscdl.figures.drawing"),
+            code=lambda wildcards: made_by("figure"),
         script:
             "../scripts/figure.py"

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from sscdl.figures.dataset import contact_sheet
+from sscdl.images.held_out import read_as_texts
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "contact sheet"):
-        images = pd.read_csv(snakemake.input[0], dtype=str, keep_default_na=False)
+        images = read_as_texts(Path(snakemake.input[0]))
         images = images.sort_values(["split", "label", "image_id"])
         captions = images["image_id"] + "\n" + images["split"] + " " + images["label"]
         contact_sheet(

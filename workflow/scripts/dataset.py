@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from sscdl.images.held_out import read_as_texts
 from sscdl.progress import job_log
 from sscdl.tables.dataset import dataset_table
 from sscdl.tables.files import write_table
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "dataset"):
-        images = pd.read_csv(snakemake.input.images, dtype=str, keep_default_na=False)
+        images = read_as_texts(Path(snakemake.input.images))
         rejected = pd.read_csv(snakemake.input.rejected, keep_default_na=False)
         table = dataset_table(images, rejected)
         write_table(

@@ -10,6 +10,7 @@ from sscdl.errors import InputError
 from sscdl.evaluation import metrics
 from sscdl.evaluation.baselines import metadata_predictions, write_metadata_predictions
 from sscdl.images.rows import select_rows
+from sscdl.images.vouched import describe_list
 from sscdl.tables.write import read_predictions
 
 CLASSES = ["negative", "typical"]
@@ -109,6 +110,7 @@ def test_it_learns_from_the_images_that_models_learn_from(tmp_path, classes, sha
     images["cohort"], images["mask"] = "main", "mask.png"
     images.loc[3, "mask"] = images.loc[7, "label"] = ""
     images.to_csv(tmp_path / "images.csv", index=False)
+    describe_list(tmp_path / "images.csv", split={}, source="")
     data = {"train": "train", "validate": "val", "normalise": "train", "masked": False}
     data["classes"] = classes
     if share < 1:

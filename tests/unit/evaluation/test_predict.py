@@ -20,9 +20,12 @@ from sscdl.evaluation.attention import class_activation_map
 from sscdl.evaluation.predict import Classifier, Pictures, of_predicted, predict, predict_shown
 from sscdl.files import write_json
 from sscdl.images.rows import select_rows
+from sscdl.images.vouched import describe_list
 from sscdl.recipe import file_hash
 from sscdl.training.augment import center_resize
 from sscdl.training.backbones import build_backbone
+from tests.unit import records
+from tests.unit.damages import damages
 
 SIZE = 40
 CLASSES = ["negative", "typical", "atypical"]
@@ -64,15 +67,20 @@ class Study:
                 "mark": "",
             }
         )
-        frame.to_csv(self.images, index=False)
+        self.write_list(frame)
         self.frame = frame[(frame["split"] != "train") & (frame["mask"] == "x")]
         self.rows = self.frame.index.tolist()
         self.pointer = self.classifier()
+
+    def write_list(self, frame: pd.DataFrame) -> None:
+        frame.to_csv(self.images, index=False)
+        describe_list(self.images, split={}, source="")
 
     def pack(self, name: str, array: np.ndarray, crops: list | None = None) -> None:
         np.save(self.folder / f"{name}.npy", array)
         digest = hashlib.sha256(array.tobytes()).hexdigest()
         described = {"variant": name, "ids": self.ids, "crops": crops, "sha256": digest}
+        described |= {"size": SIZE, "sums": [], "squares": []}
         write_json(self.folder / f"{name}.json", described)
 
     def classifier(self) -> Path:
@@ -97,12 +105,14 @@ class Study:
         described = json.loads((self.folder / "full.json").read_text())
         rows = select_rows(self.images, described, DATA).digest
         backbone = {"name": "resnet18", "last_stage": 2}
-        recipe = {"data": DATA, "image_size": 32, "backbone": backbone, "seed": 3}
+        recipe = {"data": DATA, "backbone": backbone, "seed": 3}
         data = {"mean": 0.4, "std": 0.2, "rows": rows}
-        write_json(file.parent / "lineage.json", {"recipe": recipe, "data": data})
+        about = records.lineage(recipe=recipe, data=data, object="key")
+        write_json(file.parent / "lineage.json", about)
         kept = {"sha256": file_hash(file), "bytes": file.stat().st_size}
         pointer = store / "recipes" / "moco+classify.f.json"
-        write_json(pointer, {"object": "key", "node": "moco", "final": {"weights": kept}})
+        final = records.run(key="key", weights=kept)
+        write_json(pointer, records.pointer(node="moco+classify", object="key", final=final))
         return pointer
 
     def pictures(self, name: str) -> Pictures:
@@ -208,6 +218,21 @@ def test_the_untrained_network_is_decided_by_the_seed_alone(study):
     torch.testing.assert_close(first, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_every_damage_of_what_a_prediction_reads_is_named(study):
+    folder = study.pointer.parents[1]
+    lineage = folder / "objects" / "key" / "lineage.json"
+    lists = [study.folder / f"{name}.json" for name in ("full", "lungs", "images")]
+    for path in (study.pointer, lineage, *lists):
+        for how, surely in damages(path):
+            try:
+                study.predict()
+            except InputError as error:
+                said = str(error)
+            else:
+                said = "" if surely else str(path)
+            assert str(path) in said, (path, how, said)
+
+
 def test_other_variants_are_seen_with_the_normalisation_of_the_training(study):
     lines = study.show("black", "full")
     assert lines["shown"].tolist() == ["black"] * len(study.rows) + ["full"] * len(study.rows)
@@ -245,11 +270,11 @@ def test_boxes_are_those_of_the_part_that_a_picture_shows(study):
 
 def test_images_that_may_have_been_trained_on_are_not_predicted(study):
     # The proof is that of the variant trained on, whatever is shown.
-    with pytest.raises(InputError, match=r"moco\+classify.f.json was trained with"):
+    with pytest.raises(InputError, match=r"moco\+classify.f.json: was trained with"):
         study.show("black", pack="black")
     frame = pd.read_csv(study.images, dtype=str, keep_default_na=False)
     frame.loc[0, "split"] = "test"
-    frame.to_csv(study.images, index=False)
+    study.write_list(frame)
     for ask in (study.predict, lambda: study.show("black")):
-        with pytest.raises(InputError, match="may have been trained on"):
+        with pytest.raises(InputError, match="test images may be among those"):
             ask()

@@ -18,6 +18,7 @@ from sscdl.evaluation.probe import fit_probe
 from sscdl.evaluation.probe_study import Frozen, Network, label_draws, probe_networks, root_network
 from sscdl.images.rows import select_rows
 from sscdl.images.variants import read_pack
+from sscdl.images.vouched import describe_list
 from sscdl.stages.session import Session
 from sscdl.stages.stage import run_stage
 from sscdl.store.store import Store
@@ -101,6 +102,11 @@ def test_scratch_is_the_network_that_training_starts_from(tmp_path, seed):
     assert not torch.equal(own["conv1.weight"], other["conv1.weight"])
 
 
+def write_list(images, path):
+    images.to_csv(path, index=False)
+    describe_list(path, split={}, source="")
+
+
 @pytest.fixture
 def study(tmp_path):
     """A trained rotation stage, a root's weights, and a list of images to test on."""
@@ -110,7 +116,7 @@ def study(tmp_path):
     held = images["split"] == "val"
     images["mask"] = np.where(held, "mask.png", "")
     images.loc[images.index[-1], "mask"] = ""  # no lungs found: no classifier is tested on it
-    images.assign(view="PA", sex="F", age=50).to_csv(path, index=False)
+    write_list(images.assign(view="PA", sex="F", age=50), path)
     stage = real_stage(tmp_path, "rotation")
     run_stage(stage)
     root = tmp_path / "root.safetensors"
@@ -203,14 +209,14 @@ def test_another_list_of_images_is_refused(study, tmp_path):
     images = pd.read_csv(stage.images, dtype=str, keep_default_na=False)
     images["split"] = images["split"].replace({"train": "val", "val": "train"})
     images["mask"] = "mask.png"
-    images.to_csv(stage.images, index=False)
-    with pytest.raises(InputError, match="test images may have been trained on"):
+    write_list(images, stage.images)
+    with pytest.raises(InputError, match="test images may be among those"):
         run(study, tmp_path / "probe.csv")
 
 
 def test_nothing_to_test_on_is_said(study, tmp_path):
     stage, _ = study
     images = pd.read_csv(stage.images, dtype=str, keep_default_na=False).assign(mask="")
-    images.to_csv(stage.images, index=False)
+    write_list(images, stage.images)
     with pytest.raises(InputError, match="no labelled image"):
         run(study, tmp_path / "probe.csv")

@@ -254,7 +254,9 @@ def test_class_maps_are_drawn_from_files_model_by_model(tmp_path, monkeypatch, v
     for name, array in (("full", arrays), ("black", arrays // 2), ("lungs", lungs)):
         np.save(tmp_path / f"{name}.npy", array)
         digest = hashlib.sha256(array.tobytes()).hexdigest()
-        write_json(tmp_path / f"{name}.json", {"ids": ids, "crops": None, "sha256": digest})
+        write_json(tmp_path / f"{name}.json", {
+            "ids": ids, "crops": None, "sha256": digest, "size": 1, "sums": [], "squares": [],
+        })  # fmt: skip
     models, stored = [], []
     for number, variant in enumerate(variants):
         cams = rng.normal(size=(3, 2, 4, 4)).astype(np.float16)

@@ -6,6 +6,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.images.held_out import held_out, read_images
+from sscdl.images.vouched import describe_list
 
 LIST = """image_id,patient_id,label,split,mask,sex,age
 01,007,0,train,x,F,061
@@ -19,6 +20,7 @@ LIST = """image_id,patient_id,label,split,mask,sex,age
 
 def test_ids_and_classes_are_texts_whatever_they_look_like(tmp_path):
     (tmp_path / "images.csv").write_text(LIST)
+    describe_list(tmp_path / "images.csv", split={}, source="")
     images = read_images(tmp_path / "images.csv")
     assert images["label"].tolist() == ["0", "1", "None", "1", "", "1"]
     assert images["patient_id"][0] == "007"

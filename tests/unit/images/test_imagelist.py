@@ -7,8 +7,10 @@ import json
 import pandas as pd
 import pytest
 
-from sscdl.files import write_json
+from sscdl.errors import InputError
+from sscdl.files import read_json, write_json
 from sscdl.images.imagelist import COLUMNS, list_images
+from tests.unit.damages import damages
 
 SPLIT = {"by": "patient", "stratified": False, "val": 0.0, "test": 0.0}
 FAULTS = ["area 0.05 of the image", "a single component"]
@@ -28,7 +30,7 @@ def image(name, **changes):
 
 def mask(name, area=0.4, faults=(), *, empty=False):
     return {
-        "image_id": name, "png": f"{name}.png", "area": area, "faults": list(faults),
+        "image_id": name, "png": f"{name}.png", "sha256": "0", "area": area, "faults": list(faults),
         "empty": empty,
     }  # fmt: skip
 
@@ -51,6 +53,33 @@ MASKS = [
     mask("text"),
     mask("other"),
 ]
+
+
+def test_every_damage_of_a_manifest_is_named(tmp_path):
+    listed(tmp_path, "keep")
+    images, masks = (
+        [tmp_path / kind / f"{n}.json" for n in (0, 1)] for kind in ("images", "masks")
+    )
+    outputs = tmp_path / "again.csv", tmp_path / "rejected.csv"
+    for path in (images[0], masks[1]):
+        for how, _ in damages(path):
+            with pytest.raises(InputError) as failed:
+                list_images(
+                    images, masks, [], *outputs, implausible="keep", split=SPLIT, split_seed=0
+                )
+            assert str(path) in str(failed.value), how
+
+
+def test_masks_of_other_images_are_refused(tmp_path):
+    listed(tmp_path, "keep")
+    images, masks = (
+        [tmp_path / kind / f"{n}.json" for n in (0, 1)] for kind in ("images", "masks")
+    )
+    write_json(masks[1], {"masks": read_json(masks[1])["masks"][:-1]})
+    outputs = tmp_path / "again.csv", tmp_path / "rejected.csv"
+    with pytest.raises(InputError, match=r"masks: .* not those of the images \(7 and 6; not in"):
+        list_images(images, masks, [], *outputs, implausible="keep", split=SPLIT, split_seed=0)
+    assert not outputs[0].exists()
 
 
 def listed(folder, implausible, truths=()):

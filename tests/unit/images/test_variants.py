@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from sscdl.images import variants
 from sscdl.images.variant_kinds import EDGED, MASKS_OF_CROPPED, masks_of
 from sscdl.study.config import load_schema
 from tests.conftest import ROOT
+from tests.unit.records import write_manifest
 
 
 @pytest.fixture
@@ -31,11 +30,9 @@ def archive(tmp_path):
             images[name] = image
             cv2.imwrite(str(tmp_path / "images/png" / f"{name}.png"), image)
             cv2.imwrite(str(tmp_path / "masks/png" / f"{name}.png"), mask)
-            rows.append({"image_id": name, "png": f"{name}.png", "cohort": "main"})
+            rows.append({"image_id": name, "png": f"{name}.png"})
         for kind, found in (("images", manifests), ("masks", masks)):
-            path = tmp_path / kind / f"shard-{shard}.json"
-            path.write_text(json.dumps({kind: rows}))
-            found.append(path)
+            found.append(write_manifest(tmp_path / kind / f"shard-{shard}.json", kind, rows))
     return manifests, masks, images
 
 
@@ -91,8 +88,18 @@ def test_a_damaged_array_is_refused(archive, tmp_path):
 def test_a_missing_png_is_named(archive, tmp_path):
     manifests, _, _ = archive
     (tmp_path / "images/png/b.png").unlink()
-    with pytest.raises(InputError, match=r"b\.png: missing or damaged"):
+    with pytest.raises(InputError, match=r"b\.png: is missing .* delete that list"):
         variants.pack("full", manifests, [], None, tmp_path / "full.json", size=20, edge=0)
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_png_that_was_replaced_by_another_one_is_named(archive, tmp_path, kind):
+    manifests, masks, _ = archive
+    other = cv2.imread(str(tmp_path / kind / "png" / "b.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / kind / "png" / "b.png"), 255 - other)  # a whole picture
+    with pytest.raises(InputError, match=r"b\.png: is not the picture .*shard-1\.json"):
+        variants.pack("lungs", manifests, masks, None, tmp_path / "lungs.json", size=20, edge=0)
+    assert not (tmp_path / "lungs.json").exists()
 
 
 def two_lungs() -> np.ndarray:
@@ -169,8 +176,10 @@ def test_the_box_around_the_lungs_has_a_margin_and_ends_at_the_image():
 
 
 def test_a_boxed_pack_and_its_masks_show_the_same_part(archive, tmp_path):
-    manifests, masks, images = archive
+    manifests, _, images = archive
     cv2.imwrite(str(tmp_path / "masks/png/c.png"), np.zeros((40, 30), np.uint8))
+    rows = [{"image_id": name, "png": f"{name}.png"} for name in "abc"]
+    masks = [write_manifest(tmp_path / "masks/shard-0.json", "masks", rows)]
     packs = {name: tmp_path / f"{name}.json" for name in ("lung_box", "lung_box_lungs", "lungs")}
     for name, out in packs.items():
         variants.pack(name, manifests, masks, None, out, size=20, edge=0)
@@ -189,9 +198,11 @@ def test_a_boxed_pack_and_its_masks_show_the_same_part(archive, tmp_path):
 
 
 def test_images_that_are_all_alike_are_named(archive, tmp_path):
-    manifests, masks, _ = archive
+    manifests, _, _ = archive
     for name in "abc":
         cv2.imwrite(str(tmp_path / f"masks/png/{name}.png"), np.full((40, 30), 255, np.uint8))
+    rows = [{"image_id": name, "png": f"{name}.png"} for name in "abc"]
+    masks = [write_manifest(tmp_path / "masks/shard-0.json", "masks", rows)]
     variants.pack("inverted", manifests, masks, None, tmp_path / "out.json", size=20, edge=0)
     described = variants.read_pack(tmp_path / "out.json")[1]
     with pytest.raises(InputError, match="variant inverted: all pixels of all images are alike"):

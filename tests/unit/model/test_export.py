@@ -16,6 +16,7 @@ from sscdl.model.card import loading, write_card
 from sscdl.model.folder import SEGMENTER, VERSION, WEIGHTS, Model
 from sscdl.model.source import find_pointer, read_study
 from sscdl.recipe import file_hash
+from tests.unit import records
 from tests.unit.exported_models import CLASSES, CPU, build, change, radiograph
 
 
@@ -95,7 +96,7 @@ def damage(folder, what):
         ("missing", "segmenter.safetensors is missing"),
         ("version", f"has format version {VERSION + 1}"),
         ("other", "describes no model of this project"),
-        ("json", "cannot be read"),
+        ("json", "is not JSON"),
         ("none", "has no model.json"),
         ("key", "'packed' is a required property"),
         ("classes", "does not fit resnet18 with 2 classes"),
@@ -120,7 +121,8 @@ def test_a_damaged_folder_is_refused_with_what_is_wrong(
 def pointers(store, *names):
     (store / "recipes").mkdir(parents=True)
     for name in names:
-        entry = {"object": "0", "final": {}, "task": "classify", "variant": "full", "seed": 0}
+        node, _, identity = name.partition(".")
+        entry = records.pointer(node=node, fingerprint=identity, task="classify")
         (store / "recipes" / f"{name}.json").write_text(json.dumps(entry))
 
 
@@ -166,9 +168,8 @@ def test_a_configuration_is_read_as_snakemake_reads_it(tmp_path):
 def test_the_variant_tells_models_of_one_name_apart(tmp_path):
     pointers(tmp_path, "rotation+classify.bb1", "rotation+classify.bb2", "classify.aa0")
     other = tmp_path / "recipes" / "rotation+classify.bb2.json"
-    other.write_text(
-        json.dumps({"object": "0", "final": {}, "task": "classify", "variant": "inverted"})
-    )
+    about = {"node": "rotation+classify", "fingerprint": "bb2", "task": "classify"}
+    other.write_text(json.dumps(records.pointer(variant="inverted", **about)))
     assert find_pointer(tmp_path, "rotation", "inverted") == other
     assert find_pointer(tmp_path, "rotation", "full").name == "rotation+classify.bb1.json"
     with pytest.raises(InputError, match="fits 2 classifiers"):

@@ -13,9 +13,11 @@ from sscdl.errors import InputError
 from sscdl.model.command import main
 from sscdl.model.folder import Model
 from sscdl.model.predict import _endings, _names, _pack, predict_folder
+from sscdl.recipe import file_hash
 from sscdl.segment.predict import Segmenter
 from tests.unit.dicom_files import PATIENT_NAME, write_dicom
 from tests.unit.exported_models import CLASSES, CPU, build, chances_of, change, lines_of, radiograph
+from tests.unit.records import OF_ROWS
 from tests.unit.render_helpers import ACCEPT_ALL
 
 
@@ -109,7 +111,8 @@ def test_surroundings_get_the_gray_of_the_study(tmp_path):
     mask[10:20, 10:20] = 255
     cv2.imwrite(str(png / "0.png"), np.full((72, 72), 200, np.uint8))
     cv2.imwrite(str(masks / "0.png"), mask)
-    array, lungs, ids = _pack(model, tmp_path, ["0"], [{"image_id": "0", "png": "0.png"}])
+    found = {**OF_ROWS["masks"], "sha256": file_hash(masks / "0.png")}
+    array, lungs, ids = _pack(model, tmp_path, ["0"], [{**found, "image_id": "0", "png": "0.png"}])
     assert ids == ["0"]
     assert (array[0] == np.where(mask > 0, 200, round(0.3 * 255))).all()
     assert (lungs[0] == mask).all()

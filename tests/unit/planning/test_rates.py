@@ -99,7 +99,8 @@ def test_a_new_measurement_replaces_that_of_the_same_machine_alone(tmp_path):
 
 def test_a_damaged_file_is_written_again(tmp_path):
     (tmp_path / "rates.json").write_text("{")
-    assert read_rates(tmp_path) == []
+    with pytest.raises(InputError, match=r"rates\.json: .* is damaged"):
+        read_rates(tmp_path)
     rates.remember(tmp_path, [entry()])
     assert json.loads((tmp_path / "rates.json").read_text()) == [entry()]
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["rates.json"]
+    assert (tmp_path / "rates.damaged").read_text() == "{"

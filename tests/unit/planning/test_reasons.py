@@ -7,7 +7,6 @@ import json
 import pytest
 
 from sscdl.planning import reasons as plan_reasons
-from sscdl.planning.estimates import kept
 from sscdl.planning.reasons import reasons, with_lineage
 from sscdl.store.nodes import read_nodes
 from sscdl.store.store import Store
@@ -20,7 +19,7 @@ def why(store, nodes) -> dict[str, plan_reasons.Reason]:
     """Return the reasons of the unfinished nodes, by name."""
     trained, _ = read_nodes(store.folder)
     finished = {
-        one.fingerprint: one.object for one in trained if kept(Store(store.folder), one.final)
+        one.fingerprint: one.object for one in trained if Store(store.folder).finished(one.path)
     }
     found = reasons(nodes, finished, with_lineage(store.folder, trained))
     return {node.name: found[node.fingerprint] for node in nodes if node.fingerprint in found}

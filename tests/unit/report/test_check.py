@@ -21,6 +21,7 @@ from sscdl.tables.overview import accuracy_overview
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.write import write_thesis_table
 from sscdl.tables.write import write_prediction_table
+from tests.unit import records
 from tests.unit.made_up import CLASSES, THESIS, made_up
 
 TWO = ("4.8_summary_full", "4.10_summary_full", "curriculum_kinds")
@@ -30,16 +31,11 @@ MODELS = {"scratch": 0.6, "moco": 0.7, "moco+swav": 0.8}
 
 def pointer(folder: Path, name: str, task: str) -> Path:
     """Write the pointer of a stage and return its path."""
-    history = [{"loss": 1.0, "chance": 2.0}]
-    run = {"learning_rate": 0.1, "value": 0.5, "epochs": 1, "history": history}
-    path = folder / f"{name}.json"
-    write_json(
-        path,
-        {
-            "node": name, "variant": "full", "seed": 0, "task": task, "object": "k",
-            "metric": "accuracy", "learning_rate": 0.1, "candidates": [run], "final": run,
-        },
-    )  # fmt: skip
+    history = [{"epoch": 1, "finite": True, "loss": 1.0, "chance": 2.0}]
+    run = records.run(epochs=1, history=history)
+    final = {**run, "weights": {"bytes": 1, "sha256": ""}}
+    path = folder / f"{name}.f.json"
+    write_json(path, records.pointer(node=name, task=task, candidates=[run], final=final))
     return path
 
 

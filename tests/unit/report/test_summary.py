@@ -8,6 +8,7 @@ import docutils.core
 import pandas as pd
 import pytest
 
+from sscdl.images.vouched import describe_list
 from sscdl.report.facts import TOLD, facts
 from sscdl.report.summary import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, write_summary
 from sscdl.tables.column_texts import explain
@@ -134,6 +135,7 @@ def written(tmp_path):
     rows = [("p1", "train", "negative"), ("p1", "train", "typical"), ("p2", "test", "negative")]
     images = pd.DataFrame(rows, columns=["patient_id", "split", "label"])
     images.to_csv(tmp_path / "images.csv", index=False)
+    describe_list(tmp_path / "images.csv", split={}, source="")
     tables = {}
     for name, table in TABLES.items():
         tables[name] = tmp_path / f"{name}.csv"

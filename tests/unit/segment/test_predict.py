@@ -18,6 +18,7 @@ from sscdl.segment.given import copy_given_masks
 from sscdl.segment.networks.checkpoint import Architecture, save_checkpoint
 from sscdl.segment.predict import Segmenter, load_segmenter, segment_shard
 from sscdl.segment.processing.postprocess import count_components
+from tests.unit.records import write_manifest
 
 
 def write_segmenter(path: Path, bias: float | None = None) -> Path:
@@ -49,9 +50,7 @@ def write_images(folder: Path, shapes: list[tuple[int, int]]) -> Path:
             folder / f"png/i{number}.png"
         )
         entries.append({"image_id": f"i{number}", "png": f"i{number}.png"})
-    manifest = folder / "images.json"
-    manifest.write_text(json.dumps({"images": entries}))
-    return manifest
+    return write_manifest(folder / "images.json", "images", entries)
 
 
 def test_segmenter_round_trip_and_batches(tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_shard_names_an_image_that_cannot_be_read(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:200])
     segmenter = write_segmenter(tmp_path / "s.safetensors")
     out = tmp_path / "m" / "masks.json"
-    with pytest.raises(InputError, match=r"i1\.png"):
+    with pytest.raises(InputError, match=r"i1\.png: is not the picture .*images\.json"):
         segment_shard(manifest, tmp_path / "png", segmenter, out.parent, out, hull=False)
     assert not out.exists()
 

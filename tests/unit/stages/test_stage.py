@@ -16,6 +16,7 @@ from sscdl.stages import runs as runs_module
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import run_stage
 from tests.conftest import ROOT
+from tests.unit.real_stage import real_stage
 
 LOSSES = {0.01: 3.0, 0.03: 2.0, 0.1: 1.0, 0.3: float("nan")}
 
@@ -38,7 +39,7 @@ def trained(monkeypatch):
             loss = LOSSES[rate]
             facts = {
                 "metric": "loss", "higher_is_better": False, "device": "cpu", "torch": "2",
-                "data": {"rows": "r"},
+                "data": {"rows": "r", "images": 2, "mean": 0.5, "std": 0.1},
             }  # fmt: skip
             return [{"epoch": stop, "loss": loss, "finite": loss == loss}], facts
 
@@ -64,7 +65,15 @@ def stage(tmp_path):
         name="moco",
         task="moco",
         variant="full",
-        recipe={"task": "moco", "seed": 0, "settings": settings, "root": "scratch", "data": {}},
+        recipe={
+            "task": "moco",
+            "seed": 0,
+            "settings": settings,
+            "root": "scratch",
+            "data": {"train": "all"},
+            "backbone": {},
+            "image_size": 32,
+        },
         learning_rates=(0.01, 0.03, 0.1),
         fingerprint="f1",
         pointer=tmp_path / "recipes" / "moco.f1.json",
@@ -184,7 +193,11 @@ def test_a_longer_training_shares_the_search_unless_the_task_counts_in_shares(
     run_stage(first)
     trained.clear()
     longer = {**first.recipe, "settings": {**settings, "final_epochs": 7}}
-    run_stage(replace(first, recipe=longer, pointer=stage.pointer.with_name("x.f9.json")))
+    run_stage(
+        replace(
+            first, recipe=longer, fingerprint="f9", pointer=stage.pointer.with_name("moco.f9.json")
+        )
+    )
     assert ((0.1, 0, 2) in trained) != shared or trained[0] == (0.1, 0, 2)
     assert trained[-1] == (0.1, 2, 9)
 
@@ -219,6 +232,37 @@ def test_other_images_than_those_trained_on_are_an_error(stage, trained, monkeyp
     monkeypatch.setattr(runs_module, "content_digest", lambda stage: "other")
     with pytest.raises(InputError, match="was trained on other images"):
         run_stage(stage)
+
+
+def test_all_that_was_trained_on_other_images_is_named_at_once(stage, trained, monkeypatch):
+    run_stage(stage)
+    stage.pointer.unlink()
+    monkeypatch.setattr(runs_module, "content_digest", lambda stage: "other")
+    with pytest.raises(InputError) as failed:
+        run_stage(stage)
+    folders = sorted(map(str, (stage.store / "objects").iterdir()))
+    assert sorted(str(failed.value).rpartition("again: ")[2].split()) == folders
+
+
+def test_a_lineage_that_is_gone_is_written_again_and_nothing_is_trained(tmp_path):
+    stage = real_stage(tmp_path, learning_rates=(0.01,))
+    run_stage(stage)
+    whole = stage.store / "objects" / pointer(stage)["object"] / "lineage.json"
+    before = json.loads(whole.read_text())
+    states = {path: path.read_bytes() for path in stage.store.rglob("*.safetensors")}
+    whole.unlink()
+    run_stage(stage)
+    assert json.loads(whole.read_text()) == before | {"machine": {}}
+    assert {path: path.read_bytes() for path in stage.store.rglob("*.safetensors")} == states
+
+
+def test_a_stage_needs_the_list_that_belongs_to_its_images(tmp_path):
+    stage = real_stage(tmp_path)
+    lines = stage.images.read_text().splitlines(keepends=True)
+    stage.images.write_text("".join(lines[:12]))
+    with pytest.raises(InputError, match=r"images\.csv: is not the list that was written"):
+        run_stage(stage)
+    assert not list(stage.store.glob("objects/*"))
 
 
 def test_a_look_up_does_not_import_torch():

@@ -47,6 +47,8 @@ def test_damaged_metrics_are_set_aside(tmp_path):
     assert store.metrics("abc") is None
     (folder / "metrics.json").write_text('{"half": ')
     assert store.metrics("abc") is None
+    assert (folder / "metrics.json").exists(), "a look changes nothing"
+    store.set_aside_damaged("abc")
     assert (folder / "metrics.damaged").exists()
     assert not (folder / "metrics.json").exists()
 
@@ -84,10 +86,17 @@ def test_weights_are_checked_when_they_are_used(kept):
 def test_a_cut_file_is_seen_without_reading_it(kept):
     store, pointer, path = kept
     assert store.finished(pointer)
-    store.forget(pointer)
-    assert pointer.exists(), "what leads somewhere is not forgotten"
     path.write_bytes(path.read_bytes()[:-1])
     assert not store.finished(pointer)
-    store.forget(pointer)
-    assert not pointer.exists()
-    store.forget(pointer)
+    assert pointer.exists(), "a look changes nothing"
+
+
+def test_a_stage_without_its_lineage_is_not_finished(kept):
+    store, pointer, path = kept
+    lineage = path.with_name("lineage.json")
+    lineage.write_text("{")
+    assert store.finished(pointer), "only a use finds it"
+    with pytest.raises(InputError, match=r"lineage\.json: .* damaged .* set aside"):
+        store.lineage(read_pointer(pointer))
+    assert not store.finished(pointer)
+    assert path.exists(), "the weights stay"

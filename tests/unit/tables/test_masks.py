@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -13,8 +11,10 @@ from PIL import Image, ImageColor
 from sscdl.errors import InputError
 from sscdl.figures.charts import SKY, VERMILION
 from sscdl.figures.mask_sheet import choose_masks, draw_outline, mask_sheet
+from sscdl.images.vouched import describe_list
 from sscdl.segment.maskfiles import record_mask
 from sscdl.tables.masks import MEASURES, mask_quality, write_implausible_masks
+from tests.unit.records import write_manifest
 
 
 def two_lungs() -> np.ndarray:
@@ -37,14 +37,15 @@ def masks(tmp_path):
         png = tmp_path / f"{name}.png"
         cv2.imwrite(str(png), np.full((96, 80), 90, np.uint8))
         lines.append(f"{name},train,{png}")
-        record = {"image_id": name, "png": None, "faults": ["no lung"], "empty": True}
+        record = {"image_id": name, "png": None, "faults": ["no lung"], "empty": True, "area": 0.0}
         if name in made:
             record = record_mask(name, made[name], tmp_path / "masks/png", "", hull=False)
         rows[number % 2].append(record)
     (tmp_path / "images.csv").write_text("\n".join(lines))
+    describe_list(tmp_path / "images.csv", split={}, source="")
     manifests = [tmp_path / f"masks/shard-{number}.json" for number in rows]
     for manifest, part in zip(manifests, rows.values(), strict=True):
-        manifest.write_text(json.dumps({"masks": part}))
+        write_manifest(manifest, "masks", part)
     return tmp_path / "images.csv", manifests
 
 
@@ -76,6 +77,7 @@ def test_the_table_has_the_implausible_ones_alone(masks, tmp_path):
 def test_a_study_without_faults_has_an_empty_table(masks, tmp_path):
     images = pd.read_csv(masks[0])
     images[~images["image_id"].isin(list("bcd"))].to_csv(masks[0], index=False)
+    describe_list(masks[0], split={}, source="")
     write_implausible_masks(*masks, tmp_path / "t.csv", implausible="keep")
     assert pd.read_csv(tmp_path / "t.csv").empty
     assert "0 of 7" in (tmp_path / "t.md").read_text()

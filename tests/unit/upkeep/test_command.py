@@ -69,7 +69,7 @@ def test_ls_of_an_empty_store_and_of_a_damaged_pointer(small_store, capsys):  # 
     run("ls", small_store.folder)
     out = capsys.readouterr().out
     assert "no trained node" in out
-    assert "moco.x.json: damaged" in out
+    assert "moco.x.json: the pointer of a stage is damaged" in out
 
 
 def test_ls_says_which_studies_use_a_stage(store, tmp_path, capsys):
@@ -225,17 +225,17 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
         (f"{OBJECT}/task.safetensors", _cut, "not what was written"),
         (f"{OBJECT}/metrics.json", _cut, "not JSON"),
         (f"{OBJECT}/metrics.json", _edit(key="other"), "is that of other"),
-        (f"{OBJECT}/metrics.json", lambda path: path.write_text("[]"), "not what such a file"),
+        (f"{OBJECT}/metrics.json", lambda path: path.write_text("[]"), "is a list and not an obj"),
         (
             f"{OBJECT}/metrics.json",
             lambda path: path.write_text("{}"),
-            "key, learning_rate missing",
+            "key, learning_rate, metric",
         ),
         (f"{OBJECT}/lineage.json", _cut, "not JSON"),
         (f"{OBJECT}/lineage.json", _edit(learning_rate=0.5), "the key of the object"),
-        (f"{OBJECT}/lineage.json", _edit(recipe={}), "the key of the object"),
+        (f"{OBJECT}/lineage.json", _edit(recipe={}), "missing in recipe"),
         ("recipes/{pointer}", _cut, "damaged"),
-        ("recipes/{pointer}", lambda path: path.write_text('{"object": "x"}'), "not a pointer"),
+        ("recipes/{pointer}", lambda path: path.write_text('{"object": "x"}'), "missing in it"),
         ("recipes/{pointer}", _edit(fingerprint="012345678901"), "holds moco.012345678901"),
         ("recipes/{pointer}", _edit(candidates=[]), "fingerprint does not come out"),
         ("packs/full.aaaaaaaaaaaa.npy", _change, "not the array"),
@@ -292,7 +292,7 @@ def test_files_that_cannot_be_read(store):
     for path in (store.object(store.moco) / "metrics.json", store.swav.pointer):
         path.unlink()
         path.mkdir()  # also root cannot read a folder
-    assert sum("cannot be read" in fault for _, fault in damaged(store)) == 2
+    assert sum("is a folder" in fault for _, fault in damaged(store)) == 2
 
 
 def test_leftovers_and_notes_are_no_damage(store, capsys):

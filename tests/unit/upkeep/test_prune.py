@@ -234,7 +234,7 @@ def test_what_was_reached_or_locked_while_the_user_thought_stays(store, capsys, 
     def reached(question):
         value = read_pointer(store.moco.pointer)
         write_json(store.moco.pointer, {**value, "candidates": [
-            *value["candidates"], {"key": orphan.name, "learning_rate": 1, "value": 0},
+            *value["candidates"], {**value["candidates"][0], "key": orphan.name},
         ]})  # fmt: skip
         return "yes"
 

@@ -23,6 +23,7 @@ from sscdl.tables.thesis.tables import (
 )
 from sscdl.tables.thesis.write import write_thesis_table
 from sscdl.tables.write import read_runs
+from tests.unit import records
 from tests.unit.made_up import THESIS, made_up
 
 
@@ -175,20 +176,20 @@ def test_the_appendix_of_pretext_stages_has_losses_and_no_continuation():
     assert table["value_thesis"].tolist() == [8.259, 99.09]
 
 
+HISTORY = {"epoch": 2, "finite": True}
+
+
 def node(folder, name, task, values, final, **more):
     """Write a pointer and return its path."""
     runs = [
-        {"learning_rate": lr, "value": v, "epochs": 2, "history": [{"loss": 1.0, "chance": 2.0}]}
+        records.run(learning_rate=lr, value=v, history=[{**HISTORY, "loss": 1.0, "chance": 2.0}])
         for lr, v in values.items()
     ]
-    end = {**runs[0], "value": final, "epochs": 3}
-    pointer = {
-        "node": name, "variant": "full", "seed": 0, "task": task, "object": "k",
-        "metric": "accuracy", "learning_rate": end["learning_rate"], "candidates": runs,
-        "final": end, **more,
-    }  # fmt: skip
-    path = folder / f"{name}.json"
-    write_json(path, pointer)
+    end = {**runs[0], "value": final, "epochs": 3, "weights": {"bytes": 1, "sha256": ""}}
+    rate = end["learning_rate"]
+    found = {"node": name, "task": task, "learning_rate": rate, "candidates": runs, "final": end}
+    path = folder / f"{name}.f.json"
+    write_json(path, records.pointer(**found, **more))
     return path
 
 
