@@ -4,11 +4,13 @@
 rule pretrain:
     input:
         [str(STUDY.pointer(fingerprint)) for fingerprint in PRETEXT],
+        RECORDS,
 
 
 rule monitors:
     input:
-        [str(STUDY.pointer(f)) for f in STUDY.nodes],
+        pointers=[str(STUDY.pointer(f)) for f in STUDY.nodes],
+        records=RECORDS,
     log:
         f"{RESULTS}/logs/monitors.log",
     conda:
