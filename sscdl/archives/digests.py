@@ -29,6 +29,7 @@ RACY = 10.0
 THREADS = 8  # on network drives it is waiting that takes the time
 BATCH_FILES, BATCH_BYTES = 64, 32 << 20
 SAY_AFTER, SAY_EVERY, SAVE_EVERY = 2.0, 10.0, 30.0  # seconds
+LOOKS, SLOW_LOOK = 500, 1e-4  # files, and seconds that each takes on a network drive at least
 ATTEMPTS = 3
 SMALL = 50_000  # bytes that take about as long to read as a file takes to be opened
 
@@ -138,7 +139,7 @@ class _Reading:
         self.known: dict[bytes, bytes] = {}  # all that was remembered, or can be
         self._digests: dict[str, str | None] = {}
         self._faults: dict[str, str] = {}
-        self.states = dict(zip(names, self._each(self._look, names, batch=1000), strict=True))
+        self.states = dict(zip(names, self._look_at(names), strict=True))
 
     @property
     def missing(self) -> list[str]:
@@ -213,13 +214,18 @@ class _Reading:
             self._digests[name], self._faults[name] = None, error.strerror
             return None
 
-    def _each(self, work: Callable, names: list[str], batch: int) -> list:
-        """Return ``work`` of each name, in threads where there are many."""
-        if len(names) <= batch:
-            return [work(name) for name in names]
-        parts = [names[n : n + batch] for n in range(0, len(names), batch)]
+    def _look_at(self, names: list[str]) -> list[os.stat_result | None]:
+        """Return the state of each file; in threads where the first ones keep us waiting."""
+        start = time.perf_counter()
+        states = [self._look(name) for name in names[:LOOKS]]
+        rest = names[LOOKS:]
+        if time.perf_counter() - start < SLOW_LOOK * LOOKS:
+            return states + [self._look(name) for name in rest]
+        parts = [rest[n : n + LOOKS] for n in range(0, len(rest), LOOKS)]
         with ThreadPoolExecutor(THREADS) as pool:
-            return [one for part in pool.map(lambda p: [work(n) for n in p], parts) for one in part]
+            for part in pool.map(lambda part: [self._look(name) for name in part], parts):
+                states += part
+        return states
 
     def _read_batch(self, names: Sequence[str]) -> None:
         for name in names:

@@ -65,10 +65,9 @@ def folder_content(root: Path, names: list[str], use: str, digests: Digests) -> 
 
     ``use`` is as :meth:`sscdl.archives.digests.Digests.of_folder` takes it.
     """
-    whole = hashlib.sha256()
-    for name, digest in sorted(digests.of_folder(root, names, use).items()):
-        whole.update(f"{name}\0{digest or 'cannot be read'}\0".encode(errors="surrogateescape"))
-    return whole.hexdigest()
+    found = sorted(digests.of_folder(root, names, use).items())
+    text = "".join(f"{name}\0{digest or 'cannot be read'}\0" for name, digest in found)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def earlier_content(files: Files) -> str:

@@ -116,9 +116,15 @@ def settle(
     their own place in the store, and InputError says so: a plan that counts on the earlier ones
     must end. ``made_of`` is what they are made of, in words.
     """
-    before, now = (_entries(kind, paths) for paths in (earlier, anew))
     used, folder = earlier[0].parent, anew[0].parent
     own = folder.with_suffix("")
+    try:
+        before, now = (_entries(kind, paths) for paths in (earlier, anew))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename}: has gone; another run has compared the same {kind} meanwhile. Run "
+            "the same command again"
+        ) from None
     names = before.keys() | now.keys()
     both = before.keys() & now.keys()
     same = {

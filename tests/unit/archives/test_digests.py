@@ -85,6 +85,22 @@ def test_what_is_remembered_is_not_read_again(folder, tmp_path, settled, opened)
     assert opened == []
 
 
+def test_files_on_a_slow_drive_are_looked_at_in_threads(folder, tmp_path, settled, monkeypatch):
+    monkeypatch.setattr(module, "LOOKS", 3)
+    monkeypatch.setattr(module, "SLOW_LOOK", 0.0)
+    threads, real = set(), module._Reading._look
+
+    def noted(self, name):
+        threads.add(threading.current_thread().name)
+        return real(self, name)
+
+    monkeypatch.setattr(module._Reading, "_look", noted)
+    assert ask(folder, tmp_path / "store") == truth(folder)
+    assert len(threads) > 1
+    (folder / "2/5.dcm").unlink()
+    assert ask(folder, tmp_path / "store") == truth(folder)
+
+
 def test_a_file_repaired_in_place_is_read_again(folder, tmp_path, settled, opened):
     store = tmp_path / "store"
     ask(folder, store)

@@ -146,6 +146,17 @@ def test_a_place_that_was_begun_is_completed(tmp_path):
     assert decided(tmp_path) == Identity("images", OWN, OWN)
 
 
+def test_two_runs_that_compare_at_once(tmp_path):
+    old = write(tmp_path / "images" / EARLIER, [image("a")])
+    new = write(tmp_path / "images" / f"{OWN}.anew", [image("a")])
+    record = decided(tmp_path).record(tmp_path)
+    settle("images", old, new, record, made_of="archive")
+    before = record.read_bytes()
+    with pytest.raises(InputError, match="has gone; another run has compared the same images"):
+        settle("images", old, new, record, made_of="archive")
+    assert record.read_bytes() == before
+
+
 def test_masks_are_compared_by_their_pixels(tmp_path):
     def mask(name, digest):
         return {"image_id": name, "png": f"{name}.png", "sha256": digest, "faults": []}
