@@ -46,7 +46,7 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from sscdl.archives.layouts import content
+from sscdl.archives.layouts import list_files
 from sscdl.archives.reading import read_index
 from sscdl.archives.siim import LABEL_COLUMNS
 from sscdl.dicom.radiograph import Rendering
@@ -158,7 +158,7 @@ def planning(root: Path, files: int) -> None:
             csv.writer(studies).writerow([f"{study}_study", 1, 0, 0, 0])
             csv.writer(images).writerow([f"{image}_image", "", "none 1 0 0 1 1", study])
     description = {"layout": "siim", "root": str(root), "id_key": "benchmark"}
-    for name, function in (("content", content), ("index", read_index)):
+    for name, function in (("listing", list_files), ("index", read_index)):
         start = time.perf_counter()
         function(description)
         print(f"{name} of {files} files: {time.perf_counter() - start:.2f} s")

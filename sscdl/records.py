@@ -100,6 +100,11 @@ MEASURED_RATES = Kind(
         }
     ],
 )  # fmt: skip
+IDENTITY = Kind(
+    "the record of what images or masks were compared with",
+    f"delete it and {SAME_COMMAND}: they are compared again",
+    {"same_as": str},
+)
 ANY_DESCRIPTION = Kind("a description", f"delete it and {SAME_COMMAND}", dict)
 METRICS = Kind("the record of a run", f"{SAME_COMMAND}: the run is made again", _RUN)
 POINTER = Kind(

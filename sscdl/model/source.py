@@ -115,6 +115,12 @@ def check_same(study: Study, lineage: dict[str, Any], pointer: Path) -> None:
 
     The fingerprint of a pack covers archive, rendering, masks, variant, sizes and source code.
     """
+    for one in study.identities:
+        if not one.decided:
+            raise InputError(
+                f"{pointer.name}: it is not known yet whether its {one.kind} were made of the "
+                "files that the configuration names; run the workflow once, which compares them"
+            )
     if study.pack_fingerprint(lineage["variant"]) != lineage["recipe"]["data"]["pack"]:
         raise InputError(
             f"{pointer.name}: was trained on images made in another way than this configuration "

@@ -61,6 +61,7 @@ def plan(
     roots: dict[str, str],
     curricula: Sequence[str],
     sources: Sequence[str],
+    identities: Sequence[str],
     table: Path,
 ) -> str:
     """Write ``table`` and return the text for the terminal.
@@ -68,7 +69,8 @@ def plan(
     ``nodes`` come parents first. ``image_files``: images of the main archive, counted before they
     are ingested. ``split``: the study's, with its seed; ``training``: that block of the
     configuration; ``roots``: files given for the roots of ``curricula``; ``sources``: the groups of
-    source code that make what the nodes are trained on.
+    source code that make what the nodes are trained on; ``identities``: what is to be said of
+    images and masks that an earlier version has made.
     """
     trained, _ = read_nodes(store)
     stored = with_lineage(store, trained)
@@ -96,6 +98,7 @@ def plan(
     text += _disk(nodes, finished, counts)
     found = list(dict.fromkeys(node.task for node in nodes if node.fingerprint in finished))
     text += [f"Accepted: {one}" for one in sentences([*found, *sources] if found else [])]
+    text += identities
     noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
     noted += _left_out([node for node in nodes if node.fingerprint in why], counts)
     text += [f"Warning: {one}" for one in noted]

@@ -42,7 +42,7 @@ def listing(store: Path, results: Iterable[Path] = ()) -> list[str]:
 
 
 # What is counted of a kind where that is not everything.
-COUNTED = {"packs": "*.npy", "recipes": "*.json"}
+COUNTED = {"packs": "*.npy", "recipes": "*.json", "digests": "*.bin"}
 
 
 def _totals(store: Path) -> Iterator[tuple[str, str, str]]:

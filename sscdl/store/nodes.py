@@ -22,7 +22,10 @@ from sscdl.recipe import fingerprint
 from sscdl.records import LINEAGE, read_record
 from sscdl.store.store import LINEAGE_FILE, read_pointer
 
-KINDS = ("images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects")
+KINDS = (
+    "images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects", "digests",
+    "identities",
+)  # fmt: skip
 POINTER = re.compile(r"recipes/[^/]+\.([0-9a-f]{12})\.json$")
 STAGE_LOG = re.compile(r"\.([0-9a-f]{12})\.log$")
 # What sscdl.files, the phantom archive and the renderer of images call what is not finished yet.

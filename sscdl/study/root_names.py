@@ -5,17 +5,22 @@ Imports neither torch nor pandas: it is asked each time the workflow is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sscdl.errors import InputError
-from sscdl.recipe import file_hash
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
 
 _TAKEN = {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}
 
 
-def identities(roots: dict[str, Any], network: str) -> dict[str, str]:
-    """Return what identifies the weights of each root; ``imagenet`` is always there."""
+def identities(
+    roots: dict[str, Any], network: str, file_hash: Callable[[str], str]
+) -> dict[str, str]:
+    """Return what identifies the weights of each root; ``imagenet`` is always there.
+
+    ``file_hash`` gives the SHA-256 of a file.
+    """
     found = {"imagenet": f"torchvision {network} IMAGENET1K_V1"}
     for root, settings in roots.items():
         if settings.get("stand_in"):

@@ -11,129 +11,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sscdl.archives.cohorts import MAIN, MARKED, PRETRAINING
-from sscdl.archives.layouts import content
+from sscdl.archives.cohorts import PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.images.variant_kinds import EDGED
-from sscdl.recipe import file_hash, fingerprint, folder_listing
+from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
-from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.study import root_names
+from sscdl.study.material import Material
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 
-PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
 
-
-class Study:
+class Study(Material):
     """Fingerprints, paths and nodes of one configuration."""
 
-    def __init__(self, config: dict[str, Any], contents: dict[str, str] | None = None) -> None:
-        """Take a checked configuration.
-
-        ``contents`` is what another study's attribute of that name said of the same archives: the
-        processes of a run's jobs need not walk them again, nor see what has changed since.
-        """
-        self.config = config
-        self._contents = contents
-        self.store = Path(config["store"])
+    def __init__(self, config: dict[str, Any], found: dict[str, Any] | None = None) -> None:
+        """Take a checked configuration, and perhaps what was found in its files before."""
+        super().__init__(config, found)
         self.results = Path("results") / config["study"]
-        self.layout = config["dataset"]["layout"]
         self.variants: list[str] = config["variants"]
-        self.shards: int = config["ingest"]["shards"]
         self.seeds: list[int] = config["seeds"]
         self.reported = "test"
-
-    @cached_property
-    def phantom(self) -> str:
-        """Return the fingerprint of the synthetic archive."""
-        settings = self.config["dataset"]["phantom"]
-        return fingerprint([settings, group_hash("phantom")])
-
-    @cached_property
-    def archive(self) -> Path:
-        """Return the root of the synthetic archive."""
-        return self.store / "phantom" / self.phantom / "archive"
-
-    @cached_property
-    def cohorts(self) -> dict[str, dict[str, Any]]:
-        """Return the description of each archive; the first, ``main``, is the one that is split."""
-        if self.layout == "phantom":
-            folders = {MAIN: self.archive}
-            if self.config["dataset"]["phantom"]["marked_test"]:
-                folders |= {name: self.archive / "cohorts" / name for name in MARKED}
-            return {
-                name: {"layout": "siim", "root": str(folder), "id_key": "phantom"}
-                for name, folder in folders.items()
-            }
-        found = {MAIN: _description(self.config["dataset"])}
-        if self.config["pretraining_dataset"]["layout"] != "none":
-            found[PRETRAINING] = _description(self.config["pretraining_dataset"])
-        return found
-
-    @cached_property
-    def contents(self) -> dict[str, str]:
-        """Return a fingerprint of what lies in each archive, by cohort."""
-        if self.layout == "phantom":
-            # The archive may not be there yet, and its settings say all about it.
-            return dict.fromkeys(self.cohorts, self.phantom)
-        if self._contents is not None and self._contents.keys() == self.cohorts.keys():
-            return self._contents
-        return {name: fingerprint(listing) for name, listing in self._listings.items()}
-
-    @cached_property
-    def _listings(self) -> dict[str, list[Any]]:
-        return {name: content(cohort) for name, cohort in self.cohorts.items()}
-
-    @cached_property
-    def images(self) -> str:
-        """Return the fingerprint of the ingested images."""
-        settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
-        archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
-        source = group_hash("images")
-        return fingerprint([archives, self.contents, settings, source])
-
-    @cached_property
-    def segmenter(self) -> str:
-        """Return the fingerprint of what says where the lungs are."""
-        lungs = self.config["lungs"]
-        source = lungs["source"]
-        if source == "checkpoint":
-            file = lungs["checkpoint"]["file"]
-            content: Any = file_hash(file) if file else PUBLISHED_BLOB
-        elif source == "default":
-            content = file_hash(default.PATH)
-        elif source == "masks":
-            content = folder_listing(lungs["masks"]["folder"], [".png"])
-        else:
-            folder = lungs["train"]["folder"]
-            pairs: Any = None
-            if folder:
-                listing = folder_listing(folder, [".png", ".jpg", ".jpeg"])
-                pairs = [listing, file_hash(Path(folder) / "index.csv")]
-            settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            content = [pairs, settings, group_hash("segmenter")]
-        return fingerprint([source, content])
-
-    @property
-    def segmenter_file(self) -> Path | None:
-        """Return the segmenter's weights, or None where masks are given."""
-        lungs = self.config["lungs"]
-        if lungs["source"] == "masks":
-            return None
-        if lungs["source"] == "default":
-            return default.PATH
-        if lungs["source"] == "checkpoint":
-            file = lungs["checkpoint"]["file"]
-            return Path(file) if file else self.store / "segmenters" / "lungVAE.pt"
-        return self.store / "segmenters" / f"{self.segmenter}.safetensors"
-
-    @cached_property
-    def masks(self) -> str:
-        """Return the fingerprint of the lung masks."""
-        given = self.config["lungs"]["source"] == "masks"
-        source = group_hash("masks given" if given else "masks predicted")
-        hull = self.config["lungs"]["implausible"] == "hull"
-        return fingerprint([self.images, self.segmenter, source, hull])
 
     @property
     def mask_convention(self) -> str:
@@ -145,17 +42,6 @@ class Study:
             "checkpoint": "lungs as lungVAE segments them",
         }
         return given.get(lungs["source"], default.convention(lungs["train"]["behind_heart"]))
-
-    def image_manifests(self) -> list[Path]:
-        """Return the manifests of the ingested images, one per shard."""
-        return self._shards(self.store / "images" / self.images)
-
-    def mask_manifests(self) -> list[Path]:
-        """Return the manifests of the lung masks, one per shard."""
-        return self._shards(self.store / "masks" / self.masks)
-
-    def _shards(self, folder: Path) -> list[Path]:
-        return [folder / f"shard-{k}-of-{self.shards}.json" for k in range(self.shards)]
 
     def pack_fingerprint(self, variant: str) -> str:
         """Return the fingerprint of a variant's packed array."""
@@ -209,11 +95,6 @@ class Study:
         given = self.config["curricula"]
         return preset_curricula(given) if isinstance(given, str) else list(given)
 
-    @cached_property
-    def root_identities(self) -> dict[str, str]:
-        """Return what identifies the weights of each root that a curriculum may start from."""
-        return root_names.identities(self.config["roots"], self.config["backbone"]["name"])
-
     def root_file(self, root: str) -> Path | None:
         """Return where the weights of a root lie in the store, None for random initialisation."""
         if root == SCRATCH:
@@ -263,12 +144,6 @@ class Study:
         """Return the pointer file of a node."""
         return self.store / "recipes" / self.nodes[fingerprint_].pointer
 
-    def image_files(self) -> int:
-        """Return how many images the main archive has, about that many where it is synthetic."""
-        if self.layout == "phantom":
-            return round(self.config["dataset"]["phantom"]["patients"] * PHANTOM_IMAGES)
-        return sum(not name.endswith(".csv") for name, _ in self._listings[MAIN][0])
-
     @property
     def sources(self) -> list[str]:
         """Return the groups of source code that make what stages are trained on."""
@@ -289,7 +164,8 @@ class Study:
             "nodes": [asdict(node) for node in self.nodes.values()],
             "store": str(self.store),
             "images_csv": str(self.results / "images.csv"),
-            "image_files": self.image_files(),
+            "image_files": self.image_files,
+            "identities": [text for one in self.identities if (text := one.sentence())],
             "split": {**self.config["split"], "seed": self.config["split_seed"]},
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
@@ -302,13 +178,3 @@ class Study:
         """Raise InputError for what only the files and the curricula together can tell."""
         root_names.check_roots(self.config["roots"])
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders
-
-
-def _description(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return what the readers of archives are told about a block such as ``dataset``."""
-    return {"layout": dataset["layout"], **dataset[dataset["layout"]]}
-
-
-def _meaning(description: dict[str, Any]) -> dict[str, Any]:
-    """Return what is said of an archive but for where it lies: moving it changes nothing."""
-    return {key: value for key, value in description.items() if key not in ("root", "table")}

@@ -19,6 +19,7 @@ from sscdl.errors import InputError
 from sscdl.recipe import file_hash
 from sscdl.records import (
     ANY_DESCRIPTION,
+    IDENTITY,
     IMAGE_MANIFEST,
     LINEAGE,
     MASK_MANIFEST,
@@ -62,7 +63,7 @@ def verify(store: Path) -> list[Finding]:
     """Return all findings, damage first."""
     held = held_locks(store)
     found = list(_locks(store, held))
-    for check in (_pointers, _objects, _packs, _phantoms, _weights):
+    for check in (_pointers, _objects, _packs, _phantoms, _weights, _identities):
         LOGGER.info("checking %s", check.__name__.strip("_"))
         found += check(store)
     for name, kind in (("images", IMAGE_MANIFEST), ("masks", MASK_MANIFEST)):
@@ -253,6 +254,16 @@ def _weights(store: Path) -> Iterator[Finding]:
     published = store / "segmenters" / "lungVAE.pt"
     if published.exists() and git_blob(published.read_bytes()) != GIT_BLOB:
         yield Finding("damaged", published, "not the file that was published", AGAIN)
+
+
+def _identities(store: Path) -> Iterator[Finding]:
+    """Check the records of images and masks that are used under an earlier identity."""
+    for path in sorted((store / "identities").glob("[!.]*.json")):
+        value, faults = _read(path, IDENTITY)
+        yield from faults
+        used = path.name.split(".")[0], value["same_as"] if value else ""
+        if value and not (store / used[0] / used[1]).is_dir():
+            yield Finding("damaged", path, f"names {'/'.join(used)}, which is gone", AGAIN)
 
 
 def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:

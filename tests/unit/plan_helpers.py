@@ -104,6 +104,6 @@ def make_plan(folder: Path, nodes: list[Node], **change: Any) -> str:
         "store": folder, "images_csv": folder.parent / "images.csv", "image_files": 100,
         "split": SPLIT, "training": TRAINING, "roots": {},
         "curricula": list(dict.fromkeys(ends)), "sources": ["packs", "split"],
-        "table": folder.parent / "plan.csv",
+        "identities": [], "table": folder.parent / "plan.csv",
     }  # fmt: skip
     return plan(nodes, **given | change)

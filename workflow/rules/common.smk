@@ -29,7 +29,7 @@ def read_study():
     """Return the checked study; a fault in the configuration ends the run with its message."""
     try:
         schema = load_schema(HERE / "workflow/schemas/config.schema.yaml")
-        # The processes of this run's jobs take over what was found in the archives at its start.
+        # The processes of this run's jobs take over what was found in the files at its start.
         found = (
             {}
             if workflow.is_main_process
@@ -38,7 +38,7 @@ def read_study():
         study = Study(check_config(config, schema), found or None)
         study.check()
         if workflow.is_main_process:
-            os.environ[CONTENTS] = json.dumps(study.contents)
+            os.environ[CONTENTS] = json.dumps(study.found)
         return study
     except InputError as error:
         raise WorkflowError(str(error)) from None
@@ -129,6 +129,8 @@ PUBLISHED = LUNGS["source"] == "checkpoint" and not LUNGS["checkpoint"]["file"]
 SHOW_IMAGES = PHANTOM or STUDY.config["results"]["patient_images"]
 PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
 UNTRAINED = untrained()
+# Nothing is reported before earlier images and masks are known to be those of this study's files.
+RECORDS = [str(path) for path in STUDY.records()]
 PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
 CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
 ROOTS = {

@@ -12,6 +12,7 @@ rule images:
 rule masks:
     input:
         [str(path) for path in STUDY.mask_manifests()],
+        RECORDS,
 
 
 rule segmenter:
@@ -35,20 +36,21 @@ if PHANTOM and unfinished([PHANTOM_DONE]):
             "../scripts/phantom.py"
 
 
-if unfinished(STUDY.image_manifests()):
+if unfinished(STUDY.image_manifests(made=True)):
 
     rule ingest:
         input:
             PHANTOM_DONE if PHANTOM else [],
         output:
             update(
-                f"{STORE}/images/{STUDY.images}/shard-{{shard}}-of-{STUDY.shards}.json"
+                f"{STUDY.image_identity.made(STUDY.store)}/shard-{{shard}}-of-{STUDY.shards}.json"
             ),
         log:
             f"{RESULTS}/logs/ingest/shard-{{shard}}.log",
         wildcard_constraints:
             shard=one_of(
-                path.name.split("-")[1] for path in unfinished(STUDY.image_manifests())
+                path.name.split("-")[1]
+                for path in unfinished(STUDY.image_manifests(made=True))
             ),
         conda:
             ENVIRONMENT
@@ -92,7 +94,7 @@ if PUBLISHED and unfinished([STUDY.segmenter_file]):
             "../scripts/fetch_lungvae.py"
 
 
-if unfinished(STUDY.mask_manifests()):
+if unfinished(STUDY.mask_manifests(made=True)):
 
     rule segment:
         input:
@@ -100,13 +102,14 @@ if unfinished(STUDY.mask_manifests()):
             segmenter=str(STUDY.segmenter_file) if STUDY.segmenter_file else [],
         output:
             update(
-                f"{STORE}/masks/{STUDY.masks}/shard-{{shard}}-of-{STUDY.shards}.json"
+                f"{STUDY.mask_identity.made(STUDY.store)}/shard-{{shard}}-of-{STUDY.shards}.json"
             ),
         log:
             f"{RESULTS}/logs/segment/shard-{{shard}}.log",
         wildcard_constraints:
             shard=one_of(
-                path.name.split("-")[1] for path in unfinished(STUDY.mask_manifests())
+                path.name.split("-")[1]
+                for path in unfinished(STUDY.mask_manifests(made=True))
             ),
         conda:
             ENVIRONMENT
@@ -117,8 +120,45 @@ if unfinished(STUDY.mask_manifests()):
             "../scripts/segment.py"
 
 
+# What an earlier version made of files of the same names and sizes is compared with these files once.
+for ONE, EARLIER, ANEW, MADE_OF in (
+    (
+        STUDY.image_identity,
+        STUDY.image_manifests(),
+        STUDY.image_manifests(made=True),
+        " and ".join(str(cohort["root"]) for cohort in STUDY.cohorts.values()),
+    ),
+    (
+        STUDY.mask_identity,
+        STUDY.mask_manifests(),
+        STUDY.mask_manifests(made=True),
+        f"lungs.{LUNGS['source']}",
+    ),
+):
+    if not ONE.decided:
+
+        rule:
+            name:
+                f"compare_{ONE.kind}"
+            input:
+                earlier=[str(path) for path in EARLIER],
+                anew=[str(path) for path in ANEW],
+            output:
+                update(str(ONE.record(STUDY.store))),
+            log:
+                f"{RESULTS}/logs/compare/{ONE.kind}.log",
+            conda:
+                ENVIRONMENT
+            params:
+                kind=ONE.kind,
+                made_of=MADE_OF,
+            script:
+                "../scripts/compare.py"
+
+
 rule list_images:
     input:
+        RECORDS,
         images=[str(path) for path in STUDY.image_manifests()],
         masks=[str(path) for path in STUDY.mask_manifests()],
         phantom=PHANTOM_DONE if PHANTOM else [],

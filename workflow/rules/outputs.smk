@@ -170,7 +170,8 @@ def figure_inputs():
             page: {
                 "pointers": [
                     str(STUDY.pointer(STUDY.models[m].fingerprint)) for m in models
-                ]
+                ],
+                "records": RECORDS,
             }
             for page, models in pages("4.2_validation_curves", most=12).items()
         },

@@ -4,6 +4,7 @@
 rule pretrain:
     input:
         [str(STUDY.pointer(fingerprint)) for fingerprint in PRETEXT],
+        RECORDS,
 
 
 rule stale_pointer:
@@ -19,7 +20,8 @@ rule stale_pointer:
 
 rule monitors:
     input:
-        [str(STUDY.pointer(f)) for f in STUDY.nodes],
+        pointers=[str(STUDY.pointer(f)) for f in STUDY.nodes],
+        records=RECORDS,
     log:
         f"{RESULTS}/logs/monitors.log",
     conda:

@@ -88,6 +88,7 @@ for TABLE in THESIS_TABLES:
         input:
             predictions=[] if KIND in thesis.OF_RATES else PREDICTIONS,
             pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
+            records=RECORDS,
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
             report(
@@ -239,7 +240,8 @@ rule table_normalisation:
 
 rule table_learning_rates:
     input:
-        [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+        records=RECORDS,
     output:
         multiext(f"{RESULTS}/tables/learning_rates", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/learning_rates.html", **in_report("learning_rates")),
@@ -255,7 +257,8 @@ rule table_learning_rates:
 
 rule table_search:
     input:
-        [str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
+        records=RECORDS,
     output:
         multiext(f"{RESULTS}/tables/search", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/search.html", **in_report("search")),

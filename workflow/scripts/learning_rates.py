@@ -9,7 +9,7 @@ from sscdl.tables.write import write_learning_rates
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "learning rates"):
         write_learning_rates(
-            [Path(path) for path in snakemake.input],
+            [Path(path) for path in snakemake.input.pointers],
             Path(snakemake.output[0]),
             thesis=THESIS_FOLDER,
         )

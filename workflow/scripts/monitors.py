@@ -8,4 +8,4 @@ from sscdl.training.scalars import write_finished
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "monitors"):
         folders = map(Path, snakemake.params.folders)
-        write_finished(zip(map(Path, snakemake.input), folders, strict=True))
+        write_finished(zip(map(Path, snakemake.input.pointers), folders, strict=True))

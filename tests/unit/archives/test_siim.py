@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from sscdl.archives.layouts import content
+from sscdl.archives.digests import Digests
+from sscdl.archives.layouts import content, earlier_content, list_files
 from sscdl.archives.listing import file_list
 from sscdl.archives.reading import read_index as read_any
 from sscdl.archives.siim import read_index
@@ -50,19 +52,36 @@ def test_images_in_order(root):
     }
 
 
-def test_index_and_content_of_the_layout(root):
+def test_index_and_content_of_the_layout(root, tmp_path):
     dataset = {"layout": "siim", "root": str(root), "id_key": "k"}
     assert read_any(dataset).images.equals(read_index(root).images)
-    files, tables = content(dataset)
-    assert files == [list(file) for file in file_list(root)]
-    assert tables == [
-        hashlib.sha256((root / name).read_bytes()).hexdigest()
-        for name in ("train_image_level.csv", "train_study_level.csv")
-    ]
+    files = list_files(dataset)
+    assert files.listed == file_list(root)
+    assert files.images == [path for path, _ in file_list(root) if path.endswith(".dcm")]
+    assert files.tables == [root / "train_image_level.csv", root / "train_study_level.csv"]
+    before = content(files, Digests(tmp_path / "digests"))
+    for table in files.tables:
+        whole = table.read_bytes()
+        table.write_bytes(whole + b"\n")
+        assert content(list_files(dataset), Digests(tmp_path / "digests")) != before
+        table.write_bytes(whole)
+    assert content(list_files(dataset), Digests(tmp_path / "others")) == before
     with pytest.raises(ValueError, match="layout 'other' is unknown"):
         read_any({"layout": "other"})
     with pytest.raises(ValueError, match="layout 'other' is unknown"):
-        content({"layout": "other"})
+        list_files({"layout": "other"})
+
+
+def test_the_earlier_content_is_of_names_sizes_and_tables(root):
+    """What version 0.1 wrote, or nothing of it would be found again."""
+    files = list_files({"layout": "siim", "root": str(root), "id_key": "k"})
+    listed = [[path, (root / path).stat().st_size] for path, _ in file_list(root)]
+    tables = [
+        hashlib.sha256((root / name).read_bytes()).hexdigest()
+        for name in ("train_image_level.csv", "train_study_level.csv")
+    ]
+    text = json.dumps([listed, tables], separators=(",", ":"))
+    assert earlier_content(files) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def test_every_label_has_its_column(tmp_path):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 
 from sscdl import identifiers
 from sscdl.archives import lookup, table
+from sscdl.archives.digests import Digests
 from sscdl.archives.index import COLUMNS
-from sscdl.archives.layouts import content
+from sscdl.archives.layouts import content, list_files
 from sscdl.archives.lookup import find_files
 from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
@@ -158,23 +158,24 @@ def test_keep_takes_several_values_and_the_empty_one(tmp_path):
 
 
 def test_content_changes_with_files_and_table_alone(tmp_path):
+    digests = Digests(tmp_path / "digests")
     dataset = nih(tmp_path / "one")
-    first = content(dataset)
-    assert json.loads(json.dumps(first)) == first
-    assert first[0] == [[f"images_00{n}/images/{row[0]}", 0] for n, row in enumerate(NIH_ROWS, 1)]
+    assert list_files(dataset).images == [
+        f"images_00{n}/images/{row[0]}" for n, row in enumerate(NIH_ROWS, 1)
+    ]
+    first = content(list_files(dataset), digests)
     (tmp_path / "one").rename(tmp_path / "two")
     dataset = {**dataset, "root": str(tmp_path / "two")}
-    assert content(dataset) == first
+    assert content(list_files(dataset), digests) == first
     absolute = tmp_path / "table.csv"
     (tmp_path / "two/table.csv").rename(absolute)
     dataset["table"] = str(absolute)
-    assert content(dataset) == first
+    assert content(list_files(dataset), digests) == first
     (tmp_path / "two/images_001/images" / NIH_ROWS[0][0]).write_bytes(b"x")
-    changed = content(dataset)
+    changed = content(list_files(dataset), digests)
     assert changed != first
     absolute.write_text(absolute.read_text() + "\n")
-    assert content(dataset)[0] == changed[0]
-    assert content(dataset)[1] != changed[1]
+    assert content(list_files(dataset), digests) not in (first, changed)
 
 
 def many_rows(folder, number):

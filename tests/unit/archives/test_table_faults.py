@@ -9,7 +9,7 @@ import re
 import pytest
 
 from sscdl import identifiers
-from sscdl.archives.layouts import content
+from sscdl.archives.layouts import list_files
 from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
 from tests.unit.table_archives import (
@@ -207,7 +207,7 @@ def test_many_rows_with_one_fault_are_counted(tmp_path):
         ({"labels": {"typical": {"column": "Sex", "values": ["F"]}}}, "column 'Sex' is missing"),
     ],
 )
-@pytest.mark.parametrize("read", [read_index, content])
+@pytest.mark.parametrize("read", [read_index, list_files])
 def test_settings_that_are_wrong(tmp_path, read, settings, message):
     with pytest.raises(InputError, match=message):
         read(nih(tmp_path, **settings))

@@ -21,7 +21,7 @@ from sscdl.stages.runs import object_key
 from sscdl.stages.search import run_search
 from sscdl.store.nodes import read_nodes
 from sscdl.store.store import Store, read_pointer
-from sscdl.study.study import PHANTOM_IMAGES
+from sscdl.study.material import PHANTOM_IMAGES
 from tests.unit.plan_helpers import SPLIT, at_speed, data_recipes, make_nodes, train
 from tests.unit.small_store import small_store  # noqa: F401
 

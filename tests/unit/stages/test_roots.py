@@ -32,7 +32,10 @@ def test_a_file_is_brought_into_the_store(tmp_path):
 
 
 def test_a_stand_in_is_another_root_than_what_it_stands_for():
-    real, random = identities({}, "resnet18"), identities({"imagenet": {"stand_in": True}}, "r")
+    real, random = (
+        identities(roots, network, str)
+        for roots, network in (({}, "resnet18"), ({"imagenet": {"stand_in": True}}, "r"))
+    )
     assert real["imagenet"] != random["imagenet"]
     roots = {"imagenet": {"stand_in": True}, "mine": {"stand_in": False}}
     assert stand_ins(roots) == ["imagenet"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 
 import pytest
 
 from sscdl.errors import InputError
+from sscdl.study import inputs, material
 from sscdl.study import study as study_module
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.study import Study
@@ -19,6 +22,21 @@ BASE = {"study": "x", "dataset": {"layout": "phantom"}, "curricula": ["moco"]}
 def study(change: dict | None = None) -> Study:
     """Return a study of the phantom, with some blocks of its configuration changed."""
     return Study(check_config(copy.deepcopy(BASE) | (change or {}), SCHEMA))
+
+
+def write_siim(root) -> None:
+    """Write an archive of one file that is no image."""
+    (root / "train/0/1").mkdir(parents=True)
+    (root / "train/0/1/2.dcm").write_bytes(b"123")
+    for table in ("train_study_level.csv", "train_image_level.csv"):
+        (root / table).write_text("id\n")
+
+
+def siim(root, **change) -> dict:
+    """Return what a study of an archive changes of the configuration."""
+    dataset = {"layout": "siim", "siim": {"root": str(root)}}
+    store = str(root.parent / "store")
+    return {"dataset": dataset, "lungs": {"source": "checkpoint"}, "store": store} | change
 
 
 def changed(change: dict) -> set[tuple[str, str]]:
@@ -66,61 +84,72 @@ def test_a_key_changes_the_data_of_just_the_nodes_that_it_concerns(change, expec
 
 def test_where_an_archive_lies_does_not_matter_but_its_content_does(tmp_path):
     for name in ("a", "b"):
-        folder = tmp_path / name / "train" / "0" / "1"
-        folder.mkdir(parents=True)
-        (folder / "2.dcm").write_bytes(b"123")
-        for table in ("train_study_level.csv", "train_image_level.csv"):
-            (tmp_path / name / table).write_text("id\n")
+        write_siim(tmp_path / name)
 
     def images(name: str) -> str:
-        root = {"layout": "siim", "siim": {"root": str(tmp_path / name)}}
-        return study({"dataset": root, "lungs": {"source": "checkpoint"}}).images
+        return study(siim(tmp_path / name)).images
 
     assert images("a") == images("b")
-    (tmp_path / "b/train/0/1/2.dcm").write_bytes(b"1234")
-    assert images("a") != images("b")
+    (tmp_path / "b/train/0/1/2.dcm").write_bytes(b"321")
+    assert images("a") != images("b"), "of the same size"
 
 
 def test_a_second_archive_concerns_the_pretext_stages_alone(tmp_path):
-    folder = tmp_path / "train" / "0" / "1"
-    folder.mkdir(parents=True)
-    (folder / "2.dcm").write_bytes(b"123")
-    for table in ("train_study_level.csv", "train_image_level.csv"):
-        (tmp_path / table).write_text("id\n")
-    archive = {"layout": "siim", "siim": {"root": str(tmp_path)}}
-    one = {"dataset": archive, "lungs": {"source": "checkpoint"}}
-    data = study(one | {"pretraining_dataset": archive}).data("full")
+    write_siim(tmp_path)
+    one = siim(tmp_path)
+    data = study(one | {"pretraining_dataset": one["dataset"]}).data("full")
     assert data["pretext"]["also"] == "pretraining"
     assert "also" not in data["classify"]
     assert "also" not in study(one).data("full")["pretext"]
 
 
-def test_contents_that_are_given_are_not_looked_up(tmp_path):
-    nowhere = {"layout": "siim", "siim": {"root": str(tmp_path / "nowhere")}}
-    config = study({"dataset": nowhere, "lungs": {"source": "checkpoint"}}).config
-    given = {"main": "as it was at the start"}
-    told = Study(config, given)
-    assert told.contents == given
-    assert told.data("full")["pretext"]["pack"] == told.pack_fingerprint("full")
-    assert told.images != Study(config, {"main": "as it is now"}).images
-    for other in (None, {}, {"main": "x", "pretraining": "y"}, {"external": "x"}):
-        with pytest.raises(InputError, match="nowhere"):
-            Study(config, other).contents  # noqa: B018
+def test_what_was_found_is_not_looked_up_again(tmp_path, monkeypatch):
+    """The processes of a run's jobs neither walk nor read what the main process has read."""
+    write_siim(tmp_path / "archive")
+    (tmp_path / "archive/masks").mkdir()
+    (tmp_path / "archive/masks/2.png").write_bytes(b"mask")
+    (tmp_path / "root.pt").write_bytes(b"weights")
+    one = siim(tmp_path / "archive", store=str(tmp_path / "store"))
+    one["lungs"] = {"source": "masks", "masks": {"folder": str(tmp_path / "archive/masks")}}
+    one["roots"] = {"mine": {"file": str(tmp_path / "root.pt")}}
+    one["curricula"] = ["mine+moco"]
+    first = study(one)
+    found = json.loads(json.dumps(first.found))
+    before = first.outline()
+    (tmp_path / "archive/train/0/1/3.dcm").write_bytes(b"arrives while the run goes on")
+    (tmp_path / "archive/masks/2.png").write_bytes(b"another")
+    (tmp_path / "root.pt").write_bytes(b"others")
+    assert study(one).images != first.images
+    shutil.rmtree(tmp_path / "archive")
+    (tmp_path / "root.pt").unlink()
+    told = Study(first.config, found)
+    assert told.outline() == before
+    assert told.found == found | {one.kind: one for one in told.identities}
+    with pytest.raises(InputError, match="archive: there is no such folder"):
+        Study(first.config).outline()
+    other = {**first.config, "roots": {}}
+    with pytest.raises(InputError, match="archive: there is no such folder"):
+        Study(other, found).images  # noqa: B018  what was found answers another question
 
 
-def test_contents_hold_for_all_that_a_study_computes(tmp_path):
-    folder = tmp_path / "train" / "0" / "1"
-    folder.mkdir(parents=True)
-    (folder / "2.dcm").write_bytes(b"123")
-    for table in ("train_study_level.csv", "train_image_level.csv"):
-        (tmp_path / table).write_text("id\n")
-    archive = {"layout": "siim", "siim": {"root": str(tmp_path)}}
-    first = study({"dataset": archive, "lungs": {"source": "checkpoint"}})
-    contents, images = first.contents, first.images
-    (folder / "3.dcm").write_bytes(b"arrives while the run goes on")
-    assert Study(first.config).images != images
-    again = Study(first.config, contents)
-    assert (again.images, again.masks) == (images, first.masks)
+def test_given_masks_and_pairs_count_by_their_contents(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"one")
+    (tmp_path / "index.csv").write_text("id,split\n")
+    masks = {"lungs": {"source": "masks", "masks": {"folder": str(tmp_path / "masks")}}}
+    pairs = {"lungs": {"source": "train", "train": {"folder": str(tmp_path)}}}
+    before = [study(change) for change in (masks, pairs)]
+    assert before[0].segmenter != before[1].segmenter
+    (tmp_path / "masks/a.png").write_bytes(b"two")
+    for one in before:
+        again = Study(one.config)
+        assert again.segmenter != one.segmenter
+        assert again.masks != one.masks
+        assert again.images == one.images
+    (tmp_path / "index.csv").write_text("id,sp1it\n")
+    assert study(masks).masks == Study(before[0].config).masks
+    assert study(pairs).segmenter != Study(before[1].config, again.found).segmenter
 
 
 def test_a_soft_edge_concerns_the_variants_that_have_one():
@@ -175,8 +204,9 @@ def test_the_sources_of_a_study_are_those_that_its_recipes_name(change, expected
 
     one = study(change)
     assert one.sources == expected
-    monkeypatch.setattr(study_module, "group_hash", noted)
-    monkeypatch.setattr(study_module, "folder_listing", lambda *_: [])
+    for module in (study_module, material):
+        monkeypatch.setattr(module, "group_hash", noted)
+    monkeypatch.setattr(inputs, "folder_listing", lambda *_: [])
     for variant in ("full", "segmented_black"):
         one.data(variant)
     assert set(asked) == set(expected)

@@ -26,11 +26,15 @@ SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def study(*files: str, **changes: object) -> Study:
-    """Return the study of some configuration files, laid over each other as Snakemake does."""
+    """Return the study of some configuration files, laid over each other as Snakemake does.
+
+    Its archive is a synthetic one, which needs no files.
+    """
     config: dict = {}
     for name in ("config", *files):
         update_config(config, yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
-    return Study(check_config(config | changes, SCHEMA), {"main": "archive"})
+    config["dataset"]["layout"] = "phantom"
+    return Study(check_config(config | changes, SCHEMA))
 
 
 def tables(given: Study) -> list[str]:

@@ -1,0 +1,93 @@
+"""What the files hold that a configuration names: archives, given masks, pairs and weights.
+
+Read once, by the process that plans; the processes of its jobs are told. Imports neither torch nor
+pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sscdl.archives.cohorts import MAIN
+from sscdl.archives.digests import Digests
+from sscdl.archives.layouts import (
+    Files,
+    content,
+    earlier_content,
+    folder_content,
+    list_files,
+)
+from sscdl.recipe import file_hash, fingerprint, folder_listing
+
+GIVEN = {"masks": (".png",), "train": (".png", ".jpg", ".jpeg")}  # by source of the lungs
+
+
+class Inputs:
+    """The contents of a study's files, each looked up when it is first asked for."""
+
+    def __init__(
+        self, cohorts: Mapping[str, Any], lungs: Mapping[str, Any], digests: Digests
+    ) -> None:
+        """Take the description of each archive that is there, and the block ``lungs``."""
+        self.cohorts, self.lungs, self.digests = cohorts, lungs, digests
+
+    @cached_property
+    def _files(self) -> dict[str, Files]:
+        return {name: list_files(cohort) for name, cohort in self.cohorts.items()}
+
+    @cached_property
+    def archives(self) -> dict[str, str]:
+        """Return a fingerprint of the contents of each archive, by cohort."""
+        return {name: content(files, self.digests) for name, files in self._files.items()}
+
+    def earlier_archives(self) -> dict[str, str]:
+        """Return the fingerprint that each archive had when names and sizes were all of it."""
+        return {name: earlier_content(files) for name, files in self._files.items()}
+
+    def image_files(self) -> int:
+        """Return how many files of the main archive may be images."""
+        return len(self._files[MAIN].images)
+
+    @property
+    def _given(self) -> Path | None:
+        """Return the folder of given masks, or of pairs to learn from, None if there is none."""
+        source = self.lungs["source"]
+        folder = self.lungs[source]["folder"] if source in GIVEN else None
+        return Path(folder) if folder else None
+
+    @property
+    def _index(self) -> list[str]:
+        """Return the hash of the list of pairs, where there are pairs."""
+        return [file_hash(self._given / "index.csv")] if self.lungs["source"] == "train" else []
+
+    @cached_property
+    def _given_files(self) -> list[tuple[str, int]]:
+        return folder_listing(self._given, GIVEN[self.lungs["source"]])
+
+    @cached_property
+    def given(self) -> Any:
+        """Return what identifies given masks or pairs, or the weights of a segmenter, by contents.
+
+        None where there is none of them.
+        """
+        if self.lungs["source"] == "checkpoint" and self.lungs["checkpoint"]["file"]:
+            return self.digests.of_file(self.lungs["checkpoint"]["file"])
+        if self._given is None:
+            return None
+        names = [name for name, _ in self._given_files]
+        source = self.lungs["source"]
+        return [folder_content(self._given, names, source, self.digests), *self._index]
+
+    def earlier_given(self) -> Any:
+        """Return what identified given masks or pairs when names and sizes were all of it."""
+        if self._given is None:
+            return self.given
+        return [self._given_files, *self._index] if self._index else self._given_files
+
+
+def asked(cohorts: Mapping[str, Any], lungs: Mapping[str, Any], roots: Mapping[str, Any]) -> str:
+    """Return a fingerprint of the question that `Inputs` and the weights of roots answer."""
+    return fingerprint([cohorts, lungs, roots])

@@ -1,0 +1,245 @@
+"""What a study is made of: archives, images and masks, each with its fingerprint and its place.
+
+Imports neither torch nor pandas: it runs each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sscdl.archives.cohorts import MAIN, MARKED, PRETRAINING
+from sscdl.archives.digests import Digests
+from sscdl.equivalence import group_hash
+from sscdl.recipe import file_hash, fingerprint
+from sscdl.segment.networks import default
+from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
+from sscdl.study import root_names
+from sscdl.study.identity import IMAGES, MASKS, Identity, decide
+from sscdl.study.inputs import Inputs, asked
+
+PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
+
+
+class Material:
+    """The archives, images and masks of one configuration."""
+
+    def __init__(self, config: dict[str, Any], found: dict[str, Any] | None = None) -> None:
+        """Take a checked configuration.
+
+        ``found`` is what another study's attribute of that name said of the same files: the
+        processes of a run's jobs need not read them again, nor see what has changed since.
+        """
+        self.config = config
+        self.store = Path(config["store"])
+        self.layout = config["dataset"]["layout"]
+        self._told = found
+        self._digests = Digests(self.store / "digests")
+
+    @cached_property
+    def phantom(self) -> str:
+        """Return the fingerprint of the synthetic archive."""
+        settings = self.config["dataset"]["phantom"]
+        return fingerprint([settings, group_hash("phantom")])
+
+    @cached_property
+    def archive(self) -> Path:
+        """Return the root of the synthetic archive."""
+        return self.store / "phantom" / self.phantom / "archive"
+
+    @cached_property
+    def cohorts(self) -> dict[str, dict[str, Any]]:
+        """Return the description of each archive; the first, ``main``, is the one that is split."""
+        if self.layout == "phantom":
+            folders = {MAIN: self.archive}
+            if self.config["dataset"]["phantom"]["marked_test"]:
+                folders |= {name: self.archive / "cohorts" / name for name in MARKED}
+            return {
+                name: {"layout": "siim", "root": str(folder), "id_key": "phantom"}
+                for name, folder in folders.items()
+            }
+        found = {MAIN: _description(self.config["dataset"])}
+        if self.config["pretraining_dataset"]["layout"] != "none":
+            found[PRETRAINING] = _description(self.config["pretraining_dataset"])
+        return found
+
+    @cached_property
+    def _asked(self) -> str:
+        return asked(self.cohorts, self.config["lungs"], self.config["roots"])
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        fits = self._told is not None and self._told.get("asked") == self._asked
+        return self._told if fits else {}
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        # A synthetic archive may not be there yet, and its settings say all about it.
+        archives = {} if self.layout == "phantom" else self.cohorts
+        return Inputs(archives, self.config["lungs"], self._digests)
+
+    @cached_property
+    def found(self) -> dict[str, Any]:
+        """Return what the files hold that the configuration names, as plain data."""
+        return {
+            "asked": self._asked,
+            "contents": self.contents,
+            "given": self._given,
+            "roots": self.root_identities,
+            "image_files": self.image_files,
+            IMAGES: self.image_identity,
+            MASKS: self.mask_identity,
+        }
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Return a fingerprint of what lies in each archive, by cohort."""
+        if self.layout == "phantom":
+            return dict.fromkeys(self.cohorts, self.phantom)
+        return self._found.get("contents") or self._inputs.archives
+
+    @cached_property
+    def _given(self) -> Any:
+        return self._found["given"] if self._found else self._inputs.given
+
+    @cached_property
+    def image_identity(self) -> Identity:
+        """Return what the ingested images are called in the store."""
+        if self._found:
+            return Identity(*self._found[IMAGES])
+        own = self._images(self.contents)
+        if self.layout == "phantom":
+            return Identity(IMAGES, own, own)
+        earlier = self._inputs.earlier_archives
+        shards = self.config["ingest"]["shards"]
+        return decide(self.store, IMAGES, own, lambda: self._images(earlier()), shards)
+
+    def _images(self, contents: dict[str, str]) -> str:
+        settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
+        archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
+        source = group_hash("images")
+        return fingerprint([archives, contents, settings, source])
+
+    @property
+    def images(self) -> str:
+        """Return the fingerprint under which the ingested images lie."""
+        return self.image_identity.used
+
+    @property
+    def shards(self) -> int:
+        """Return the number of jobs, and manifests, that images and masks are divided into."""
+        known = self.image_identity.shards or self.mask_identity.shards
+        return known or self.config["ingest"]["shards"]
+
+    @cached_property
+    def segmenter(self) -> str:
+        """Return the fingerprint of what says where the lungs are."""
+        return self._segmenter(self._given)
+
+    def _segmenter(self, given: Any) -> str:
+        lungs = self.config["lungs"]
+        source, content = lungs["source"], given
+        if source == "checkpoint":
+            content = given or PUBLISHED_BLOB
+        elif source == "default":
+            content = file_hash(default.PATH)
+        elif source == "train":
+            settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
+            content = [given, settings, group_hash("segmenter")]
+        return fingerprint([source, content])
+
+    @property
+    def segmenter_file(self) -> Path | None:
+        """Return the segmenter's weights, or None where masks are given."""
+        lungs = self.config["lungs"]
+        if lungs["source"] == "masks":
+            return None
+        if lungs["source"] == "default":
+            return default.PATH
+        if lungs["source"] == "checkpoint":
+            file = lungs["checkpoint"]["file"]
+            return Path(file) if file else self.store / "segmenters" / "lungVAE.pt"
+        return self.store / "segmenters" / f"{self.segmenter}.safetensors"
+
+    @cached_property
+    def mask_identity(self) -> Identity:
+        """Return what the lung masks are called in the store."""
+        if self._found:
+            return Identity(*self._found[MASKS])
+        own = self._masks(self.segmenter)
+        if self._given is None:
+            return Identity(MASKS, own, own)
+        earlier, images = self._inputs.earlier_given, self.image_identity
+        return decide(
+            self.store,
+            MASKS,
+            own,
+            lambda: self._masks(self._segmenter(earlier())),
+            images.shards or self.config["ingest"]["shards"],
+            other_numbers=images.shards is None,
+        )
+
+    def _masks(self, segmenter: str) -> str:
+        given = self.config["lungs"]["source"] == "masks"
+        source = group_hash("masks given" if given else "masks predicted")
+        hull = self.config["lungs"]["implausible"] == "hull"
+        return fingerprint([self.images, segmenter, source, hull])
+
+    @property
+    def masks(self) -> str:
+        """Return the fingerprint under which the lung masks lie."""
+        return self.mask_identity.used
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Return what images and masks are called in the store."""
+        return [self.image_identity, self.mask_identity]
+
+    def records(self) -> list[Path]:
+        """Return the files that say that earlier images and masks are those of this study.
+
+        Nothing may be reported before they are there.
+        """
+        return [file for one in self.identities if (file := one.record(self.store))]
+
+    def image_manifests(self, *, made: bool = False) -> list[Path]:
+        """Return the manifests of the ingested images, one per shard.
+
+        With ``made``, those that are written: beside earlier ones where these are undecided.
+        """
+        one = self.image_identity
+        return self._shards(one.made(self.store) if made else self.store / IMAGES / one.used)
+
+    def mask_manifests(self, *, made: bool = False) -> list[Path]:
+        """Return the manifests of the lung masks, one per shard; ``made`` as for images."""
+        one = self.mask_identity
+        return self._shards(one.made(self.store) if made else self.store / MASKS / one.used)
+
+    def _shards(self, folder: Path) -> list[Path]:
+        return [folder / f"shard-{k}-of-{self.shards}.json" for k in range(self.shards)]
+
+    @cached_property
+    def root_identities(self) -> dict[str, str]:
+        """Return what identifies the weights of each root that a curriculum may start from."""
+        if self._found:
+            return self._found["roots"]
+        roots, network = self.config["roots"], self.config["backbone"]["name"]
+        return root_names.identities(roots, network, self._digests.of_file)
+
+    @cached_property
+    def image_files(self) -> int:
+        """Return how many images the main archive has, about that many where it is synthetic."""
+        if self.layout == "phantom":
+            return round(self.config["dataset"]["phantom"]["patients"] * PHANTOM_IMAGES)
+        return self._found["image_files"] if self._found else self._inputs.image_files()
+
+
+def _description(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return what the readers of archives are told about a block such as ``dataset``."""
+    return {"layout": dataset["layout"], **dataset[dataset["layout"]]}
+
+
+def _meaning(description: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of an archive but for where it lies: moving it changes nothing."""
+    return {key: value for key, value in description.items() if key not in ("root", "table")}
