@@ -3,7 +3,7 @@
 A classifier is trained from random weights at several learning rates, on real radiographs, to the
 end, whichever rate a search would choose. After every epoch the validation images are classified in
 four ways: with the running statistics of batch normalisation; with statistics of the present
-weights over 256 training images, whole or augmented; and by an average of the weights, with
+weights over a sample of training images, whole or augmented; and by an average of them, with
 statistics of its own. So for one training it is known what each way would have said where the
 search ends, and what the network was worth in the end. A further candidate for the search is a
 cosine of its own, which ends with it: another, shorter training.

@@ -22,7 +22,7 @@ from sscdl.training.augment import center_resize
 from sscdl.training.order import epoch_draws
 from sscdl.training.pixels import batches
 
-SAMPLE = 256  # training images at most, or one batch where that is more
+SAMPLE = 128  # training images at most, or one batch where that is more
 SETTLED_BY = 64  # images at a time
 
 

@@ -162,9 +162,9 @@ def test_a_sample_is_bounded_in_whole_batches_and_a_function_of_its_seed():
         return sample(pixels, rows, 2, batch_size=batch, seed=seed, precision="float32")
 
     one = taken(rows, 48)
-    assert [len(part) for part in one.parts] == [48] * 5
-    assert [draws.shape for draws in one.draws] == [(48, 2)] * 5
-    assert len(set(torch.cat(one.parts).tolist())) == 240
+    assert [len(part) for part in one.parts] == [48] * 2
+    assert [draws.shape for draws in one.draws] == [(48, 2)] * 2
+    assert len(set(torch.cat(one.parts).tolist())) == 96
     assert min(torch.cat(one.parts)) >= 5
     again, other = taken(rows, 48), taken(rows, 48, seed=1)
     assert torch.equal(torch.cat(one.parts), torch.cat(again.parts))
