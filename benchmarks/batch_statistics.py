@@ -32,6 +32,7 @@ from sscdl.training.backbones import build_backbone
 from sscdl.training.batch_statistics import Statistics, sample
 from sscdl.training.loop import Images, _train_epoch, validate
 from sscdl.training.optim import build_optimizer
+from sscdl.training.order import mixed_seed
 from sscdl.training.schedule import Schedule
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
@@ -109,8 +110,8 @@ def sizes(options: argparse.Namespace) -> None:
         rows: dict[int, list[float]] = {count: [] for count in counts}
         for epoch in range(24):
             _train_epoch(
-                task, task, optimizer, images, schedule, epoch=epoch, seed=seed,
-                precision="float32",
+                task, task, optimizer, images, schedule, epoch=epoch,
+                seed=mixed_seed(seed, "classify"), precision="float32",
             )  # fmt: skip
             for count in counts if epoch >= 14 else ():
                 with mock.patch.object(batch_statistics, "SAMPLE", count):
@@ -122,6 +123,7 @@ def sizes(options: argparse.Namespace) -> None:
                 rows[count].append(100 * seen["val_balanced_accuracy"])
         for count in counts:
             found[count].append(rows[count])
+            print(f"seed {seed}, {count} images: {np.round(rows[count], 1).tolist()}", flush=True)
     for count, values in found.items():
         spread = np.mean([np.std(one) for one in values])
         print(f"{count} images: mean {np.mean(values):.1f}, sd over epochs 15 to 24 {spread:.1f}")
