@@ -43,7 +43,7 @@ _FINDING = {"file": str, "reason": str}
 _WEIGHTS = {"bytes": int, "sha256": str}
 _RUN = {
     "key": str, "learning_rate": float, "metric": str, "higher_is_better": bool, "epochs": int,
-    "value": (float, None), "data": str, "weights?": _WEIGHTS,
+    "value": (float, None), "data": str, "weights?": _WEIGHTS, "task_state?": _WEIGHTS,
     "history": [
         {"epoch": int, "finite": bool, "loss?": (float, None), "chance?": (float, None)}
     ],
