@@ -126,16 +126,19 @@ def source_hash(*modules: str) -> str:
 
 
 def called_modules(script: Path) -> tuple[str, ...]:
-    """Return the modules of the package that a script outside of it imports, sorted.
+    """Return the modules of the package whose import closure is all that ``script`` calls.
 
-    Those without influence are left out.
+    These are those that it imports, sorted, and those that only some recipes ask for: nothing else
+    has their hash here. Those without influence are left out.
     """
     found = set()
     for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = (f"{node.module}.{alias.name}" for alias in node.names)
             found |= {name if path_of(name) else node.module for name in names}
-    return tuple(sorted(name for name in found - WITHOUT_INFLUENCE if path_of(name)))
+    modules = tuple(sorted(name for name in found - WITHOUT_INFLUENCE if path_of(name)))
+    named = {one for module in import_closure(modules) for one in canonical(module).references}
+    return modules + tuple(sorted(ON_REQUEST & named))
 
 
 def output_hash(script: Path) -> str:
@@ -144,8 +147,6 @@ def output_hash(script: Path) -> str:
     What is read are the files in ``RESOURCES``. The text of the script itself is no part of it.
     """
     modules = called_modules(script)
-    named = {one for module in import_closure(modules) for one in canonical(module).references}
-    modules += tuple(sorted(ON_REQUEST & named))  # here, nothing else has their hash
     patterns = [one for name in import_closure(modules) for one in RESOURCES.get(name, ())]
     files = sorted(path for pattern in patterns for path in HOME.glob(pattern))
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]

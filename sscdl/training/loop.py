@@ -173,7 +173,9 @@ def _train_epoch(
         predictions += result.of
         if result.floor is not None:
             floor = result.floor if floor is None else floor + result.floor
-    loss, correct = (ranks.summed(total) / ranks.world()).tolist()
+    if floor is not None:  # read with the others, as each reading waits for the device
+        total = torch.cat([total, floor.float()[None]])
+    loss, correct, *floors = (ranks.summed(total) / ranks.world()).tolist()
     loss = loss / number
     seconds = time.perf_counter() - began
     record: dict[str, Any] = {
@@ -187,8 +189,8 @@ def _train_epoch(
     }
     if device.type == "cuda":
         record["device_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1e6)
-    if floor is not None:
-        record["floor"] = _finite(float(ranks.summed(floor)) / ranks.world() / number)
+    if floors:
+        record["floor"] = _finite(floors[0] / number)
     if predictions:
         record["accuracy"] = correct / predictions
     return record

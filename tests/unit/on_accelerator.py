@@ -91,7 +91,7 @@ def looked_at(device: str, pointer: Path) -> dict[str, np.ndarray]:
     with torch.no_grad():
         model = Classifier(pointer, torch.device(device))
         chances, maps = model(images)
-        untrained = model.untrained(0)(images)[0]
+        untrained = model.untrained(0, images)(images)[0]
         features = extract_features(model.backbone, images, 0.5, 0.25, 32, 4)
         masks = load_segmenter(SEGMENTER, device=device).predict_with_doubt(list(images.numpy()), 2)
     found = {"chances": chances, "maps": maps, "untrained": untrained, "features": features}

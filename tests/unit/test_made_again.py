@@ -53,6 +53,7 @@ IN_THE_STORE = {
     "stage": list(source.TASK_MODULES),
     "fetch_root": [],
     "fetch_lungvae": [],
+    "compare": [],
 }
 # Written down by hand, so that a fault in the search for imports shows.
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
@@ -75,16 +76,18 @@ KNOWN = {
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},
     "report.summary": {"summary"},
+    "training.batch_statistics": {"predict", "predict_shown", "probe"},
     "planning.plan": set(),
     "upkeep.verify": set(),
     "model.card": set(),
 }
 # What writes no result and nothing that is kept, or only moves it about.
 MAKES_NOTHING = {
-    "__main__", "archives.layouts", "report.check", "segment.command", "segment.folder",
+    "__main__", "archives.digests", "archives.layouts", "report.check", "segment.command", "segment.folder",
     "segment.networks.published", "segment.processing.reading", "segment.training.evaluation",
     "stages.crew", "stages.node", "stages.roots", "stages.runs", "stages.stage", "stages.worker",
-    "store.listing", "store.nodes", "study.config", "study.launch", "study.study",
+    "store.listing", "store.nodes", "study.config", "study.identity", "study.inputs",
+    "study.launch", "study.material", "study.study",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 

@@ -42,7 +42,7 @@ CHANGES = {
     ),
     "a threshold": (
         "images/variants.py",
-        "_read_gray(masks[image_id]) > 127", "_read_gray(masks[image_id]).astype(bool)",
+        "_read_gray(*masks[image_id]) > 127", "_read_gray(*masks[image_id]).astype(bool)",
     ),
     "a lower bound": (
         "images/variants.py", "max(square - mean**2, 0.0)", "abs(square - mean**2)"

@@ -15,6 +15,7 @@ from sscdl.files import read_json, write_json
 from sscdl.study import identity
 from sscdl.study.identity import Identity, complete, decide, settle
 from sscdl.study.study import Study
+from tests.unit.records import OF_ROWS
 from tests.unit.study.test_study import siim, study, write_siim
 
 OWN, EARLIER = "0" * 12, "e" * 12
@@ -27,12 +28,18 @@ def image(name: str, **change) -> dict:
     return row | change
 
 
+def write_manifest(path, rows, kind):
+    """Write a manifest of ``rows``, with what else such a file must hold."""
+    rest = {"rejected": [], "failed": [], "problems": []} if kind == "images" else {}
+    write_json(path, {kind: [OF_ROWS[kind] | row for row in rows], **rest})
+
+
 def write(folder, rows, shards=2, kind="images"):
     """Write manifests and, in place of pictures, files of their names; return the manifests."""
     (folder / "png").mkdir(parents=True, exist_ok=True)
     paths = [folder / f"shard-{k}-of-{shards}.json" for k in range(shards)]
     for number, path in enumerate(paths):
-        write_json(path, {kind: rows[number::shards], "rejected": []})
+        write_manifest(path, rows[number::shards], kind)
     for row in rows:
         if not (folder / "png" / row["png"]).exists():
             (folder / "png" / row["png"]).write_text(f"{folder.name} {row['png']}")
@@ -176,7 +183,7 @@ def test_masks_are_compared_by_their_pixels(tmp_path):
             folders, ([mask("a", "x"), none], [mask("a", "y"), other]), strict=True
         ):
             manifests.append([folder / "shard-0-of-1.json"])
-            write_json(manifests[-1][0], {"masks": rows})
+            write_manifest(manifests[-1][0], rows, "masks")
         compared = [identity._entries("masks", paths) for paths in manifests]
         folders_of_png = [folder / "png" for folder in folders]
         found = {
