@@ -83,11 +83,11 @@ KNOWN = {
 }
 # What writes no result and nothing that is kept, or only moves it about.
 MAKES_NOTHING = {
-    "__main__", "archives.digests", "archives.layouts", "report.check", "segment.command", "segment.folder",
-    "segment.networks.published", "segment.processing.reading", "segment.training.evaluation",
-    "stages.crew", "stages.node", "stages.roots", "stages.runs", "stages.stage", "stages.worker",
-    "store.listing", "store.nodes", "study.config", "study.identity", "study.inputs",
-    "study.launch", "study.material", "study.study",
+    "__main__", "archives.digests", "archives.layouts", "report.check", "segment.command",
+    "segment.folder", "segment.networks.published", "segment.processing.reading",
+    "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
+    "stages.stage", "stages.worker", "store.listing", "store.nodes", "study.config",
+    "study.identity", "study.inputs", "study.launch", "study.material", "study.study",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 
