@@ -78,7 +78,7 @@ MASK_MANIFEST = Kind(
 )  # fmt: skip
 IMAGE_LIST = Kind(
     "the description of the list of images",
-    f"delete it and {SAME_COMMAND}: both are made from the store in seconds",
+    f"delete images.csv beside it and {SAME_COMMAND}: both are made from the store in seconds",
     {"sha256": str, "split": dict, "source": str},
 )
 PACK = Kind(
@@ -144,7 +144,8 @@ def read_record(path: str | os.PathLike[str], kind: Kind) -> Any:
         value = read_json(path)
         fault = "" if kind.fits(value) else _fault(value, kind.shape, kind.shape, "")
     except FileNotFoundError:
-        raise InputError(f"{path}: {kind.what} is missing; {SAME_COMMAND}") from None
+        again = kind.again if kind is IMAGE_LIST else SAME_COMMAND
+        raise InputError(f"{path}: {kind.what} is missing; {again}") from None
     except IsADirectoryError:
         fault = "is a folder"
     except OSError as error:

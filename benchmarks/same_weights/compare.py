@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.same_weights.cases import cases, only
+from benchmarks.same_weights.cases import Case, cases, only
 from benchmarks.same_weights.judge import Probed, Trust, Verdict, judge
 from benchmarks.same_weights.probe import ROOT, groups
 from benchmarks.same_weights.revisions import commit, export, probed
@@ -36,11 +37,27 @@ def compare(
     checkout = folder / "base"
     export(base, ROOT, checkout)
     print(f"{len(listed)} cases, first with {base[:12]}, then as it is now", flush=True)
-    before = probed(checkout, listed, folder / "before")
+    before = probed(checkout, known_to(checkout, listed), folder / "before")
     now = probed(ROOT, listed, folder / "now")
     known = [group for group in now.found["groups"] if group in before.found["groups"]]
     wanted = [group for group in known if not chosen or group in chosen]
     return [judge(group, before, now, trust) for group in wanted], now
+
+
+def known_to(checkout: Path, listed: list[Case]) -> list[Case]:
+    """Return the cases whose settings a revision has; others it would pass over without a word.
+
+    A setting is what the schema of its configuration names.
+    """
+    schema = (checkout / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+
+    def knows(case: Case) -> bool:
+        links = case["settings"].get("links", [])
+        names = {name for link in links for part in ("settings", "recipe") for name in link[part]}
+        names |= {name for link in links for name in link["settings"]["options"]}
+        return all(re.search(rf"\b{name}:", schema) for name in names)
+
+    return [case for case in listed if knows(case)]
 
 
 def show(verdicts: list[Verdict]) -> None:

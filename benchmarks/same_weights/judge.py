@@ -13,7 +13,7 @@ from benchmarks.same_weights.names import renamed
 from benchmarks.same_weights.statements import Entry, Unit, units_of
 
 DOUBTS = {
-    "unreached": "did not run in what both make; is it for what only new recipes ask for?",
+    "unreached": "did not run in what both make; does what is made depend on it?",
     "ways": "ran, but only one of its ways may have been seen",
     "branch": "ran, but the test may have been seen to go one way only",
     "caught": "ran, but of what is caught or matched here only a part may have been seen",
@@ -128,8 +128,8 @@ def judge(group: str, base: Probed, current: Probed, trust: Sequence[Trust] = ()
 
     Both must have made the same in every case of the group; and whatever differs in their sources
     must have run in one of these cases, in its own revision, and be of a kind that a line that ran
-    says all about, or be covered by ``trust``. That is also for a new statement that no such case
-    reaches, as only recipes with a new setting do.
+    says all about, or be covered by ``trust``. That is also for statements that no such case
+    reaches: what only recipes with a new setting ask for, or what reads in another way.
     """
     before, now = base.found["groups"][group], current.found["groups"][group]
     verdict = Verdict(group, _counts_as(before), now["hash"], _counts_as(now))
@@ -191,11 +191,8 @@ def _look_at(
     trust: Sequence[Trust],
 ) -> None:  # fmt: skip
     """Note what speaks against the entries that only one revision has."""
-    where = f"{name}:" if name else ""
     for entry in own:
-        if not ran.has(entry) and name:
-            verdict.reasons.append(f"{where}{entry.place}: did not run: {_short(entry.text)}")
-        elif not ran.has(entry):
+        if not ran.has(entry):
             _note(verdict, name, entry, "unreached", trust)
         elif doubt := _in_doubt(entry, other):
             _note(verdict, name, entry, doubt, trust)

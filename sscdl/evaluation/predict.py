@@ -21,7 +21,6 @@ from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import select_rows
-from sscdl.records import PACK, read_record
 from sscdl.store.store import Store, read_pointer
 from sscdl.training.augment import center_resize
 from sscdl.training.backbones import build_backbone, read_weights
@@ -134,9 +133,9 @@ def predict(
     :func:`sscdl.evaluation.attention_scores.score_maps` says what the columns about attention are.
     """
     names = {"variant": variant, "curriculum": curriculum, "seed": seed}
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame, trained):
+    with _opened(pointer, pack, images_csv, seed, device, threads) as (model, untrained, frame):
         result, maps, class_maps = _predict(
-            model, Pictures(pack, lung_pack), frame, trained, names, seed
+            model, untrained, Pictures(pack, lung_pack), frame, names
         )
     write_csv(result, out)
     with atomic_path(maps_out) as temporary:
@@ -171,53 +170,49 @@ def predict_shown(
     it was trained with this list of images.
     """
     parts = []
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame, trained):
+    with _opened(pointer, pack, images_csv, seed, device, threads) as (model, untrained, frame):
         for other, pictures in shown.items():
             names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
-            parts.append(_predict(model, pictures, frame, trained, names, seed)[0])
+            parts.append(_predict(model, untrained, pictures, frame, names)[0])
             _report(parts[-1], f"{variant} {curriculum} shown {other}")
     write_csv(pd.concat(parts, ignore_index=True), out)
 
 
 @contextmanager
 def _opened(
-    pointer: Path, pack: Path, images_csv: Path, device: str, threads: int
-) -> Iterator[tuple[Classifier, pd.DataFrame]]:
-    """Yield a classifier, on a device that is its own meanwhile, and the images to test it on.
+    pointer: Path, pack: Path, images_csv: Path, seed: int, device: str, threads: int
+) -> Iterator[tuple[Classifier, Classifier, pd.DataFrame]]:
+    """Yield a classifier, the untrained one of ``seed``, and the images to test them on.
 
-    ``pack`` describes the pictures that it was trained on; InputError if that was with another list
-    of images.
+    Both are on a device that is theirs meanwhile. ``pack`` describes the pictures that the first
+    was trained on; InputError if that was with another list of images.
     """
     torch.set_num_threads(threads)
     with lease(device, 1) as (name,):
         model = Classifier(pointer, torch.device(name))
-        described, recipe = read_record(pack, PACK), model.lineage["recipe"]
+        array, described = variants.read_pack(pack)
         check_trained_with(images_csv, described, model.lineage, pointer.name)
-        trained = spread(select_rows(images_csv, described, recipe["data"]).train)
-        frame = held_out(read_images(images_csv), model.classes)
-        yield model, frame, [described["ids"][row] for row in trained]
+        trained = select_rows(images_csv, described, model.lineage["recipe"]["data"]).train
+        untrained = model.untrained(seed, torch.from_numpy(array[spread(trained)]))
+        yield model, untrained, held_out(read_images(images_csv), model.classes)
 
 
 def _predict(
     model: Classifier,
+    untrained: Classifier,
     pictures: Pictures,
     frame: pd.DataFrame,
-    trained: list[str],
     names: dict[str, str | int],
-    seed: int,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return the predictions of the images in ``frame``, and their maps.
 
     These are the maps of the predicted class, float32 (N, h, w), and of all, (N, K, h, w).
-    ``trained`` are ids of training images; ``names`` the first columns; ``seed`` that of the
-    untrained network to compare with.
+    ``names`` are the first columns; ``untrained`` is what attention is compared with.
     """
     array, lungs, described = variants.read_with_masks(*pictures)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
     rows = [row_of[image_id] for image_id in frame["image_id"]]
     crops = described["crops"] or [variants.WHOLE] * len(array)
-    sampled = torch.from_numpy(array[[row_of[image_id] for image_id in trained]])
-    untrained = model.untrained(seed, sampled)
     probabilities, maps, all_maps, scores = [], [], [], []
     for begin in range(0, len(rows), BATCH):
         part = rows[begin : begin + BATCH]

@@ -188,7 +188,10 @@ def _same_pixels(
         return False
     from PIL import Image, ImageChops
 
-    with Image.open(folder / one["png"]) as a, Image.open(other_folder / other["png"]) as b:
+    files = folder / one["png"], other_folder / other["png"]
+    if not all(path.is_file() for path in files):
+        return False  # it has gone, or has its own place already: it cannot be said to be the same
+    with Image.open(files[0]) as a, Image.open(files[1]) as b:
         return (a.size, a.mode) == (b.size, b.mode) and not ImageChops.difference(a, b).getbbox()
 
 

@@ -88,6 +88,7 @@ class Inputs:
         return [self._given_files, *self._index] if self._index else self._given_files
 
 
-def asked(cohorts: Mapping[str, Any], lungs: Mapping[str, Any], roots: Mapping[str, Any]) -> str:
-    """Return a fingerprint of the question that `Inputs` and the weights of roots answer."""
-    return fingerprint([cohorts, lungs, roots])
+def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return a fingerprint of the question that is answered by what is in the files of a study."""
+    parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store"))
+    return fingerprint([cohorts, *parts])

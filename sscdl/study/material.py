@@ -66,7 +66,7 @@ class Material:
 
     @cached_property
     def _asked(self) -> str:
-        return asked(self.cohorts, self.config["lungs"], self.config["roots"])
+        return asked(self.cohorts, self.config)
 
     @cached_property
     def _found(self) -> dict[str, Any]:

@@ -164,7 +164,8 @@ def settle(
     That is for networks which were never trained on such pictures: random ones, and those of
     others. ``images``: uint8 (N, S, S), see :func:`spread`. The rest as for :func:`whole_images`.
     """
-    parts = list(torch.arange(len(images)).split(SETTLED_BY))
+    # Of about equal sizes, as they count alike: not whole ones and a rest, which may be one image.
+    parts = list(torch.arange(len(images)).tensor_split(-(-len(images) // SETTLED_BY)))
     with estimated(backbone, whole_images(backbone, normalise, images, parts, size, "float32")):
         found = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
     for name, buffer in backbone.named_buffers():

@@ -129,8 +129,8 @@ def test_a_changed_statement_must_have_run(tmp_path):
     ran = [n for n in range(1, 40) if n != line]
     found = verdict(tmp_path / "more", changed, ran={"one.py": ran})
     assert found.reasons == [
-        f"pkg/one.py:{line}: did not run in what both make; is it for what only new recipes ask "
-        f"for? (--trust pkg/one.py:{line}): y = math.pow(y, RATE)"
+        f"pkg/one.py:{line}: did not run in what both make; does what is made depend on it? "
+        f"(--trust pkg/one.py:{line}): y = math.pow(y, RATE)"
     ]
     trust = [Trust("pkg/one.py", line)]
     assert verdict(tmp_path / "seen", changed, ran={"one.py": ran}, trust=trust).accepted
@@ -143,7 +143,10 @@ def test_what_was_removed_must_have_run_before(tmp_path):
     )
     shorter = OLD.replace("    second = rng.random(2)\n", "")
     found = judge("g", base, revision(tmp_path, "current", {"one.py": shorter}))
-    assert found.reasons == [f"base:pkg/one.py:{line}: did not run: second = rng.random(2)"]
+    assert found.reasons == [
+        f"base:pkg/one.py:{line}: did not run in what both make; does what is made depend on it? "
+        f"(--trust base:pkg/one.py:{line}): second = rng.random(2)"
+    ]
 
 
 def test_an_exchange_of_statements_must_have_run(tmp_path):

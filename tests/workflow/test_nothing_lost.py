@@ -38,13 +38,20 @@ def test_a_stage_whose_weights_are_gone_is_planned_by_looks_and_trained_by_a_run
         output = copy("--dry-run", "--quiet", "rules")
         assert re.search(r"^pretext_stage\s+1$", output, re.M)
         assert re.search(r"^finetune\s+1$", output, re.M)
+    # Whatever Snakemake remembers of this folder, and whatever it is told to look at.
+    remembered = copy.folder / ".snakemake"
+    for words in (("--rerun-triggers", "mtime"), ()):
+        output = copy("--dry-run", "--quiet", "rules", *words)
+        assert re.search(r"^pretext_stage\s+1$", output, re.M)
+        assert re.search(r"^finetune\s+1$", output, re.M)
+        shutil.rmtree(remembered)
     assert "2 stages to train" in copy("plan")
+    assert "Nothing to be done" in copy("images", "--dry-run"), "only what is asked for"
     copy("--summary")
     assert listing(store) == was
     copy("monitors")
     assert weights.read_bytes() == before
     assert "Nothing to be done" in copy("pretrain", "--dry-run")
-    assert not list(copy.results.rglob("stale/*[!g]")), "nothing is left of what forced the run"
 
 
 def test_a_list_that_was_cut_off_is_refused_and_made_again(copy):

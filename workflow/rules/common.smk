@@ -63,22 +63,35 @@ def untrained():
     return [f for f in STUDY.nodes if not store.finished(STUDY.pointer(f))]
 
 
+def force_stale():
+    """Have the rules of stages run whatever lies where their outputs go.
+
+    A pointer that is damaged, or leads to weights that are gone, lies there. It may not be deleted
+    while the workflow is read, as reading changes nothing, and whether Snakemake would find a
+    reason of its own depends on what it remembers of this folder. The rules are for stages that are
+    to be trained in any case.
+    """
+    if not workflow.is_main_process:
+        return
+    stale = {f for f in UNTRAINED if STUDY.pointer(f).exists()}
+    forced = [
+        rule
+        for rule, nodes in (("pretext_stage", PRETEXT), ("finetune", CLASSIFIERS))
+        if not stale.isdisjoint(nodes)
+    ]
+    settings = workflow.dag_settings
+    settings.forcerun = {*settings.forcerun, *forced}
+
+
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
 
 
 def stage_input(wildcards):
-    """Return the files that a node's process reads.
-
-    A pointer that is damaged, or leads to weights that are gone, lies where the stage's output
-    does. It may not be deleted while the workflow is read, as reading changes nothing; so the stage
-    also waits for a file that is not there: a job whose input was just made runs in any case.
-    """
+    """Return the files that a node's process reads."""
     node = STUDY.nodes[wildcards.fingerprint]
     found = {"pack": str(STUDY.pack(node.variant)), "images": IMAGES}
-    if STUDY.pointer(node.fingerprint).exists():
-        found["stale"] = f"{RESULTS}/logs/stale/{node.fingerprint}"
     if node.parent:
         found["parent"] = str(STUDY.pointer(node.parent))
     elif STUDY.root_file(node.root):
@@ -133,6 +146,7 @@ UNTRAINED = untrained()
 RECORDS = [str(path) for path in STUDY.records()]
 PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
 CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
+force_stale()
 ROOTS = {
     node.root: str(STUDY.root_file(node.root))
     for node in STUDY.nodes.values()

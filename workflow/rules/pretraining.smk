@@ -7,17 +7,6 @@ rule pretrain:
         RECORDS,
 
 
-rule stale_pointer:
-    output:
-        temp(touch(f"{RESULTS}/logs/stale/{{fingerprint}}")),
-    log:
-        f"{RESULTS}/logs/stale/{{fingerprint}}.log",
-    wildcard_constraints:
-        fingerprint="[0-9a-f]{12}",
-    conda:
-        ENVIRONMENT
-
-
 rule monitors:
     input:
         pointers=[str(STUDY.pointer(f)) for f in STUDY.nodes],

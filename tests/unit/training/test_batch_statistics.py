@@ -198,6 +198,17 @@ def test_a_random_network_is_settled_on_what_it_sees():
     torch.testing.assert_close(var, torch.ones_like(var), atol=0.05, rtol=0)
 
 
+def test_no_image_counts_more_than_another_where_a_network_is_settled():
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
+    images = torch.zeros(65, 8, 8, dtype=torch.uint8)
+    images[-1] = 255
+    settle(network, lambda unit: unit.expand(-1, 3, -1, -1), images, 8)
+    with torch.no_grad():
+        seen = network[0]((images[:, None] / 255).expand(-1, 3, -1, -1))
+    # Two parts of 33 and 32: a part of one image alone would weigh as much as 64 others.
+    torch.testing.assert_close(network[1].running_mean, seen.mean(dim=(0, 2, 3)), atol=0.01, rtol=0)
+
+
 @pytest.mark.parametrize("task", ["rotation", "classify"])
 def test_only_what_is_kept_and_measured_depends_on_the_way(tmp_path, task):
     found, histories = [], []
