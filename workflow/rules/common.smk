@@ -74,11 +74,8 @@ def force_stale():
     if not workflow.is_main_process:
         return
     stale = {f for f in UNTRAINED if STUDY.pointer(f).exists()}
-    forced = [
-        rule
-        for rule, nodes in (("pretext_stage", PRETEXT), ("finetune", CLASSIFIERS))
-        if not stale.isdisjoint(nodes)
-    ]
+    stages = {"pretext_stage": PRETEXT, "finetune": CLASSIFIERS}
+    forced = [name for name, nodes in stages.items() if not stale.isdisjoint(nodes)]
     settings = workflow.dag_settings
     settings.forcerun = {*settings.forcerun, *forced}
 

@@ -180,6 +180,8 @@ rule list_images:
         split=STUDY.config["split"],
         split_seed=STUDY.config["split_seed"],
         code=lambda wildcards: made_by("list_images"),
+        # What the description of the list carries, and stages compare.
+        source=STUDY.data("full")["pretext"]["source"],
     script:
         "../scripts/list_images.py"
 
