@@ -4,6 +4,9 @@ import json
 import os
 import re
 import sys
+import tempfile
+import time
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -63,32 +66,37 @@ def untrained():
     return [f for f in STUDY.nodes if not store.finished(STUDY.pointer(f))]
 
 
-def force_stale():
-    """Have the rules of stages run whatever lies where their outputs go.
-
-    A pointer that is damaged, or leads to weights that are gone, lies there. It may not be deleted
-    while the workflow is read, as reading changes nothing, and whether Snakemake would find a
-    reason of its own depends on what it remembers of this folder. The rules are for stages that are
-    to be trained in any case.
-    """
-    if not workflow.is_main_process:
-        return
-    stale = {f for f in UNTRAINED if STUDY.pointer(f).exists()}
-    stages = {"pretext_stage": PRETEXT, "finetune": CLASSIFIERS}
-    forced = [name for name, nodes in stages.items() if not stale.isdisjoint(nodes)]
-    settings = workflow.dag_settings
-    settings.forcerun = {*settings.forcerun, *forced}
-
-
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
 
 
+@cache
+def newer():
+    """Return a file that is newer than all pointers, and its folder, which this process deletes."""
+    folder = tempfile.TemporaryDirectory(prefix="sscdl-")
+    path = Path(folder.name) / "newer"
+    path.touch()
+    paths = map(STUDY.pointer, UNTRAINED)
+    # The clock of the store's file system may be ahead of this machine's.
+    last = max(one.stat().st_mtime for one in paths if one.exists())
+    now = max(time.time(), last + 0.01)
+    os.utime(path, (now, now))
+    return str(path), folder
+
+
 def stage_input(wildcards):
-    """Return the files that a node's process reads."""
+    """Return the files that a node's process reads.
+
+    A pointer that is damaged, or leads to weights that are gone, lies where the stage's output
+    does. It may not be deleted while the workflow is read, as reading changes nothing. So whoever
+    plans is told of an input that is newer: that is reason enough, whatever Snakemake remembers of
+    this folder. The process of the job reads no such file.
+    """
     node = STUDY.nodes[wildcards.fingerprint]
     found = {"pack": str(STUDY.pack(node.variant)), "images": IMAGES}
+    if workflow.is_main_process and STUDY.pointer(node.fingerprint).exists():
+        found["newer"] = newer()[0]
     if node.parent:
         found["parent"] = str(STUDY.pointer(node.parent))
     elif STUDY.root_file(node.root):
@@ -143,7 +151,6 @@ UNTRAINED = untrained()
 RECORDS = [str(path) for path in STUDY.records()]
 PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
 CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
-force_stale()
 ROOTS = {
     node.root: str(STUDY.root_file(node.root))
     for node in STUDY.nodes.values()
