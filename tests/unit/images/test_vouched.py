@@ -74,7 +74,7 @@ def test_every_damage_of_the_description_is_named(images):
             check_list(images, PACK, DATA)
         assert str(path) in str(failed.value), how
     path.unlink()
-    with pytest.raises(InputError, match=r"images\.json: .* is missing; run the same command"):
+    with pytest.raises(InputError, match=r"images\.json: .* is missing; delete images.csv"):
         check_list(images, PACK, DATA)
 
 
