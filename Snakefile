@@ -36,7 +36,6 @@ localrules:
     figures,
     plan,
     monitors,
-    stale_pointer,
 
 
 rule all:
