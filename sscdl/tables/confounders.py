@@ -41,7 +41,7 @@ def _measures(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
         "n_patients": rows["patient_id"].nunique(),
         "balanced_accuracy": values["value"],
         **{f"balanced_accuracy_{part}": values[part] for part in ("std", "low", "high")},
-        "chance": 100 * metrics.chance(rows["label"]),
+        "chance": 100 * metrics.chance(rows),
     }
 
 

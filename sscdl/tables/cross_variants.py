@@ -84,7 +84,7 @@ def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
         "n_patients": rows["patient_id"].nunique(),
         "balanced_accuracy": score["value"],
         **{f"balanced_accuracy_{part}": score[part] for part in ("std", "low", "high")},
-        "chance": 100 * metrics.chance(rows["label"]),
+        "chance": 100 * metrics.chance(rows),
         "ail": mean_percent(defined, "ail"),
         "ail_floor": mean_percent(defined, "lung_share"),
     }

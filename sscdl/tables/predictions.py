@@ -24,7 +24,6 @@ from sscdl.tables import (
 
 INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
 RESAMPLINGS = "Resamplings behind each interval: {}."
-THESIS = "Columns ending in _thesis are the figures that the thesis prints."
 SWAPPED = (
     "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
     "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
@@ -43,12 +42,17 @@ AIL_NOTES = {
 
 
 class PredictionTable(NamedTuple):
-    """A table made from predictions alone: its function, how it is captioned and rounded."""
+    """A table made from predictions alone: its function, how it is captioned and rounded.
+
+    ``of_thesis`` are notes that it needs only where the thesis's figures stand in it; ``best`` says
+    whether the highest accuracies are marked.
+    """
 
     make: Callable[..., pd.DataFrame]
     caption: str
     notes: tuple[str, ...]
-    best: tuple[str, ...] = ()
+    of_thesis: tuple[str, ...] = ()
+    best: bool = False
 
 
 PREDICTION_TABLES = {
@@ -58,11 +62,17 @@ PREDICTION_TABLES = {
         ),
         "Balanced accuracy of every curriculum on every variant, in percent.",
         (
-            "better: the variant with the higher accuracy. best: the variants on which the row is "
-            "the best of its number of pretext tasks, which is what the thesis marks.",
-            *(INTERVALS, THESIS, SWAPPED, CONCLUSIONS, SAME_VALUE),
+            "better: the variant with the higher accuracy. best, and bold: the variants on which "
+            "the row is the highest of those with as many pretext tasks (one or more), where there "
+            "are at least two that differ. Neither says that a difference is more than chance; the "
+            "table comparisons does.",
+            INTERVALS,
         ),
-        ("full", "segmented_black"),
+        (
+            "best_thesis: the same among the thesis's figures of these rows.",
+            *(SWAPPED, CONCLUSIONS, SAME_VALUE),
+        ),
+        best=True,
     ),
     "4.15_ail_overview": PredictionTable(
         lambda rows, split, thesis, draws: overview.ail_overview(
@@ -73,7 +83,6 @@ PREDICTION_TABLES = {
             "Attention is the class activation map of the predicted class, clipped at 0.",
             "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
             INTERVALS,
-            THESIS,
         ),
     ),
     "accuracy_details": PredictionTable(
