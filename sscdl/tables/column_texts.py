@@ -69,7 +69,7 @@ COLUMNS = {
     "mark_trained": "test images, their mark as in training",
     "mark_removed": "the same without the mark",
     "mark_reversed": "the same with the mark on the wrong patients",
-    "total": "all images",
+    "total": "all images, copies with another mark left out",
     # How good.
     "accuracy": "share of right predictions, averaged as the caption says",
     "balanced_accuracy": "mean over the classes of the share of right predictions, in percent",
@@ -163,6 +163,8 @@ _PARTS = {
     "_low": "lower end of the 95 % interval",
     "_high": "upper end of the 95 % interval",
     "_lift": "AIL minus floor, in percent points",
+    "_centre": "AIL of a Gaussian in the middle of every picture",
+    "_random": "AIL of the same network without training",
     "_undefined": "images whose attention map has no positive value",
 }
 

@@ -153,8 +153,9 @@ def accuracy_overview(
         equal or empty), the same with ``_thesis``, a column per further variant, then for every
         variant ``<variant>_std, _low, _high``, and ``chance``; ``tasks``, the number of pretext
         tasks, and ``best``, the variants on which the row is the best of its number of tasks, of
-        which there are at least two that differ (the thesis marks these); ``best_thesis``, the same among its figures of the same rows. Only
-        curricula that have predictions, in the thesis's order, others after them.
+        which there are at least two that differ (the thesis marks these); ``best_thesis``, the same
+        among its figures of the same rows. Only curricula that have predictions, in the thesis's
+        order, others after them.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
@@ -211,8 +212,10 @@ def ail_overview(
         ``curriculum, full, segmented_black`` as in the thesis, the same with ``_thesis``, a column
         per further variant, then for every variant ``<variant>_std, _low, _high``, ``_floor`` (mean
         area share of the lungs: the AIL of a map without preference), ``_lift`` (AIL minus floor,
-        percent points) and ``_undefined`` (images whose map has no positive value, all seeds
-        together; they count in none of the means). The last row, ``mean``, averages the rows above.
+        percent points), ``_undefined`` (images whose map has no positive value, all seeds
+        together; they count in none of the means), and what scores without having learnt anything:
+        ``_centre``, AIL of a Gaussian in the middle of every picture, and ``_random``, that of the
+        untrained network. The last row, ``mean``, averages the rows above.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
@@ -231,7 +234,7 @@ def ail_overview(
             line[f"{variant}_thesis"] = printed.loc[curriculum, variant] if known else NAN
         line.update(dict.fromkeys(variants[len(THESIS_VARIANTS) :], NAN))
         for variant in variants:
-            parts = ("std", "low", "high", "floor", "lift", "undefined")
+            parts = ("std", "low", "high", "floor", "lift", "undefined", "centre", "random")
             line.update({f"{variant}_{part}": NAN for part in parts})
             if (variant, curriculum) not in groups:
                 continue
@@ -245,6 +248,8 @@ def ail_overview(
             line.update({f"{variant}_{part}": value for part, value in score.items()})
             line[f"{variant}_floor"] = mean_percent(defined, "lung_share")
             line[f"{variant}_lift"] = line[variant] - line[f"{variant}_floor"]
+            for part in ("centre", "random"):
+                line[f"{variant}_{part}"] = mean_percent(defined, f"ail_{part}")
         table.append(line)
     result = pd.DataFrame(table)
     numbers = result.drop(columns="curriculum")

@@ -34,6 +34,13 @@ CONCLUSIONS = (
     "segmented ones; in its tables these are scratch (ImageNet: 82.75) and relloc (82.73)."
 )
 SAME_VALUE = "On segmented images, the thesis prints 83.7985 for both relloc and relloc+rotation."
+# What attention inside the lungs has to exceed before it can be the model's doing.
+BASELINES = (
+    "Without having learnt anything there score: floor, a map that is the same everywhere (the "
+    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, the "
+    "same network with random weights. AIL that does not exceed all three shows no attention to "
+    "the lungs."
+)
 # What attention inside the lungs means on variants that do not show the whole radiograph.
 AIL_NOTES = {
     "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
@@ -81,7 +88,8 @@ PREDICTION_TABLES = {
         "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
         (
             "Attention is the class activation map of the predicted class, clipped at 0.",
-            "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
+            BASELINES,
+            "lift: AIL minus floor. The table attention has those over the others, with intervals.",
             INTERVALS,
         ),
     ),
@@ -170,7 +178,9 @@ PREDICTION_TABLES = {
             "variant: trained on. shown: tested on, with the normalisation of the training.",
             "drop: fall in percent points from the model's own variant, paired over patients. A "
             "cut that the model has never seen can cost accuracy by itself.",
-            "ail and ail_floor: attention inside the lungs of the pictures that are shown.",
+            "ail: attention inside the lungs of the pictures that are shown, beside what scores "
+            "there without having learnt anything: ail_floor, ail_centre and ail_random, which the "
+            "table attention explains.",
             INTERVALS,
         ),
     ),
@@ -180,6 +190,8 @@ PREDICTION_TABLES = {
         (
             "The three sets show the same patients and differ in the mark alone.",
             "drop: fall in percent points from the mark as trained, paired over patients.",
+            "ail beside what scores there without having learnt anything: ail_floor, ail_centre "
+            "and ail_random, which the table attention explains.",
             INTERVALS,
         ),
     ),
