@@ -124,10 +124,14 @@ def macro_f1(matrix: Floats) -> Floats:
         return _mean_of_defined(2 * hits / (matrix.sum(axis=-1) + matrix.sum(axis=-2)))
 
 
-def chance(labels: Sequence[str] | pd.Series) -> float:
-    """Return the balanced accuracy of guessing: one over the number of classes that occur."""
-    occurring = pd.Series(labels).replace("", np.nan).nunique()
-    return 1.0 / occurring if occurring else float("nan")
+def chance(predictions: pd.DataFrame) -> float:
+    """Return the balanced accuracy of guessing among the classes that the model knows, in [0, 1].
+
+    It is one over their number, however many of them the images have: whoever guesses among three
+    is right once in three also where only two occur. NaN for a table without probabilities.
+    """
+    known = len(class_names(predictions))
+    return 1.0 / known if known else float("nan")
 
 
 def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:

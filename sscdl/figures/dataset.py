@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sscdl.errors import InputError
 from sscdl.figures import bars, charts
 from sscdl.files import atomic_path
-from sscdl.tables.dataset import natural_order, reason_counts, split_names, tidy_images
+from sscdl.tables.dataset import natural_order, once, reason_counts, split_names, tidy_images
 
 _LINES = ["-", "--", ":", "-."]
 # Beyond so many rows or reasons, the last one sums up the others.
@@ -38,6 +38,8 @@ def draw_dataset(
 ) -> None:
     """Draw what a study's images are: classes, people, views, encodings, sizes, grays, rejections.
 
+    Panels that are not by split count an image once of which the marked test sets show copies.
+
     Args:
         images: the rows of ``images.csv``, not none.
         rejected: the rows of ``rejected.csv``, possibly none.
@@ -48,9 +50,10 @@ def draw_dataset(
     tidy = tidy_images(images)
     tidy["encoding"] = tidy["photometric"] + ", " + tidy["bits_stored"] + " bits"
     by_split = _cross(tidy, "split", "label")
-    by_view, by_sex = _cross(tidy, "label", "view"), _cross(tidy, "label", "sex")
-    by_syntax = _cross(tidy, "transfer_syntax", "encoding")
-    sizes = tidy["size"].value_counts()
+    kept = once(tidy)
+    by_view, by_sex = _cross(kept, "label", "view"), _cross(kept, "label", "sex")
+    by_syntax = _cross(kept, "transfer_syntax", "encoding")
+    sizes = kept["size"].value_counts()
     sizes = sizes.loc[_sorted(sizes.index)]
     reasons = _reasons(rejected)
     heights = [
@@ -71,7 +74,7 @@ def draw_dataset(
         _people(panels[1], tidy)
         bars.stacked(panels[2], by_view, "View by class (%)", percent=True)
         bars.stacked(panels[3], by_sex, "Sex by class (%)", percent=True)
-        _ages(panels[4], tidy)
+        _ages(panels[4], kept)
         bars.plain(panels[5], sizes, "Size: rows x columns (images)", room=len(by_view))
         bars.stacked(panels[6], by_syntax, "Transfer syntax and encoding (images)", longest=_SYNTAX)
         _grays(panels[7], histograms)

@@ -25,6 +25,8 @@ _MASKS = {
     "train": "a segmenter that the study trained",
     "masks": "people or another program, as given to the study",
 }
+# Columns of predictions: what scores in attention inside the lungs without having learnt anything.
+BASELINES = ("lung_share", "ail_centre", "ail_random")
 _LAST_CHANNELS = {"resnet18": (128, 256, 512), "resnet50": (512, 1024, 2048)}
 
 
@@ -159,15 +161,20 @@ def _scores(scores: dict[str, dict[str, float]] | None) -> list[str]:
     lines = ["## Scores", ""]
     if not scores:
         return [*lines, "No predictions were recorded at export.", ""]
-    names = ("images", "balanced_accuracy", "auc", "ail")
+    names = ("images", "balanced_accuracy", "auc", "ail", *BASELINES)
     lines += [
-        "| images of | number | balanced accuracy | AUC | attention inside the lungs |",
-        "|---|---|---|---|---|",
+        "| images of | number | balanced accuracy | AUC | attention inside the lungs | the same of "
+        "a map without preference | of a blob in the middle | of the network with random weights |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for split, found in scores.items():
         cells = " | ".join(f"{found[name]:.4g}" if name in found else "" for name in names)
         lines.append(f"| {split} | {cells} |")
-    return [*lines, ""]
+    told = (
+        "The last three have learnt nothing: attention inside the lungs that does not exceed all "
+        "of them shows no attention to the lungs."
+    )
+    return [*lines, "", told, ""]
 
 
 def _doubts(described: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from sscdl.evaluation import metrics
 from sscdl.files import write_json, write_text
 from sscdl.images.ingest import collect
 from sscdl.images.variants import mean_std, read_pack
-from sscdl.model.card import write_card
+from sscdl.model.card import BASELINES, write_card
 from sscdl.model.folder import (
     CARD,
     DESCRIPTION,
@@ -223,7 +223,10 @@ def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]
             "images": len(part),
             "balanced_accuracy": metrics.evaluate(part, metrics.balanced_accuracy_statistic),
             "auc": metrics.evaluate(part, metrics.auc_statistic),
-            "ail": float(part["ail"].mean()) if "ail" in part else float("nan"),
+            **{
+                name: float(part[name].mean()) if name in part else float("nan")
+                for name in ("ail", *BASELINES)
+            },
         }
     # JSON has no NaN.
     return {

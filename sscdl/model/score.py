@@ -77,8 +77,10 @@ def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> p
             INTERVALS,
             resamplings(draws),
             "Accuracies and attention inside the lungs (ail) in percent, AUC and F1 in [0, 1]. "
-            "ail_floor: the lungs' share of the picture, what a uniform map would score.",
-            f"Chance: {100 * metrics.chance(joined['label']):.1f} % balanced accuracy, AUC 0.5.",
+            "ail_floor: the lungs' share of the picture, what a uniform map would score. A blob in "
+            "the middle or a network with random weights may score more: AIL above ail_floor alone "
+            "shows no attention to the lungs.",
+            f"Chance: {100 * metrics.chance(joined):.1f} % balanced accuracy, AUC 0.5.",
         ],
         digits={"value": 3, "low": 3, "high": 3},
     )

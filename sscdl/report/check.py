@@ -23,6 +23,7 @@ from sscdl.evaluation.prediction_files import OWN, PROBE, SHOWN, folders_of
 from sscdl.files import HOME
 from sscdl.study.thesis import OF_RATES, THESIS_TABLES
 from sscdl.tables.beside import beside
+from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import PREDICTION_TABLES, RESAMPLINGS
 from sscdl.tables.thesis.tables import FROM_POINTERS
 from sscdl.tables.thesis.write import make_table
@@ -110,8 +111,11 @@ def check_tables(
             again = make_table(
                 name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
             ).drop(columns=list(FROM_POINTERS), errors="ignore")
-        again = _as_text(io.StringIO(again.to_csv(index=False)))
         written = _as_text(path)
+        # The study may have left out what the thesis prints, but not some of it.
+        figures = any(column.endswith("_thesis") for column in written)
+        again, _ = beside_thesis(again, (), figures=figures)
+        again = _as_text(io.StringIO(again.to_csv(index=False)))
         if name in THESIS_TABLES:
             written = written.drop(columns=list(FROM_POINTERS), errors="ignore")
         checked[name] = again.size

@@ -58,14 +58,20 @@ READING = (
      "order: moco+rotation is MoCo, then rotation. scratch has none, imagenet begins with weights "
      "trained on photographs."),
     ("Attention inside the lungs (AIL)", "the part of the class activation map of the predicted "
-     "class that lies within the lung mask. A map that is the same everywhere scores the floor, "
-     "the lungs' share of the image; only what exceeds it is attention to the lungs."),
+     "class that lies within the lung mask. Three things that have learnt nothing score, too: a "
+     "map that is the same everywhere (floor: the lungs' share of the image), a blob in the middle "
+     "of every picture (centre), and the same network with random weights (random). AIL that does "
+     "not exceed all three shows no attention to the lungs. AIL that does says where the map lies, "
+     "not what decides the prediction."),
     ("Comparisons", "better or worse only where the paired interval excludes zero and a "
      "permutation test, corrected for the number of comparisons, agrees. The highest of several "
      "accuracies is partly luck."),
-    ("thesis", "columns so marked are the figures printed in the thesis whose method this is "
-     "(I. de Andrés Tamé, Universidad Autónoma de Madrid, 2022), on its own images."),
 )  # fmt: skip
+OF_THESIS = (
+    "thesis",
+    "columns so marked are the figures printed in the thesis whose method this is (I. de Andrés "
+    "Tamé, Universidad Autónoma de Madrid, 2022), on its own images.",
+)
 
 
 def facts(

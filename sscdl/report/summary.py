@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
+from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.files import write_text
 from sscdl.images.held_out import read_as_texts
-from sscdl.report.facts import READING, listed
+from sscdl.report.facts import OF_THESIS, READING, listed
+from sscdl.tables.attention import FLOORS
 from sscdl.tables.dataset import split_names
 from sscdl.tables.files import (
     P_VALUES,
@@ -29,15 +30,22 @@ from sscdl.tables.files import (
 from sscdl.tables.headings import FIGURE, SUMMARY, place
 from sscdl.tables.html_table import Content, page, section
 
-ACCURACY, ATTENTION = "4.14_accuracy_overview", "4.15_ail_overview"
+ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
 COMPARISONS, SHORTCUT = "comparisons", "shortcut"
-_MEAN = "mean"
+# Columns of what scores in attention inside the lungs without having learnt anything.
+_UNTAUGHT = {
+    "floor": "a map that is the same everywhere",
+    "ail_centre": "a blob in the middle of every picture",
+    "ail_random": "the same network with random weights",
+}
 _PARTS = ("_std", "_low", "_high")
 _COHORTS = {
     **{"train": "training", "val": "validation", "test": "test"},
     PRETRAINING: "pretraining alone",
     DUPLICATE: "duplicates, left out",
-    **{name: f"test with the {name.replace('_', ' ')}" for name in MARKED},
+    "mark_trained": "further test, mark as in training",
+    "mark_removed": "the same patients again, mark removed",
+    "mark_reversed": "the same patients again, mark on the wrong ones",
 }
 
 
@@ -74,7 +82,7 @@ def write_summary(
         _table("Images and patients by set.", counts),
         *_results(read, figures),
         "<h2>How to read it</h2>",
-        _definitions(READING),
+        _definitions([*READING, *([OF_THESIS] if _beside_thesis(read.values()) else [])]),
     ]
     write_text(out, page(f"{place(SUMMARY)[1]}: {study}", parts))
     write_text(description, _description(study, facts, counts, found))
@@ -104,14 +112,8 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     for variant in _variants(accuracy):
         scores = accuracy[accuracy[variant].notna()]
         lines.append(_accuracies(scores, variant, tables[COMPARISONS]))
-    models = attention[attention["curriculum"] != _MEAN]
-    for variant in _variants(attention):
-        ail, floor = models[variant].dropna(), models[f"{variant}_floor"].mean()
-        if len(ail):
-            lines.append(
-                f"Attention inside the lungs on {variant}: {_span(ail)} % of the map, where a map "
-                f"that is the same everywhere has {floor:.1f} %."
-            )
+    known = attention[attention["ail"].notna()]
+    lines += [_attention(rows, variant) for variant, rows in known.groupby("variant", sort=False)]
     if SHORTCUT in tables:
         lines += _shortcut(tables[SHORTCUT])
     return lines
@@ -154,6 +156,26 @@ def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -
     return text
 
 
+def _attention(rows: pd.DataFrame, variant: str) -> str:
+    """Return where the maps of a variant's models lie, beside those of what has learnt nothing."""
+    above = (rows[[f"{lift}_low" for lift in FLOORS]] > 0).all(axis=1).sum()
+    others = [
+        f"{text} {_span(rows[name])} %"
+        for name, text in _UNTAUGHT.items()
+        if rows[name].notna().any()
+    ]
+    return (
+        f"Attention inside the lungs on {variant}: {_span(rows['ail'])} % of the map. What has "
+        f"learnt nothing has: {', '.join(others)}. Above each of the three, by 95 % intervals: "
+        f"{above} of {len(rows)} models."
+    )
+
+
+def _beside_thesis(tables: Iterable[pd.DataFrame]) -> bool:
+    """Return whether the thesis's figures stand in any of the tables."""
+    return any(str(column).endswith("_thesis") for table in tables for column in table)
+
+
 def _shortcut(table: pd.DataFrame) -> list[str]:
     """Return by how much the models of each variant fall without the planted mark."""
     lines = []
@@ -181,7 +203,9 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
     accuracy, attention, compared = (tables[n] for n in (ACCURACY, ATTENTION, COMPARISONS))
     shown = ["variant", "curriculum", "against", "difference", "difference_low", "difference_high",
              "p_holm", "verdict"]  # fmt: skip
-    floors = [f"{variant}_floor" for variant in _variants(attention)]
+    looked = ["variant", "curriculum", *(f"ail{part}" for part in ("", *_PARTS))]
+    looked += list(_UNTAUGHT)
+    looked += [f"{lift}{part}" for lift in FLOORS for part in ("", "_low", "_high")]
     parts = ["<h2>Accuracy</h2>"]
     parts += [_image(figures, "accuracy_overview")]
     parts += [
@@ -192,8 +216,9 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
                digits=P_VALUES),
         "<h2>Attention</h2>",
         _image(figures, "4.3_ail_by_model"),
-        _table("Attention inside the lungs, in percent; floor: that of a map that is the same "
-               "everywhere.", attention[_overview(attention) + floors]),
+        _table("Attention inside the lungs (AIL), in percent, beside what scores without having "
+               "learnt anything, and AIL minus these (lift), in percent points.",
+               attention[looked]),
     ]  # fmt: skip
     if SHORTCUT in figures:
         parts += ["<h2>Shortcut</h2>", _image(figures, SHORTCUT)]

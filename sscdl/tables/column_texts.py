@@ -69,7 +69,7 @@ COLUMNS = {
     "mark_trained": "test images, their mark as in training",
     "mark_removed": "the same without the mark",
     "mark_reversed": "the same with the mark on the wrong patients",
-    "total": "all images",
+    "total": "all images, copies with another mark left out",
     # How good.
     "accuracy": "share of right predictions, averaged as the caption says",
     "balanced_accuracy": "mean over the classes of the share of right predictions, in percent",
@@ -78,7 +78,7 @@ COLUMNS = {
     "balanced_accuracy_draws": "standard deviation between random choices of the labels",
     "ece_calibrated": "calibration error that a calibrated model would show with as few images",
     "n_predictions": "number of predictions, those of all seeds together",
-    "chance": "percent that guessing scores: 100 over the number of classes",
+    "chance": "percent that guessing scores: 100 over the number of classes that the model knows",
     "auc": "area under the ROC curve: 0.5 is chance, 1 is perfect",
     "f1": "mean over the classes of the F1 score, between 0 and 1",
     "confidence": "probability that the model gives to what it predicts",
@@ -91,7 +91,8 @@ COLUMNS = {
     "n_bins": "number of bins of confidence",
     "share": "percent of the images of that label",
     "better": "variant on which this row is more accurate",
-    "best": "variants on which this row is the best of its number of pretext tasks",
+    "best": "variants on which this row is the highest of those with as many pretext tasks, where "
+    "there are at least two",
     "drop": "fall in percent points, from the mark as trained or from the model's own variant",
     # Compared with what.
     "against": "the model that this one is compared with",
@@ -104,7 +105,8 @@ COLUMNS = {
     "p_holm": "the same, corrected after Holm for the number of comparisons",
     "verdict": "what the interval shows, and in comparisons of models the corrected test, too",
     "kind": "from easy to hard tasks (curriculum), from hard to easy (anti-curriculum), or mixed",
-    "difficulty": "of each task, its last loss over that of guessing: 1 is no better than guessing",
+    "difficulty": "of each task, its last loss over that of a network that knows nothing of the "
+    "images: 1 is no better",
     "first_task": "the model that ends after the first of the tasks",
     "delta": "difference to the first task alone, in percent points",
     "to_scratch": "difference to no pretraining, in percent points",
@@ -161,6 +163,8 @@ _PARTS = {
     "_low": "lower end of the 95 % interval",
     "_high": "upper end of the 95 % interval",
     "_lift": "AIL minus floor, in percent points",
+    "_centre": "AIL of a Gaussian in the middle of every picture",
+    "_random": "AIL of the same network without training",
     "_undefined": "images whose attention map has no positive value",
 }
 

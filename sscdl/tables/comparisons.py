@@ -188,5 +188,5 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int)
         "only_against": test.only_second,
         "gain": test.gain,
         "p_permutation": test.p,
-        "chance": 100 * metrics.chance(model["label"]),
+        "chance": 100 * metrics.chance(model),
     }

@@ -23,7 +23,7 @@ SHORTCUT_COLUMNS = (
     *("variant", "curriculum", "split", "n_images", "n_patients", "balanced_accuracy"),
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high"),
     *("drop", "drop_low", "drop_high", "chance", "ail", "ail_floor", "mark_attention"),
-    "mark_share",
+    *("mark_share", "ail_centre", "ail_random"),
 )
 SUBGROUP_COLUMNS = (
     *("variant", "curriculum", "split", "group", "n_images", "n_patients", "balanced_accuracy"),
@@ -41,7 +41,7 @@ def _measures(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
         "n_patients": rows["patient_id"].nunique(),
         "balanced_accuracy": values["value"],
         **{f"balanced_accuracy_{part}": values[part] for part in ("std", "low", "high")},
-        "chance": 100 * metrics.chance(rows["label"]),
+        "chance": 100 * metrics.chance(rows),
     }
 
 
@@ -57,7 +57,8 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
         _high``; ``drop``, the fall in percent points from ``mark_trained``, with its paired
         interval (same patients); ``chance``; ``ail`` beside ``ail_floor`` and ``mark_attention``
         beside ``mark_share``, each the attention in a region beside that region's area share, over
-        the images where both are defined. No rows if none of the splits is present.
+        the images where both are defined; ``ail_centre`` and ``ail_random``, as in ``attention``.
+        No rows if none of the splits is present.
     """
     marked = predictions[predictions["split"].isin(MARKED)]
     table = []
@@ -82,6 +83,8 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
                 defined = rows[rows[attention].notna() & rows[area].notna()]
                 line[name] = mean_percent(defined, attention)
                 line[floor] = mean_percent(defined, area)
+            for name in ("ail_centre", "ail_random"):
+                line[name] = mean_percent(rows[rows["ail"].notna()], name)
             table.append(line)
     return pd.DataFrame(table, columns=list(SHORTCUT_COLUMNS))
 

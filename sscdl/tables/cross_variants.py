@@ -1,8 +1,9 @@
 """Table of models that are shown the pictures of another variant than they were trained on.
 
-A model that was trained on full images and keeps its accuracy where only the lungs are left has
-read the lungs; one that falls to chance has read what was taken away (or is put off by the cut
-itself: read the table in both directions). The conventions (percent, seeds, intervals) are those of
+A model that was trained on full images and keeps its accuracy where only the lungs are left does
+not need what was taken away, but may read the outline of the cut, which what was taken away has
+shaped. One that falls to chance has read what was taken away, or is put off by the cut itself: read
+the table in both directions. The conventions (percent, seeds, intervals) are those of
 :mod:`sscdl.tables.overview`.
 """
 
@@ -19,7 +20,7 @@ from sscdl.tables.overview import METADATA, mean_percent, models_in, score_model
 COLUMNS = (
     *("variant", "curriculum", "shown", "split", "n_images", "n_patients", "balanced_accuracy"),
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high"),
-    *("drop", "drop_low", "drop_high", "chance", "ail", "ail_floor"),
+    *("drop", "drop_low", "drop_high", "chance", "ail", "ail_floor", "ail_centre", "ail_random"),
 )
 _BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
 
@@ -40,8 +41,9 @@ def cross_variants(
         balanced_accuracy`` with ``_std, _low, _high``; ``drop``, the fall in percent points from
         the model's own variant, with its paired interval (same patients; empty for the own
         variant); ``chance``; ``ail`` and ``ail_floor``, the attention inside the lungs and their
-        share of the picture, both in the pictures shown, over the images where AIL is defined. The
-        own variant comes first, the others in order of appearance.
+        share of the picture, both in the pictures shown, over the images where AIL is defined;
+        ``ail_centre`` and ``ail_random``, as in ``attention``. The own variant comes first, the
+        others in order of appearance.
 
     Raises:
         InputError: a model was shown other variants, but not its own.
@@ -84,7 +86,9 @@ def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
         "n_patients": rows["patient_id"].nunique(),
         "balanced_accuracy": score["value"],
         **{f"balanced_accuracy_{part}": score[part] for part in ("std", "low", "high")},
-        "chance": 100 * metrics.chance(rows["label"]),
+        "chance": 100 * metrics.chance(rows),
         "ail": mean_percent(defined, "ail"),
         "ail_floor": mean_percent(defined, "lung_share"),
+        "ail_centre": mean_percent(defined, "ail_centre"),
+        "ail_random": mean_percent(defined, "ail_random"),
     }

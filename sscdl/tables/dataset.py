@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE
+from sscdl.archives.cohorts import DUPLICATE, MARKED
 from sscdl.images.split import SPLITS
 
 UNKNOWN = "(unknown)"
@@ -65,6 +65,20 @@ def tidy_images(images: pd.DataFrame) -> pd.DataFrame:
         len(json.loads(boxes) if isinstance(boxes, str) else boxes) for boxes in images["boxes"]
     ]
     return tidy
+
+
+def copies(splits: Iterable[str]) -> set[str]:
+    """Return the splits whose images are those of another one, but for their mark.
+
+    The marked test sets show the same patients; the first of them that is there is none.
+    """
+    present = set(splits)
+    return set([name for name in MARKED if name in present][1:])
+
+
+def once(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a total counts: those of ``copies`` left out."""
+    return tidy[~tidy["split"].isin(copies(tidy["split"]))]
 
 
 def split_names(splits: Iterable[str]) -> list[str]:
@@ -123,11 +137,12 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
         and ``total``. The cells are numbers of images, but of patients and studies in the groups
         of these names and of lines of ``rejected.csv`` in the group ``set aside`` (None in the
         splits' columns), and years in ``age``'s rows mean and standard deviation (None where
-        undefined). A patient of several splits counts once in the total.
+        undefined). A patient of several splits counts once in the total, and so does an image that
+        the marked test sets show three times, of which the first is counted.
     """
     tidy = tidy_images(images)
     splits = split_names(tidy["split"])
-    parts = {name: tidy[tidy["split"] == name] for name in splits} | {"total": tidy}
+    parts = {name: tidy[tidy["split"] == name] for name in splits} | {"total": once(tidy)}
     rows = [_row("images", "all", {name: len(part) for name, part in parts.items()})]
     rows += _people(tidy, parts)
     rows += _counted("label", tidy["label"], parts, tidy["label"].unique())
@@ -177,8 +192,10 @@ def natural_order(text: str) -> tuple[bool, list[tuple[int, int, str]]]:
 
 
 def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    # Nothing is done with duplicates, so that they tie no patient to a second split.
-    homes = tidy[tidy["split"] != DUPLICATE].groupby("patient_id")["split"].nunique()
+    # Nothing is done with duplicates, so that they tie no patient to a second split, and what is
+    # shown again with another mark stays in one.
+    kept = once(tidy)
+    homes = kept[kept["split"] != DUPLICATE].groupby("patient_id")["split"].nunique()
     straddling = set(homes.index[homes > 1])
     several = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
     patients = {name: part["patient_id"].nunique() for name, part in parts.items()}

@@ -54,7 +54,7 @@ def accuracy_details(
                 score = score_model(rows, statistic, draws=draws, seed=seed, scale=1.0)
                 line[name] = score.pop("value")
                 line.update({f"{name}_{part}": value for part, value in score.items()})
-            table.append({**line, "chance": 100 * metrics.chance(rows["label"])})
+            table.append({**line, "chance": 100 * metrics.chance(rows)})
     return pd.DataFrame(table)
 
 

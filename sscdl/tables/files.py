@@ -109,7 +109,10 @@ def best_cells(
     best: Mapping[str, Literal["max", "min"]],
     groups: Sequence[Any] | None,
 ) -> set[tuple[int, str]]:
-    """Return (row, column) of the best values; values that print alike share the honour."""
+    """Return (row, column) of the best values; values that print alike share the honour.
+
+    None is best where there is nothing to choose from: one value, or only values that print alike.
+    """
     of = [0] * len(df) if groups is None else list(groups)
     cells = set()
     for column, direction in best.items():
@@ -122,7 +125,7 @@ def best_cells(
             rows = [
                 row for row, name in enumerate(of) if name == group and np.isfinite(values[row])
             ]
-            if not rows:
+            if len({printed[column][row] for row in rows}) < 2:
                 continue
             winner = (max if direction == "max" else min)(rows, key=lambda row: values[row])
             cells |= {
@@ -217,7 +220,8 @@ def write_table(
         notes: remarks below it.
         digits: decimals of floating-point columns, or what prints them, for all or by column (2
             where not named).
-        best: columns whose best value is set bold, with ``max`` or ``min``.
+        best: columns whose best value is set bold, with ``max`` or ``min``, where there are at
+            least two to choose from; a note says what bold means.
         groups: for each row what it competes among, None if it does not; all rows if not given.
 
     Returns:
@@ -233,6 +237,7 @@ def write_table(
     paths = [stem.parent / f"{stem.name}.{suffix}" for suffix in ("csv", "md", "tex", "html")]
     label = re.sub(r"[^A-Za-z0-9.-]", "-", stem.name)
     csv = df.to_csv(index=False, float_format=_EXACT, lineterminator="\n")
+    remarks = [*notes, html_table.BOLD] if bold else notes
     table = html_table.Content(
         caption=caption,
         exact=exact_cells(df),
@@ -244,7 +249,7 @@ def write_table(
         file=paths[0].name,
     )
     write_text(paths[0], csv)
-    write_text(paths[1], _markdown(printed, numeric, bold, caption, notes))
-    write_text(paths[2], _latex(printed, numeric, bold, caption, notes, label))
+    write_text(paths[1], _markdown(printed, numeric, bold, caption, remarks))
+    write_text(paths[2], _latex(printed, numeric, bold, caption, remarks, label))
     write_text(paths[3], html_table.page(place(stem.name)[1], [html_table.section(table)]))
     return paths

@@ -18,6 +18,7 @@ from sscdl.tables.column_texts import explain, heading
 _HERE = Path(__file__).parent
 # Nothing is fetched and nothing sent, whatever a label of a data set may contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+BOLD = "Bold: the best of those that it competes with, which need not be more than chance."
 _LONG = 45  # characters; longer texts are broken into lines
 _FILTERED = 12  # rows from which on a field to search in them is worth its place
 
@@ -185,7 +186,7 @@ def _below(
         spread = any(any(table.exact[intervals[o]["std"]]) for o in drawn if "std" in intervals[o])
         notes.append(text + ("; ± its standard deviation between seeds." if spread else "."))
     if table.bold:
-        notes.append("Bold on green: the best of those that it competes with.")
+        notes.append(BOLD)
     if empty:
         notes.append(f"Columns without any value are not shown: {', '.join(empty)}.")
     lines = ["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"] if notes else []

@@ -8,10 +8,15 @@ import pandas as pd
 
 from sscdl.images.held_out import read_as_texts
 from sscdl.records import MASK_MANIFEST, read_record
+from sscdl.tables.dataset import once
 from sscdl.tables.files import write_table
 
 MEASURES = ["area", "components", "balance", "solidity", "border", "doubt"]
 # What becomes of an implausible mask under each policy of `lungs.implausible`.
+COPIES = (
+    "Of the marked test sets, which show the same patients, the caption counts the first; each "
+    "copy has a mask of its own, so that all are listed."
+)
 USED = {"keep": "as found", "drop": "no", "hull": "convex hulls"}
 
 
@@ -56,10 +61,13 @@ def write_implausible_masks(
     """Write the rows of :func:`mask_quality` that have faults, as CSV, Markdown and LaTeX."""
     quality = mask_quality(images_csv, mask_manifests, implausible=implausible)
     faulty = quality[quality["faults"] != ""].drop(columns=["png", "mask"])
+    counted = once(quality)
+    many = f"{(counted['faults'] != '').sum()} of {len(counted)}"
+    shown_again = [] if len(counted) == len(quality) else [COPIES]
     write_table(
         faulty,
         out.with_suffix(""),
-        caption=f"The images whose lung mask is implausible: {len(faulty)} of {len(quality)}.",
+        caption=f"The images whose lung mask is implausible: {many}.",
         notes=[
             "used: how the mask is used, by lungs.implausible; measures are of the mask as found.",
             "area and border: shares of the image and of its outermost pixels that are lung.",
@@ -67,5 +75,6 @@ def write_implausible_masks(
             "convex hull that a lung fills.",
             "doubt: what the network cannot decide (probability 0.1 to 0.9) beside what it calls "
             "lung.",
+            *shown_again,
         ],
     )

@@ -25,6 +25,10 @@ from sscdl.study.thesis import TWO_CLASSES, pretext_tasks
 from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
 
 METADATA = "metadata"
+THESIS = (
+    "Columns ending in _thesis are the figures that the thesis prints, which are of its own images "
+    "(those of the SIIM-FISABIO-RSNA challenge)."
+)
 NAN = float("nan")
 
 
@@ -121,12 +125,15 @@ def _marked(table: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
     """Return for each row where it is the best of its number of pretext tasks.
 
     The thesis marks these, for one task and more. ``columns`` maps the columns to compare to what
-    they are called; ties share the mark.
+    they are called; ties share the mark. There is none where there is nothing to choose from: a
+    single model of its number of tasks, or models that are all alike.
     """
     best: list[list[str]] = [[] for _ in range(len(table))]
     for column, name in columns.items():
-        highest = table.groupby("tasks")[column].transform("max")
-        for row in np.flatnonzero((table[column] == highest) & (table["tasks"] > 0)):
+        groups = table.groupby("tasks")[column]
+        highest, lowest = groups.transform("max"), groups.transform("min")
+        won = (table[column] == highest) & (lowest < highest) & (table["tasks"] > 0)
+        for row in np.flatnonzero(won):
             best[row].append(name)
     return [" ".join(names) for names in best]
 
@@ -145,9 +152,10 @@ def accuracy_overview(
         ``curriculum, full, segmented_black, better`` as in the thesis (``better``: full, segmented,
         equal or empty), the same with ``_thesis``, a column per further variant, then for every
         variant ``<variant>_std, _low, _high``, and ``chance``; ``tasks``, the number of pretext
-        tasks, and ``best``, the variants on which the row is the best of its number of tasks, which
-        is what the thesis marks; ``best_thesis``, the same among its figures of the same rows. Only
-        curricula that have predictions, in the thesis's order, others after them.
+        tasks, and ``best``, the variants on which the row is the best of its number of tasks, of
+        which there are at least two that differ (the thesis marks these); ``best_thesis``, the same
+        among its figures of the same rows. Only curricula that have predictions, in the thesis's
+        order, others after them.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
@@ -157,7 +165,7 @@ def accuracy_overview(
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
     groups = dict(models_in(rows))
-    chance = 100 * metrics.chance(rows["label"])
+    chance = 100 * metrics.chance(rows)
     table = []
     for curriculum in ordered(rows["curriculum"], thesis["curriculum"]):
         scores = {
@@ -204,8 +212,10 @@ def ail_overview(
         ``curriculum, full, segmented_black`` as in the thesis, the same with ``_thesis``, a column
         per further variant, then for every variant ``<variant>_std, _low, _high``, ``_floor`` (mean
         area share of the lungs: the AIL of a map without preference), ``_lift`` (AIL minus floor,
-        percent points) and ``_undefined`` (images whose map has no positive value, all seeds
-        together; they count in none of the means). The last row, ``mean``, averages the rows above.
+        percent points), ``_undefined`` (images whose map has no positive value, all seeds
+        together; they count in none of the means), and what scores without having learnt anything:
+        ``_centre``, AIL of a Gaussian in the middle of every picture, and ``_random``, that of the
+        untrained network. The last row, ``mean``, averages the rows above.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
@@ -224,7 +234,7 @@ def ail_overview(
             line[f"{variant}_thesis"] = printed.loc[curriculum, variant] if known else NAN
         line.update(dict.fromkeys(variants[len(THESIS_VARIANTS) :], NAN))
         for variant in variants:
-            parts = ("std", "low", "high", "floor", "lift", "undefined")
+            parts = ("std", "low", "high", "floor", "lift", "undefined", "centre", "random")
             line.update({f"{variant}_{part}": NAN for part in parts})
             if (variant, curriculum) not in groups:
                 continue
@@ -238,6 +248,8 @@ def ail_overview(
             line.update({f"{variant}_{part}": value for part, value in score.items()})
             line[f"{variant}_floor"] = mean_percent(defined, "lung_share")
             line[f"{variant}_lift"] = line[variant] - line[f"{variant}_floor"]
+            for part in ("centre", "random"):
+                line[f"{variant}_{part}"] = mean_percent(defined, f"ail_{part}")
         table.append(line)
     result = pd.DataFrame(table)
     numbers = result.drop(columns="curriculum")
@@ -253,9 +265,30 @@ def ail_overview(
     )
 
 
-def other_classes(table: pd.DataFrame, classes: Iterable[str]) -> list[str]:
-    """Return the note that a table needs whose figures of the thesis are of other classes."""
+def beside_thesis(
+    table: pd.DataFrame,
+    notes: Iterable[str],
+    of_thesis: Iterable[str] = (),
+    *,
+    figures: bool,
+    classes: Iterable[str] = TWO_CLASSES,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table with the thesis's figures or without them, and the notes that it needs.
+
+    The figures are of the thesis's images; beside those of others they mean nothing, so that a
+    study has to ask for them (``results.thesis_figures``).
+
+    Args:
+        table: with the columns ending in ``_thesis`` that it may have.
+        notes: those that it needs in any case.
+        of_thesis: what is to be said of the thesis's figures.
+        figures: whether they are shown.
+        classes: those of the study; where they are not the thesis's two, a note says so.
+    """
     printed = [column for column in table if str(column).endswith("_thesis")]
-    if set(classes) == set(TWO_CLASSES) or not table[printed].notna().any(axis=None):
-        return []
-    return [f"The thesis's figures are of two other classes: {' and '.join(TWO_CLASSES)}."]
+    if not figures:
+        return table.drop(columns=printed), list(notes)
+    found = [*notes, *([THESIS] if printed else []), *of_thesis]
+    if set(classes) != set(TWO_CLASSES) and table[printed].notna().any(axis=None):
+        found.append(f"The thesis's figures are of two other classes: {' and '.join(TWO_CLASSES)}.")
+    return table, found

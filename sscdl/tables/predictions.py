@@ -24,7 +24,6 @@ from sscdl.tables import (
 
 INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
 RESAMPLINGS = "Resamplings behind each interval: {}."
-THESIS = "Columns ending in _thesis are the figures that the thesis prints."
 SWAPPED = (
     "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
     "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
@@ -35,6 +34,13 @@ CONCLUSIONS = (
     "segmented ones; in its tables these are scratch (ImageNet: 82.75) and relloc (82.73)."
 )
 SAME_VALUE = "On segmented images, the thesis prints 83.7985 for both relloc and relloc+rotation."
+# What attention inside the lungs has to exceed before it can be the model's doing.
+BASELINES = (
+    "Without having learnt anything there score: floor, a map that is the same everywhere (the "
+    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, the "
+    "same network with random weights. AIL that does not exceed all three shows no attention to "
+    "the lungs."
+)
 # What attention inside the lungs means on variants that do not show the whole radiograph.
 AIL_NOTES = {
     "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
@@ -43,12 +49,17 @@ AIL_NOTES = {
 
 
 class PredictionTable(NamedTuple):
-    """A table made from predictions alone: its function, how it is captioned and rounded."""
+    """A table made from predictions alone: its function, how it is captioned and rounded.
+
+    ``of_thesis`` are notes that it needs only where the thesis's figures stand in it; ``best`` says
+    whether the highest accuracies are marked.
+    """
 
     make: Callable[..., pd.DataFrame]
     caption: str
     notes: tuple[str, ...]
-    best: tuple[str, ...] = ()
+    of_thesis: tuple[str, ...] = ()
+    best: bool = False
 
 
 PREDICTION_TABLES = {
@@ -58,11 +69,17 @@ PREDICTION_TABLES = {
         ),
         "Balanced accuracy of every curriculum on every variant, in percent.",
         (
-            "better: the variant with the higher accuracy. best: the variants on which the row is "
-            "the best of its number of pretext tasks, which is what the thesis marks.",
-            *(INTERVALS, THESIS, SWAPPED, CONCLUSIONS, SAME_VALUE),
+            "better: the variant with the higher accuracy. best, and bold: the variants on which "
+            "the row is the highest of those with as many pretext tasks (one or more), where there "
+            "are at least two that differ. Neither says that a difference is more than chance; the "
+            "table comparisons does.",
+            INTERVALS,
         ),
-        ("full", "segmented_black"),
+        (
+            "best_thesis: the same among the thesis's figures of these rows.",
+            *(SWAPPED, CONCLUSIONS, SAME_VALUE),
+        ),
+        best=True,
     ),
     "4.15_ail_overview": PredictionTable(
         lambda rows, split, thesis, draws: overview.ail_overview(
@@ -71,9 +88,9 @@ PREDICTION_TABLES = {
         "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
         (
             "Attention is the class activation map of the predicted class, clipped at 0.",
-            "floor: AIL of a map that is the same everywhere, the lungs' share of the image.",
+            BASELINES,
+            "lift: AIL minus floor. The table attention has those over the others, with intervals.",
             INTERVALS,
-            THESIS,
         ),
     ),
     "accuracy_details": PredictionTable(
@@ -161,7 +178,9 @@ PREDICTION_TABLES = {
             "variant: trained on. shown: tested on, with the normalisation of the training.",
             "drop: fall in percent points from the model's own variant, paired over patients. A "
             "cut that the model has never seen can cost accuracy by itself.",
-            "ail and ail_floor: attention inside the lungs of the pictures that are shown.",
+            "ail: attention inside the lungs of the pictures that are shown, beside what scores "
+            "there without having learnt anything: ail_floor, ail_centre and ail_random, which the "
+            "table attention explains.",
             INTERVALS,
         ),
     ),
@@ -171,6 +190,8 @@ PREDICTION_TABLES = {
         (
             "The three sets show the same patients and differ in the mark alone.",
             "drop: fall in percent points from the mark as trained, paired over patients.",
+            "ail beside what scores there without having learnt anything: ail_floor, ail_centre "
+            "and ail_random, which the table attention explains.",
             INTERVALS,
         ),
     ),

@@ -107,7 +107,7 @@ def linear_probe(
             if name == "balanced_accuracy":
                 spread = [_deviation(each) for each in values]
                 line["balanced_accuracy_draws"] = scale * float(np.mean(spread))
-        line["chance"] = 100 * metrics.chance(runs.images["label"])
+        line["chance"] = 100 * metrics.chance(rows)
         random = groups.get((variant, SCRATCH, share))
         if random is not None and curriculum != SCRATCH:
             line |= _difference(runs, random, draws=draws, seed=seed)

@@ -21,8 +21,8 @@ from sscdl.study.root_names import stand_in_notes
 from sscdl.study.trie import CLASSIFY, SCRATCH
 from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
-from sscdl.tables.overview import other_classes
-from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES, THESIS, resamplings
+from sscdl.tables.overview import beside_thesis
+from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES, resamplings
 from sscdl.tables.rates import learning_rates, search_costs
 
 
@@ -45,22 +45,27 @@ def write_prediction_table(
     split: str,
     convention: str,
     thesis: Path,
+    thesis_figures: bool,
     draws: int,
     stand_ins: list[str],
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
 
-    ``convention`` says what the lung masks count as lung; ``stand_ins`` names the roots whose
-    weights are random.
+    ``convention`` says what the lung masks count as lung; ``thesis_figures`` whether those that the
+    thesis prints stand in the table; ``stand_ins`` names the roots whose weights are random.
     """
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
-    frame = table.make(rows, split, thesis, draws)
-    best = {column: "max" for column in table.best if frame[column].notna().any()}
-    notes = list(table.notes)
+    frame, notes = beside_thesis(
+        table.make(rows, split, thesis, draws),
+        table.notes,
+        table.of_thesis,
+        figures=thesis_figures,
+        classes=class_names(rows),
+    )
+    best = {column: "max" for column in frame if table.best and f"{column}_low" in frame}
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
-    notes += other_classes(frame, class_names(rows))
     if any(column.endswith("_low") for column in frame):
         notes.append(resamplings(draws))
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
@@ -83,7 +88,13 @@ def write_prediction_table(
 
 
 def write_normalisation(
-    packs: dict[str, Path], images_csv: Path, out: Path, *, protocol: str, thesis: Path
+    packs: dict[str, Path],
+    images_csv: Path,
+    out: Path,
+    *,
+    protocol: str,
+    thesis: Path,
+    thesis_figures: bool,
 ) -> None:
     """Write table 4.1: mean and standard deviation of each variant, over the protocol's images."""
     images = read_as_texts(images_csv)
@@ -96,11 +107,16 @@ def write_normalisation(
         mean, std = mean_std(read_record(pack, PACK), set(kept["image_id"]))
         rows.append({"variant": variant, "mean": mean, "std": std})
     whose = "training patients" if protocol == "strict" else "all images"
-    write_table(
+    table, notes = beside_thesis(
         overview.normalisation(pd.DataFrame(rows), thesis_dir=thesis),
+        [f"Measured on {whose}."],
+        figures=thesis_figures,
+    )
+    write_table(
+        table,
         out.with_suffix(""),
         caption="Mean and standard deviation of the pixel values of each variant, in [0, 1].",
-        notes=[f"Measured on {whose}.", THESIS],
+        notes=notes,
         digits=4,
     )
 
@@ -134,13 +150,20 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
     return runs
 
 
-def write_learning_rates(pointers: list[Path], out: Path, *, thesis: Path) -> None:
+def write_learning_rates(
+    pointers: list[Path], out: Path, *, thesis: Path, thesis_figures: bool
+) -> None:
     """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
-    write_table(
+    table, notes = beside_thesis(
         learning_rates(read_runs(pointers), thesis_dir=thesis),
+        ["Accuracies in percent. An empty value: the loss became infinite."],
+        figures=thesis_figures,
+    )
+    write_table(
+        table,
         out.with_suffix(""),
         caption="Every learning rate of every stage, and the continuation of the best.",
-        notes=["Accuracies in percent. An empty value: the loss became infinite.", THESIS],
+        notes=notes,
         digits={"lr": as_given, "value": 3},
     )
 

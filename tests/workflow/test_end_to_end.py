@@ -67,12 +67,18 @@ def test_tables_follow_from_the_predictions_alone(study):
 
 def test_the_overview_has_the_thesis_columns_first(study):
     table = pd.read_csv(study.results / "tables/4.14_accuracy_overview.csv")
-    assert list(table.columns[:7]) == [
-        "curriculum", "full", "segmented_black", "better", "full_thesis",
-        "segmented_black_thesis", "better_thesis",
-    ]  # fmt: skip
-    assert table["full_thesis"].tolist() == [83.69, 83.97]
+    assert list(table.columns[:4]) == ["curriculum", "full", "segmented_black", "better"]
     assert table["chance"].eq(50).all()
+
+
+def test_no_figure_of_the_thesis_stands_beside_synthetic_images(study):
+    columns = {
+        column
+        for path in (study.results / "tables").glob("*.csv")
+        for column in pd.read_csv(path, nrows=0)
+    }
+    assert {column for column in columns if column.endswith("_thesis")} == set()
+    assert "thesis" not in (study.results / "summary.html").read_text().partition("<script>")[0]
 
 
 def test_a_rerun_does_nothing(study):

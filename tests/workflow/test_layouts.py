@@ -175,15 +175,31 @@ CHEXPERT = {
 }
 
 
-@pytest.mark.parametrize(("name", "made"), [("nih-chestxray14", NIH), ("chexpert", CHEXPERT)])
-def test_the_shipped_studies_of_known_data_sets_are_planned(tmp_path, name, made):
+PEDIATRIC = {
+    "table": "images.csv",
+    "header": "file,patient,label",
+    "rows": ["a.jpg,1,bacterial", "b.jpg,2,viral", "c.jpg,3,normal"],
+    "files": ["images/a.jpg", "images/b.jpg", "images/c.jpg"],
+}
+# Pretext stages and classifiers of each.
+SHIPPED = [
+    ("nih-chestxray14", NIH, 6, 10),
+    ("chexpert", CHEXPERT, 6, 10),
+    ("pediatric", PEDIATRIC, 20, 25),
+]
+
+
+@pytest.mark.parametrize(("name", "made", "pretext", "finetune"), SHIPPED)
+def test_the_shipped_studies_of_known_data_sets_are_planned(
+    tmp_path, name, made, pretext, finetune
+):
     root = tmp_path / "archive"
     for file in made["files"]:
-        (root / file).parent.mkdir(parents=True)
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / file), np.eye(64, dtype=np.uint8) * 200)
     (root / made["table"]).write_text("\n".join([made["header"], *made["rows"]]) + "\n")
     changes = {"dataset": {"table": {"root": str(root)}}}
     runner = Runner(tmp_path / "run", changes, (str(ROOT / f"config/{name}.yaml"),))
     output = runner("--dry-run", "--quiet", "rules")
-    assert re.search(r"pretext_stage\s+6\n", output)
-    assert re.search(r"finetune\s+10\n", output)
+    assert re.search(rf"pretext_stage\s+{pretext}\n", output)
+    assert re.search(rf"finetune\s+{finetune}\n", output)

@@ -247,7 +247,7 @@ FIGURES = figure_inputs()
 SUMMARISED = {
     "tables": [
         "4.14_accuracy_overview",
-        "4.15_ail_overview",
+        "attention",
         "comparisons",
         *(["shortcut"] if MARKED else []),
     ],

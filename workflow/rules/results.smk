@@ -73,6 +73,7 @@ for TABLE in PREDICTION_TABLES:
             convention=STUDY.mask_convention,
             draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
+            thesis_figures=STUDY.config["results"]["thesis_figures"],
             code=lambda wildcards: made_by("prediction_table"),
         script:
             "../scripts/prediction_table.py"
@@ -105,6 +106,7 @@ for TABLE in THESIS_TABLES:
             stand_ins=STAND_INS,
             batches=BATCHES,
             classes=STUDY.config["classes"],
+            thesis_figures=STUDY.config["results"]["thesis_figures"],
             code=lambda wildcards: made_by("thesis_table"),
         script:
             "../scripts/thesis_table.py"
@@ -144,6 +146,7 @@ rule table_backbones:
         ENVIRONMENT
     params:
         backbone=STUDY.config["backbone"],
+        thesis_figures=STUDY.config["results"]["thesis_figures"],
         code=lambda wildcards: made_by("backbones"),
     script:
         "../scripts/backbones.py"
@@ -233,6 +236,7 @@ rule table_normalisation:
         ENVIRONMENT
     params:
         protocol=STUDY.config["protocol"],
+        thesis_figures=STUDY.config["results"]["thesis_figures"],
         code=lambda wildcards: made_by("normalisation"),
     script:
         "../scripts/normalisation.py"
@@ -250,6 +254,7 @@ rule table_learning_rates:
     conda:
         ENVIRONMENT
     params:
+        thesis_figures=STUDY.config["results"]["thesis_figures"],
         code=lambda wildcards: made_by("learning_rates"),
     script:
         "../scripts/learning_rates.py"

@@ -13,4 +13,5 @@ if __name__ == "__main__":
             name=snakemake.params.backbone["name"],
             last_stage=snakemake.params.backbone["last_stage"],
             thesis=THESIS_FOLDER,
+            thesis_figures=snakemake.params.thesis_figures,
         )

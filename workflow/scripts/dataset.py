@@ -20,7 +20,8 @@ if __name__ == "__main__":
             caption="The images of the study, their properties by split, and what was set aside.",
             notes=[
                 "set aside: lines of rejected.csv; remarks on images in use stand in images.csv.",
-                "A patient of several splits counts once in the total.",
+                "A patient of several splits counts once in the total, and so does an image of "
+                "which the marked test sets show copies.",
             ],
             digits=1,
         )

@@ -12,4 +12,5 @@ if __name__ == "__main__":
             [Path(path) for path in snakemake.input.pointers],
             Path(snakemake.output[0]),
             thesis=THESIS_FOLDER,
+            thesis_figures=snakemake.params.thesis_figures,
         )

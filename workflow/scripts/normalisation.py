@@ -15,4 +15,5 @@ if __name__ == "__main__":
             Path(snakemake.output[0]),
             protocol=snakemake.params.protocol,
             thesis=THESIS_FOLDER,
+            thesis_figures=snakemake.params.thesis_figures,
         )

@@ -15,6 +15,7 @@ if __name__ == "__main__":
             split=snakemake.params.split,
             convention=snakemake.params.convention,
             thesis=THESIS_FOLDER,
+            thesis_figures=snakemake.params.thesis_figures,
             draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
         )

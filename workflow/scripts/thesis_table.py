@@ -15,6 +15,7 @@ if __name__ == "__main__":
             Path(snakemake.output[0]),
             split=snakemake.params.split,
             thesis=THESIS_FOLDER,
+            thesis_figures=snakemake.params.thesis_figures,
             draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
             batches=snakemake.params.batches,

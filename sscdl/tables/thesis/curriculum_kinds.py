@@ -3,14 +3,15 @@
 The thesis's table 2.5 quotes Sirotkin et al., who train first on easy and then on hard tasks
 (curriculum), the other way round (anti-curriculum) or in neither order (mixed), and give the gain
 over the first task alone as delta. How hard a task is, is measured here: its loss after training on
-it alone from random weights, over the loss of guessing. A task whose loss stays near that of
-guessing was hard for this network on these images.
+it alone from random weights, over the loss of a network that knows nothing of the images. A task
+whose loss stays near that was hard for this network on these images. For most tasks that is the
+loss of guessing; MoCo's falls below guessing without an image being known, to its floor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sscdl.tables.comparisons import IMAGENET, difference_to
 from sscdl.tables.overview import NAN, THESIS_VARIANTS, models_in, ordered, read_thesis, score_model
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
+UNKNOWN = "unknown"  # how hard a task is that was not trained alone
 # Columns that say the difference to what, and the model that this is.
 REFERENCES = ("delta", "to_imagenet", "to_scratch")
 COLUMNS = (
@@ -38,8 +40,10 @@ COLUMNS = (
 def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
     """Return how hard each task is on each variant: by (variant, task), mean over seeds.
 
-    It is the last loss over the loss of guessing: 1 is no better than guessing. The loss is that of
-    the validation images where there are any (protocol strict), else of training.
+    It is the last loss over the loss of knowing nothing: 1 is no better than that. Where the record
+    has a floor (MoCo), it is the loss and the floor of the last epoch of training; else the loss of
+    the validation images where there are any (protocol strict), or of training, over the loss of
+    guessing. NaN where a loss is not finite.
 
     Args:
         pointers: of pretext stages that start from random weights.
@@ -47,10 +51,19 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     found: dict[tuple[str, str], list[float]] = {}
     for node in pointers:
         last = node["final"]["history"][-1]
-        loss = last.get("val_loss", last["loss"])
-        value = NAN if loss is None else loss / last["chance"]
+        loss, nothing = last.get("val_loss", last["loss"]), last["chance"]
+        if last.get("floor"):
+            # Only training records it, so that the loss has to be training's, too.
+            loss, nothing = last["loss"], last["floor"]
+        value = NAN if loss is None else loss / nothing
         found.setdefault((node["variant"], node["task"]), []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def _joined(hard: Iterable[float]) -> str:
+    """Return how hard the tasks of a curriculum are as one text, empty if that is known of none."""
+    texts = [f"{value:.3f}" if math.isfinite(value) else UNKNOWN for value in hard]
+    return " ".join(texts) if set(texts) - {UNKNOWN} else ""
 
 
 def kind(tasks: Sequence[str], difficulty: Mapping[str, float]) -> str:
@@ -89,7 +102,8 @@ def curriculum_kinds(
         seed: seed of the resampling.
 
     Returns:
-        ``variant, curriculum, kind``; ``difficulty`` of its tasks in their order, joined by spaces;
+        ``variant, curriculum, kind``; ``difficulty`` of its tasks in their order, joined by spaces
+        (``unknown`` where the study has not trained one alone);
         ``balanced_accuracy`` (percent) with ``_std`` between seeds; ``first_task``; ``delta``, the
         gain over the first task alone, and ``to_imagenet`` and ``to_scratch`` in percent points,
         each with the interval ``_low, _high`` of a paired bootstrap over patients, empty where the
@@ -112,7 +126,7 @@ def curriculum_kinds(
                 "variant": variant,
                 "curriculum": name,
                 "kind": kind(tasks, hard),
-                "difficulty": " ".join(f"{hard.get(task, NAN):.3f}" for task in tasks),
+                "difficulty": _joined(hard.get(task, NAN) for task in tasks),
                 "balanced_accuracy": score["value"],
                 "balanced_accuracy_std": score["std"],
                 "first_task": first,

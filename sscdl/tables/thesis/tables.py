@@ -29,10 +29,7 @@ _LAST = (
     "In 11 of the thesis's 48 models the value after 150 epochs is below that of the same run "
     "after 70, {} of them in this table: it prints the last epoch, not the best."
 )
-_NAIVE = (
-    "The thesis does not give the epochs of these runs.",
-    "mean: balanced accuracy; chance is 25.",
-)
+_NAIVE = ("The thesis does not give the epochs of these runs.",)
 # Where the thesis contradicts itself, by table; what is printed stays as it is.
 CONTRADICTIONS: dict[str, tuple[str, ...]] = {
     "4.4_naive_half_batch_full": (
@@ -207,7 +204,7 @@ def naive(
         line["mean"] = score.pop("value")
         line = _with_thesis(line, known, curriculum, list(known.columns))
         line |= {f"mean_{part}": value for part, value in score.items()}
-        lines.append(line | {"chance": 100 * metrics.chance(group["label"])})
+        lines.append(line | {"chance": 100 * metrics.chance(group)})
     return pd.DataFrame(lines)
 
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
-from sscdl.study.thesis import KINDS, OF_RATES, THESIS_TABLES
+from sscdl.study.thesis import KINDS, OF_RATES, THESIS_TABLES, TWO_CLASSES
 from sscdl.tables.files import as_given, write_table
-from sscdl.tables.overview import other_classes
-from sscdl.tables.predictions import INTERVALS, SWAPPED, THESIS, resamplings
+from sscdl.tables.overview import beside_thesis
+from sscdl.tables.predictions import INTERVALS, SWAPPED, resamplings
 from sscdl.tables.thesis.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
 from sscdl.tables.thesis.tables import (
     CONTRADICTIONS,
@@ -39,14 +39,14 @@ _NOTES = {
     "summary": (INTERVALS,),
     "pretext": ("Accuracies in percent, losses as they are, after the search.",),
     "classification": ("best: the chosen rate, trained to the end.", "Accuracies in percent."),
-    "naive": (INTERVALS,),
+    "naive": ("mean: balanced accuracy; chance is 25.", INTERVALS),
     KINDS: (
-        "difficulty: last loss of each task, trained alone from random weights, over the loss of "
-        "guessing (1 is no better than guessing).",
+        "difficulty: last loss of each task, trained alone from random weights, over the loss of a "
+        "network that knows nothing of the images: that of guessing, for MoCo its floor in "
+        "training (1 is no better; unknown: not trained alone in this study).",
         "kind: curriculum, from easy to hard; anti-curriculum, from hard to easy; mixed, neither.",
         "delta: difference to the first task alone in percent points, paired over patients.",
         INTERVALS,
-        SWAPPED,
     ),
 }
 _DIGITS = {
@@ -92,6 +92,7 @@ def write_thesis_table(
     *,
     split: str,
     thesis: Path,
+    thesis_figures: bool,
     draws: int,
     batches: Mapping[str, int],
     classes: Sequence[str],
@@ -99,22 +100,27 @@ def write_thesis_table(
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
-    ``classes`` are those of the study; ``stand_ins`` names the roots whose weights are random.
+    ``thesis_figures`` says whether those that the thesis prints stand in the table. ``classes`` are
+    those of the study; ``stand_ins`` names the roots whose weights are random.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
     frame = make_table(
         name, rows, pointers, split=split, thesis=thesis, draws=draws, batches=batches
     )
-    notes = [*_NOTES[kind], *CONTRADICTIONS.get(name, ())]
+    notes = [*_NOTES[kind]]
     if predictions:
         notes += [f"Set of images: {split}.", resamplings(draws)]
     if kind == KINDS:
         notes += means_by_kind(frame)
-    else:
-        notes.append(THESIS)
-    if kind not in ("naive", "pretext"):
-        notes += other_classes(frame, classes)
+    frame, notes = beside_thesis(
+        frame,
+        notes,
+        [SWAPPED] if kind == KINDS else CONTRADICTIONS.get(name, ()),
+        figures=thesis_figures,
+        # The naive runs are of four classes in the thesis, too, and pretext stages of none.
+        classes=TWO_CLASSES if kind in ("naive", "pretext") else classes,
+    )
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")
     if 0 in tasks and kind != "pretext":
@@ -130,23 +136,31 @@ def write_thesis_table(
     )
 
 
-def write_backbones(out: Path, *, name: str, last_stage: int, thesis: Path) -> None:
+def write_backbones(
+    out: Path, *, name: str, last_stage: int, thesis: Path, thesis_figures: bool
+) -> None:
     """Write table 3.1: what the thesis's networks and the study's own are made of."""
     from sscdl.tables.thesis.backbones import backbones  # imports torch
 
-    write_table(
+    table, notes = beside_thesis(
         backbones(name, last_stage, thesis_dir=thesis),
-        out.with_suffix(""),
-        caption="Size of the networks without classifier, and their published ImageNet accuracy.",
-        notes=[
+        [
             "layers: convolutions, also those of the shortcuts; the 50 and 121 in the names count "
             "the classifier but no shortcuts.",
             "size_mb, training_mb: megabytes of the weights, and of what training keeps for one "
             "image of 224 x 224, both float32.",
             "imagenet_accuracy: as torchvision publishes it for these weights; not measured.",
+        ],
+        [
             "The thesis gives DenseNet-121 9 million parameters; it has 7.0 without and 8.0 with "
             "the classifier. ResNet-50's 23 are without.",
-            THESIS,
         ],
+        figures=thesis_figures,
+    )
+    write_table(
+        table,
+        out.with_suffix(""),
+        caption="Size of the networks without classifier, and their published ImageNet accuracy.",
+        notes=notes,
         digits={"parameters_millions": 3, "with_classifier": 0},
     )

@@ -79,11 +79,23 @@ def test_classes_without_images_are_left_out():
     accuracy = metrics.per_class_accuracy(matrix)
     assert np.isnan(accuracy[2:]).all()
     assert metrics.balanced_accuracy(matrix) == pytest.approx(accuracy[:2].mean())
-    assert metrics.chance(table["label"]) == 0.5
     assert np.isnan(metrics.balanced_accuracy(np.zeros((2, 2))))
     # Such a class has not been lost by a draw: it was never there.
     for statistic in (metrics.balanced_accuracy_statistic, metrics.macro_f1_statistic):
         assert np.isfinite(metrics.bootstrap_interval(table, statistic, draws=20)).all()
+
+
+def test_guessing_among_three_is_right_once_in_three_where_two_occur():
+    """Also where a class of the model has no image, it can be guessed."""
+    classes = CLASSES[:3]
+    table = made_up(6000, classes)
+    assert metrics.chance(table) == pytest.approx(1 / 3)
+    table = table[table["label"].isin(classes[:2])].copy()
+    table["predicted"] = np.random.default_rng(0).choice(classes, size=len(table))
+    guessed = metrics.evaluate(table, metrics.balanced_accuracy_statistic)
+    assert metrics.chance(table) == pytest.approx(1 / 3)
+    assert guessed == pytest.approx(metrics.chance(table), abs=0.02)
+    assert np.isnan(metrics.chance(table[["label", "predicted"]]))
 
 
 def test_columns_of_another_tables_classes_are_none_of_this_ones():

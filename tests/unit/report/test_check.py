@@ -39,7 +39,7 @@ def pointer(folder: Path, name: str, task: str) -> Path:
     return path
 
 
-def written(folder: Path, thesis_tables, **more) -> Path:
+def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) -> Path:
     """Write predictions and all tables of a small study and return its results folder."""
     files = []
     (folder / "predictions").mkdir(parents=True)
@@ -72,6 +72,7 @@ def written(folder: Path, thesis_tables, **more) -> Path:
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
     common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
+    common["thesis_figures"] = thesis_figures
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"
         read = made_of.get(name, files)
@@ -102,10 +103,12 @@ def test_every_cell_is_made_again(finished):
 
 
 def test_the_tables_of_four_classes_are_made_again(tmp_path):
-    folder = written(tmp_path / "study", FOUR, rows=24, classes=FOUR_CLASSES)
+    folder = written(tmp_path / "study", FOUR, False, rows=24, classes=FOUR_CLASSES)
     faults, checked = check_tables(folder)
     assert faults == []
     assert "4.5_naive_full" in checked
+    tables = [path for path in (folder / "tables").iterdir() if path.suffix in {".csv", ".md"}]
+    assert [path.name for path in tables if "_thesis" in path.read_text()] == []
 
 
 def test_every_column_is_explained(finished, tmp_path):

@@ -38,9 +38,12 @@ TABLES = {
     ),
     ATTENTION: pd.DataFrame(
         {
-            "curriculum": ["scratch", "moco", "mean"],
-            **{"full": [30.0, 40.0, 35.0], "full_low": 20.0, "full_high": 50.0},
-            "full_floor": [28.0, 28.0, 28.0],
+            **{"variant": "full", "curriculum": ["scratch", "moco"]},
+            **{"ail": [30.0, 40.0], "ail_std": 1.0, "ail_low": 20.0, "ail_high": 50.0},
+            **{"floor": 28.0, "ail_centre": 47.4, "ail_random": 33.2},
+            **{"lift": [2.0, 12.0], "lift_low": [1.0, 11.0], "lift_high": [3.0, 13.0]},
+            **{"lift_centre": [-17.4, -7.4], "lift_centre_low": -19.0, "lift_centre_high": -5.0},
+            **{"lift_random": [-3.2, 6.8], "lift_random_low": [-4.0, 5.0], "lift_random_high": 8.0},
         }
     ),
     COMPARISONS: pd.DataFrame(
@@ -98,8 +101,20 @@ def test_findings_are_those_of_the_tables():
     assert "highest with moco, 80.0 % (70.0 to 90.0), lowest with scratch, 60.0 %" in accuracy
     assert "chance is 50.0 %" in accuracy
     assert "1 better, 0 worse, 0 without a clear difference" in accuracy
-    assert "30.0 to 40.0 %" in attention
-    assert "28.0 %" in attention
+    assert "30.0 to 40.0 % of the map" in attention
+    assert "a map that is the same everywhere 28.0 %" in attention
+    assert "a blob in the middle of every picture 47.4 %" in attention
+    assert "the same network with random weights 33.2 %" in attention
+    assert "Above each of the three, by 95 % intervals: 0 of 2 models." in attention
+
+
+def test_a_map_is_called_above_only_if_it_is_above_all_three():
+    above = TABLES[ATTENTION].assign(lift_centre_low=[1.0, 1.0])
+    assert "intervals: 1 of 2 models." in findings({**TABLES, ATTENTION: above})[1]
+    unknown = above.assign(lift_random_low=float("nan"), ail_random=float("nan"))
+    text = findings({**TABLES, ATTENTION: unknown})[1]
+    assert "intervals: 0 of 2 models." in text
+    assert "random weights" not in text
 
 
 def test_equal_accuracies_have_no_highest():
@@ -159,6 +174,8 @@ def test_the_page_has_findings_facts_counts_and_tables(written):
     columns = re.findall(r'data-column="([^"]*)"', page)
     assert [column for column in columns if not explain(column)] == []
     assert "How to read it" in page
+    assert "exceeds it is attention" not in page
+    assert "thesis" not in page.partition("<script>")[0]
     assert "p1" not in page
 
 

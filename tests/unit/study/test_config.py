@@ -33,6 +33,18 @@ def test_shipped_configurations_are_valid(file):
     assert check_config(merged(base, yaml.safe_load(file.read_text())), SCHEMA)["study"]
 
 
+def test_figures_of_the_thesis_are_for_its_own_study():
+    base = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    asked = {
+        file.name
+        for file in FILES
+        if check_config(merged(base, yaml.safe_load(file.read_text())), SCHEMA)["results"][
+            "thesis_figures"
+        ]
+    }
+    assert asked == {"thesis.yaml", "thesis-shape.yaml"}
+
+
 def test_defaults_are_filled_in_at_every_depth():
     filled = check_config(SMALL, SCHEMA)
     assert filled["stages"]["moco"]["options"]["temperature"] == DEFAULTS["moco"]["temperature"]

@@ -9,11 +9,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.figures.bars import shown
 from sscdl.figures.dataset import contact_sheet, draw_dataset, wrapped
 from sscdl.images.imagelist import COLUMNS
-from sscdl.tables.dataset import dataset_table, group_reasons, reason_counts, split_names
+from sscdl.tables.dataset import (
+    copies,
+    dataset_table,
+    group_reasons,
+    reason_counts,
+    split_names,
+)
 from sscdl.tables.files import write_table
 
 NOTHING = pd.DataFrame(columns=["file", "reason"])
@@ -68,6 +75,25 @@ IMAGES = listed(
     ),
     image("e", age=100, mask_faults="one lung 0.02 of the other"),
 )
+
+
+def test_copies_with_another_mark_count_once():
+    """Three sets of the same patients are one more set of images, and straddle nothing."""
+    marked = [
+        image(f"{patient}{number}", patient_id=patient, study_id=patient, split=name)
+        for number, name in enumerate(MARKED)
+        for patient in ("x", "y")
+    ]
+    images = pd.concat([IMAGES[IMAGES["split"] != "mark_removed"], listed(*marked)])
+    table = dataset_table(images, NOTHING)
+    total = {group: cells(table, group) for group in ("images", "patients", "studies", "view")}
+    assert total["images"]["all"] == [2, 1, 1, 2, 2, 2, 6]
+    assert total["patients"]["all"][-1] == 5
+    assert total["patients"]["in several splits"] == [1, 0, 1, 0, 0, 0, 1]
+    assert total["studies"]["all"][-1] == 5
+    assert total["view"] == {"PA": [2, 1, 0, 2, 2, 2, 5], "(unknown)": [0, 0, 1, 0, 0, 0, 1]}
+    assert copies(["train", "mark_removed", "mark_reversed"]) == {"mark_reversed"}
+    assert copies(["train", "mark_removed"]) == set()
 
 
 def test_table_counts_by_split():

@@ -116,7 +116,7 @@ def test_best_values_are_marked():
     rows = Parsed(text).rows[1:]
     assert "best" in rows[0][1][1]["class"].split()
     assert "best" not in rows[1][1][1]["class"].split()
-    assert "the best of those" in text
+    assert "Bold: the best of those" in text
 
 
 @pytest.mark.parametrize("nasty", ["</script><b>x", '<b>x & "y"</b>', 'a\nb,"c"'])

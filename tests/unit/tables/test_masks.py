@@ -74,6 +74,18 @@ def test_the_table_has_the_implausible_ones_alone(masks, tmp_path):
     assert (tmp_path / "t.tex").exists()
 
 
+def test_copies_with_another_mark_are_listed_but_not_counted(masks, tmp_path):
+    images = pd.read_csv(masks[0])
+    sets = {"b": "mark_trained", "c": "mark_removed", "a": "mark_reversed"}
+    images["split"] = images["image_id"].map(sets).fillna("train")
+    images.to_csv(masks[0], index=False)
+    describe_list(masks[0], split={}, source="")
+    write_implausible_masks(*masks, tmp_path / "t.csv", implausible="keep")
+    assert pd.read_csv(tmp_path / "t.csv")["image_id"].tolist() == ["b", "c", "d"]
+    assert "2 of 8" in (tmp_path / "t.md").read_text()
+    assert "marked test sets" in (tmp_path / "t.md").read_text()
+
+
 def test_a_study_without_faults_has_an_empty_table(masks, tmp_path):
     images = pd.read_csv(masks[0])
     images[~images["image_id"].isin(list("bcd"))].to_csv(masks[0], index=False)

@@ -11,6 +11,8 @@ from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.tables import confounders, details, overview
 from sscdl.tables.files import write_table
+from sscdl.tables.html_table import BOLD
+from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates
 from tests.unit.made_up import CLASSES, THESIS, made_up
 
@@ -90,14 +92,57 @@ def test_the_overview_marks_the_best_of_each_number_of_tasks_as_the_thesis_does(
     assert rows["tasks"].to_dict()["moco+swav+relloc"] == 3
     assert rows["best"].to_dict() == {
         **{"scratch": "", "moco": "", "rotation": "full", "relloc": "segmented_black"},
-        **{"moco+swav": both, "swav+moco": "", "moco+swav+relloc": both},
+        **{"moco+swav": both, "swav+moco": "", "moco+swav+relloc": ""},
     }
     # Of the printed figures 83.97 and 83.799 are the highest single tasks, 83.67 and 84.35 the
     # highest pairs among these rows.
     assert rows["best_thesis"].to_dict() == {
         **{"scratch": "", "moco": "", "rotation": "full", "relloc": "segmented_black"},
-        **{"moco+swav": "full", "swav+moco": "segmented_black", "moco+swav+relloc": both},
+        **{"moco+swav": "full", "swav+moco": "segmented_black", "moco+swav+relloc": ""},
     }
+
+
+def test_figures_of_the_thesis_stand_only_where_they_are_asked_for(predictions):
+    table = overview.accuracy_overview(predictions, "test", thesis_dir=THESIS, draws=2)
+    leading = pd.read_csv(THESIS / "4.14_accuracy_overview.csv").columns.tolist()
+    kept, notes = overview.beside_thesis(table, ["a"], ["b"], figures=False)
+    assert notes == ["a"]
+    assert kept.columns.tolist()[:4] == leading
+    assert not [column for column in kept if column.endswith("_thesis")]
+    pd.testing.assert_frame_equal(kept, table[kept.columns])
+    same, notes = overview.beside_thesis(table, ["a"], ["b"], figures=True)
+    assert same.columns.tolist() == table.columns.tolist()
+    assert notes == ["a", overview.THESIS, "b"]
+
+
+def test_figures_of_other_classes_are_told_to_be():
+    table = pd.DataFrame({"full_thesis": [1.0]})
+    for classes, told in ((("ill", "well"), True), (("negative", "typical"), False)):
+        _, notes = overview.beside_thesis(table, (), figures=True, classes=classes)
+        assert ("two other classes" in " ".join(notes)) == told
+    empty = pd.DataFrame({"full_thesis": [np.nan]})
+    _, notes = overview.beside_thesis(empty, (), figures=True, classes=("ill", "well"))
+    assert "two other classes" not in " ".join(notes)
+
+
+def test_chance_is_that_of_the_models_classes_in_every_table():
+    """Three classes, of which the test images (and every group of them) have two."""
+    classes = ["negative", "typical", "atypical"]
+    names = ("scratch", "moco")
+    rows = pd.concat([made_up("full", name, classes=classes, rows=90) for name in names])
+    rows = rows[rows["label"] != "atypical"]
+    rows["mark_attention"] = rows["mark_share"] = 0.1
+    marked = pd.concat([rows.assign(split=split) for split in MARKED])
+    probes = rows.assign(share=1.0, draw=0, n_labels=9)
+    shown = pd.concat([rows, rows.assign(shown="lung_box")])
+    made = {
+        **{"shortcut": marked, "linear_probe": probes, "cross_variants": shown},
+    }
+    for name, table in PREDICTION_TABLES.items():
+        found = table.make(made.get(name, rows), "test", THESIS, 1)
+        if "chance" in found:
+            assert len(found)
+            assert found["chance"].to_numpy() == pytest.approx(100 / 3), name
 
 
 def test_overviews_refuse_a_split_without_models(predictions):
@@ -289,11 +334,11 @@ def test_write_table_writes_exact_csv_and_rounded_text(tmp_path):
     markdown = paths[1].read_text(encoding="utf-8").splitlines()
     assert markdown[0] == "**Share of x_y**"
     assert markdown[3] == "| :--- | ---: | ---: | ---: | :--- |"
-    assert markdown[4] == "| segmented_black | **83.1** | **0.00** | 3 | yes |"
+    assert markdown[4] == "| segmented_black | 83.1 | **0.00** | 3 | yes |"
     assert markdown[5] == r"| a\|b & 50% | – | 0.25 | 4 | no |"
-    assert markdown[-1] == "- 5% of #1"
+    assert markdown[-2:] == ["- 5% of #1", f"- {BOLD}"]
     latex = paths[2].read_text(encoding="utf-8")
-    assert r"segmented\_black & \textbf{83.1} & \textbf{0.00} & 3 & yes \\" in latex
+    assert r"segmented\_black & 83.1 & \textbf{0.00} & 3 & yes \\" in latex
     assert r"a|b \& 50\% & -- & 0.25 & 4 & no \\" in latex
     assert r"\begin{tabular}{lrrrl}" in latex
     assert r"\label{tab:4.14-accuracy-overview}" in latex
@@ -307,6 +352,30 @@ def test_write_table_shares_bold_between_values_that_print_alike(tmp_path):
     assert path.read_text(encoding="utf-8").count("**1.00**") == 2
     with pytest.raises(InputError, match="best"):
         write_table(df, tmp_path / "t", caption="c", best={"y": "max"})
+
+
+def test_nothing_is_the_best_where_there_is_nothing_to_choose_from(tmp_path):
+    df = pd.DataFrame({"x": [90.0, 10.0, 30.0, 30.001, np.nan, 7.0]})
+    groups = [1, 2, 3, 3, 4, 4]
+    paths = write_table(df, tmp_path / "t", caption="c", best={"x": "max"}, groups=groups)
+    text = paths[1].read_text(encoding="utf-8")
+    assert text.count("**") == 2, "the caption's"
+    assert "Bold" not in "".join(path.read_text(encoding="utf-8") for path in paths[:3])
+    assert "Bold" in write_table(df, tmp_path / "t", caption="c", best={"x": "max"})[1].read_text()
+
+
+def test_the_only_model_of_its_number_of_tasks_is_not_called_the_best():
+    """A curriculum of three tasks, worse than all others, is the only one of its depth."""
+    rights = {"moco": 0.9, "swav": 0.7, "moco+swav+rotation": 0.4}
+    parts = [
+        made_up(variant, name, right=right, rows=60)
+        for variant in ("full", "inverted")
+        for name, right in rights.items()
+    ]
+    table = overview.accuracy_overview(pd.concat(parts), "test", thesis_dir=THESIS, draws=2)
+    assert table.set_index("curriculum")["best"].to_dict() == {
+        "moco": "full inverted", "swav": "", "moco+swav+rotation": "",
+    }  # fmt: skip
 
 
 def test_write_table_marks_the_best_of_each_group_and_none_outside(tmp_path):

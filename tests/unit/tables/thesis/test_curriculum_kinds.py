@@ -70,6 +70,18 @@ def test_difficulty_is_the_last_loss_over_that_of_guessing():
     assert math.isnan(found["full", "swav"])
 
 
+def test_what_a_task_reaches_without_an_image_being_known_is_no_ease():
+    """MoCo's loss falls below guessing, to its floor, as fresh keys differ from old ones."""
+    nodes = [
+        pointer("moco", 5.4, 6.0, floor=5.4, val_loss=5.0),
+        pointer("rotation", 1.2, 1.2, val_loss=1.2),
+    ]
+    found = difficulties(nodes)
+    assert found["full", "moco"] == 1
+    assert found["full", "rotation"] == 1
+    assert difficulties([pointer("moco", 3.0, 6.0, floor=None)])["full", "moco"] == 0.5
+
+
 def test_the_table_has_the_gains_of_every_model():
     scores = {"scratch": 0.5, "moco": 0.7, "moco+rotation": 0.9, "rotation+moco": 0.6}
     parts = [made_up("full", name, right=right, rows=200) for name, right in scores.items()]
@@ -83,6 +95,11 @@ def test_the_table_has_the_gains_of_every_model():
     rows = table[table["variant"] == "full"].set_index("curriculum")
     assert rows["kind"].tolist() == ["", "", ANTI, CURRICULUM]
     assert rows["difficulty"].tolist() == ["", "0.800", "0.800 0.200", "0.200 0.800"]
+    some = curriculum_kinds(
+        pd.concat(parts), "test", hardness={("full", "moco"): 0.0434}, thesis_dir=THESIS, draws=1
+    )
+    assert some["difficulty"].tolist() == ["", "0.043", "0.043 unknown", "unknown 0.043", ""]
+    assert set(some["kind"]) == {""}
     assert rows["first_task"].tolist() == ["", "moco", "moco", "rotation"]
     accuracy = rows["balanced_accuracy"]
     gain = rows.loc["moco+rotation"]

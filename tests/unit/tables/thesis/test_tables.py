@@ -12,7 +12,6 @@ from sklearn import metrics as reference
 
 from sscdl.files import write_json
 from sscdl.study.thesis import FOUR_CLASSES, THESIS_TABLES
-from sscdl.tables.overview import other_classes
 from sscdl.tables.thesis.backbones import backbones
 from sscdl.tables.thesis.tables import (
     CONTRADICTIONS,
@@ -210,7 +209,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
         node(tmp_path, "classify", "classify", {0.1: 0.5}, 0.6),
         node(tmp_path, "rotation+classify", "classify", {0.2: 0.5}, 0.6),
     ]
-    common = {"split": "test", "thesis": THESIS, "draws": 20, "batches": {},
+    common = {"split": "test", "thesis": THESIS, "thesis_figures": True, "draws": 20, "batches": {},
               "stand_ins": ["imagenet"], "classes": ("negative", "typical")}  # fmt: skip
     name = "4.8_summary_full"
     write_thesis_table(name, files, pointers, tmp_path / f"{name}.csv", **common)
@@ -242,9 +241,15 @@ def test_figures_of_other_classes_are_told_to_be(tmp_path):
     common = {"split": "test", "thesis": THESIS, "draws": 5, "batches": {}, "stand_ins": []}
     name, out = "4.8_summary_full", tmp_path / "table.csv"
     for classes, told in ((("ill", "well"), True), (("negative", "typical"), False)):
-        write_thesis_table(name, files, [], out, classes=classes, **common)
+        write_thesis_table(name, files, [], out, classes=classes, thesis_figures=True, **common)
         assert ("two other classes" in out.with_suffix(".md").read_text()) == told
-    assert other_classes(pd.DataFrame({"full_thesis": [np.nan]}), ("ill", "well")) == []
+    write_thesis_table(
+        name, files, [], out, classes=("ill", "well"), thesis_figures=False, **common
+    )
+    assert pd.read_csv(out).columns.tolist() == [
+        "curriculum", "best_lr", "accuracy", "accuracy_std", "accuracy_low", "accuracy_high",
+    ]  # fmt: skip
+    assert "thesis" not in out.with_suffix(".md").read_text()
 
 
 def test_contradictions_are_those_of_the_printed_tables():
