@@ -36,6 +36,24 @@ def class_activation_map(features: Tensor, weight_row: Tensor) -> Tensor:
     return torch.einsum("bchw,bc->bhw", features, weight_row)
 
 
+def of_class(class_maps: Tensor, chosen: Tensor) -> Tensor:
+    """Return of each image's maps (B, K, h, w) that of its class ``chosen`` (B,), (B, h, w)."""
+    return class_maps[torch.arange(len(chosen), device=chosen.device), chosen]
+
+
+def contrast_map(class_maps: Tensor, chosen: Tensor) -> Tensor:
+    """Return the map of each image's class ``chosen`` (B,) minus the mean of the other classes'.
+
+    Softmax depends on differences between logits alone: a vector added to every class's row of the
+    linear layer changes no probability, yet it adds the same map to that of every class, and with
+    it another share in any region. What such a vector adds is the same in all of ``class_maps``
+    (B, K, h, w), so that this map, (B, h, w), is without it, and what it shows follows from what
+    the model predicts. Zhou's map does not.
+    """
+    own = of_class(class_maps, chosen)
+    return own - (class_maps.sum(dim=1) - own) / (class_maps.shape[1] - 1)
+
+
 def resize_map(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Return maps (B, h, w) resized bilinearly to ``size`` (H, W) (one number: square), float.
 

@@ -15,6 +15,8 @@ from torch import Tensor
 from sscdl.evaluation.attention import (
     attention_share,
     centre_prior,
+    contrast_map,
+    of_class,
     pointing_hit,
     region_share,
     resize_map,
@@ -24,10 +26,25 @@ from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.images.variants import Box
 
 
+def lung_scores(class_maps: Tensor, chosen: Tensor, lungs: Tensor) -> dict[str, Tensor]:
+    """Return ``ail``, ``ail_contrast`` and ``lung_share`` of a batch of images, float64 (B,).
+
+    That is the attention in ``lungs``, bool (B, S, S), of the map of each image's class ``chosen``
+    (B,) and of that map minus the mean of the other classes', values below 0 clipped, and the
+    lungs' share of the picture: what a constant map scores. ``class_maps``: float (B, K, h, w).
+    """
+    size = lungs.shape[-1]
+    contrast = contrast_map(class_maps, chosen)
+    return {
+        "ail": attention_share(resize_map(of_class(class_maps, chosen), size), lungs),
+        "ail_contrast": attention_share(resize_map(contrast, size), lungs),
+        "lung_share": region_share(lungs),
+    }
+
+
 def score_maps(
-    maps: Tensor,
     class_maps: Tensor,
-    untrained: Tensor,
+    chosen: Tensor,
     lungs: Tensor,
     lines: pd.DataFrame,
     crops: list[Box],
@@ -39,9 +56,8 @@ def score_maps(
     map without positive values.
 
     Args:
-        maps: class activation maps of the predicted class, float (B, h, w).
-        class_maps: those of every class, float (B, K, h, w).
-        untrained: those of the class that an untrained network predicts, float (B, h, w).
+        class_maps: class activation maps of every class, float (B, K, h, w).
+        chosen: numbers of the predicted classes, (B,).
         lungs: bool (B, S, S), of pictures that show the parts ``crops`` of the images.
         lines: the images' rows of ``images.csv``; ``mark`` and ``boxes`` in them are fractions of
             the whole images.
@@ -50,17 +66,18 @@ def score_maps(
 
     Returns:
         shares in [0, 1] of the predicted class's map, values below 0 clipped unless said otherwise:
-        ``ail`` and ``lung_share`` (the lungs' share of the picture: what a constant map scores);
-        ``mark_attention, mark_share, box_attention, box_share``, the same for the planted mark and
-        the findings' boxes; ``box_hit``, whether the map's maximum lies in a box; ``ail_signed``,
-        negative values kept, which has no bounds; ``ail_stretched``, of the map stretched to [0, 1]
-        as the package ``grad-cam`` does; ``ail_centre``, of a map that is the same for every image
-        (:func:`sscdl.evaluation.attention.centre_prior`); ``ail_random``, of the untrained network;
-        ``ail_of_<class>``, of the map of that class.
+        ``ail, ail_contrast`` and ``lung_share``, see :func:`lung_scores`; ``mark_attention,
+        mark_share, box_attention, box_share``, the same for the planted mark and the findings'
+        boxes; ``box_hit``, whether the map's maximum lies in a box; ``ail_signed``, negative values
+        kept, which has no bounds; ``ail_stretched``, of the map stretched to [0, 1] as the package
+        ``grad-cam`` does; ``ail_centre``, of a map that is the same for every image
+        (:func:`sscdl.evaluation.attention.centre_prior`); ``ail_of_<class>``, of the map of that
+        class.
     """
     size = lungs.shape[-1]
+    maps = of_class(class_maps, chosen)
     large = resize_map(maps, size)
-    found = {"ail": attention_share(large, lungs), "lung_share": region_share(lungs)}
+    found = lung_scores(class_maps, chosen, lungs)
     for name, column in (("mark", "mark"), ("box", "boxes")):
         region = torch.stack(
             [
@@ -77,10 +94,9 @@ def score_maps(
     found["ail_signed"] = attention_share(large, lungs, negative="keep")
     found["ail_stretched"] = attention_share(stretched_map(maps, size), lungs)
     found["ail_centre"] = attention_share(centre_prior(size).expand(lungs.shape), lungs)
-    found["ail_random"] = attention_share(resize_map(untrained, size), lungs)
     for number, name in enumerate(classes):
-        of_class = resize_map(class_maps[:, number], size)
-        found[f"{OF_CLASS}{name}"] = attention_share(of_class, lungs)
+        single = resize_map(class_maps[:, number], size)
+        found[f"{OF_CLASS}{name}"] = attention_share(single, lungs)
     return pd.DataFrame({key: value.numpy() for key, value in found.items()})
 
 

@@ -10,11 +10,17 @@ from pathlib import Path
 
 from sscdl.errors import InputError
 
-OWN, SHOWN, PROBE = "", "shown", "probe"  # folders in predictions/
+OWN, SHOWN, PROBE, UNTRAINED = "", "shown", "probe", "untrained"  # folders in predictions/
 # Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
 # or random mean two things.
 OF_CLASS = "ail_of_"
-_FOLDERS = {"cross_variants": (OWN, SHOWN), "linear_probe": (PROBE,)}
+NETWORK = "network"  # a random network's number, in the rows of such a network alone
+_FOLDERS = {
+    "attention": (OWN, UNTRAINED),
+    "cross_variants": (OWN, SHOWN),
+    "linear_probe": (PROBE,),
+}
+FOLDERS = tuple(dict.fromkeys(folder for folders in _FOLDERS.values() for folder in folders))
 
 
 def folders_of(table: str) -> tuple[str, ...]:

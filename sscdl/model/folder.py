@@ -19,7 +19,7 @@ import torch
 
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
-from sscdl.evaluation.predict import Classifier
+from sscdl.evaluation.classifier import CamNetwork
 from sscdl.images.variants import VARIANTS
 from sscdl.recipe import file_hash
 from sscdl.records import Kind, read_record
@@ -132,37 +132,39 @@ def read_description(folder: Path) -> dict[str, Any]:
     return described
 
 
-class Model(Classifier):
+class Model(CamNetwork):
     """A classifier from its folder, with its description and its segmenter (None without one).
 
-    Calling it does what it does in a study: the arithmetic is :class:`Classifier`'s.
+    Calling it does what it does in a study: the arithmetic is :class:`CamNetwork`'s.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        # Only what the attributes are read from differs: a folder, not a pointer and its store.
         self.described = described = read_description(folder)
         self.lineage = described["lineage"]
-        self.classes = described["classes"]
-        self.size = described["image"]["size"]
-        self.mean, self.std = (described["normalisation"][key] for key in ("mean", "std"))
-        self.device = device
         weights = read_weights(folder / WEIGHTS)
         head = {name: weights.pop(name) for name in list(weights) if name.startswith(_HEADS)}
-        self.backbone = build_backbone(**described["backbone"])
+        backbone = build_backbone(**described["backbone"])
+        classes = described["classes"]
         try:
-            self.backbone.load_state_dict(weights)
-            self.weight, self.bias = (
-                next(tensor.to(device) for name, tensor in head.items() if name.endswith(part))
+            backbone.load_state_dict(weights)
+            weight, bias = (
+                next(tensor for name, tensor in head.items() if name.endswith(part))
                 for part in (".weight", ".bias")
             )
-            if self.weight.shape != (len(self.classes), self.backbone.channels):
-                raise RuntimeError(f"its last layer is {tuple(self.weight.shape)}")
+            if weight.shape != (len(classes), backbone.channels):
+                raise RuntimeError(f"its last layer is {tuple(weight.shape)}")
         except (RuntimeError, StopIteration) as error:
             raise InputError(
                 f"model {folder}: {WEIGHTS} does not fit {described['backbone']['name']} with "
-                f"{len(self.classes)} classes ({error}); export it again"
+                f"{len(classes)} classes ({error}); export it again"
             ) from error
-        self.backbone.to(device, memory_format=torch.channels_last).eval()
+        size = described["image"]["size"]
+        normalisation = described["normalisation"]
+        super().__init__(
+            backbone, weight, bias,
+            classes=classes, size=size, mean=normalisation["mean"], std=normalisation["std"],
+            device=device,
+        )  # fmt: skip
         # Masks are made on the CPU, as in a study: elsewhere single pixels may fall differently.
         found = SEGMENTER in described["files"]
         self.segmenter: Segmenter | None = load_segmenter(folder / SEGMENTER) if found else None

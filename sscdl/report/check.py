@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation.prediction_files import OWN, PROBE, SHOWN, folders_of
+from sscdl.evaluation.prediction_files import FOLDERS, OWN, SHOWN, folders_of
 from sscdl.files import HOME
 from sscdl.study.thesis import OF_RATES, THESIS_TABLES
 from sscdl.tables.beside import beside
@@ -78,7 +78,7 @@ def check_tables(
     """
     if not list((results / "predictions").glob("*.csv")):
         raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
-    read = {name: _read(results / "predictions" / name) for name in (OWN, SHOWN, PROBE)}
+    read = {name: _read(results / "predictions" / name) for name in FOLDERS}
     faults = []
     if (results / "tables" / f"{EVERY}.csv").is_file():
         known = _models_named(results / "tables")

@@ -12,15 +12,11 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
-from sscdl.evaluation.prediction_files import OF_CLASS
+from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
 from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
 
-# Attention in the lungs that needs no trained model, and what the models have above it.
-FLOORS = {
-    "lift": ("floor", "lung_share"),
-    "lift_centre": ("ail_centre", "ail_centre"),
-    "lift_random": ("ail_random", "ail_random"),
-}
+# Attention in the lungs that needs no network, and what the models have above it.
+FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
 
 
 def attention(
@@ -33,9 +29,12 @@ def attention(
         maps have no positive value (all seeds together; they count nowhere); ``ail`` with ``_std,
         _low, _high``; ``floor``, the AIL of a constant map (area share of the lungs), and ``lift``,
         AIL minus floor; the same with ``ail_centre``, the AIL of a Gaussian in the middle of every
-        picture, and with ``ail_random``, that of the untrained network. Each lift has ``_low`` and
-        ``_high``: it is taken image by image, so that it is paired over patients, and over the
-        images where both sides are defined.
+        picture. ``ail_random``, the mean over images and untrained networks, with ``_std`` between
+        these networks (each one's mean over images), and ``lift_random``, AIL minus that. Each lift
+        has ``_low`` and ``_high``: it is taken image by image, so that it is paired over patients,
+        and over the images where both sides are defined. ``ail_contrast, ail_contrast_random`` and
+        ``lift_contrast_random`` are the same of the map of the predicted class minus the mean of
+        the other classes' (:func:`sscdl.evaluation.attention.contrast_map`).
 
         ``ail_signed`` (negative values of the map kept: unbounded), ``ail_stretched`` (map
         stretched to [0, 1], as the package ``grad-cam`` does) and ``ail_of_<class>`` (map of that
@@ -43,9 +42,18 @@ def attention(
         ``box_attention`` is the attention in them, ``box_share`` their area, ``box_hit`` how often
         the map's maximum lies in one; empty without boxes.
 
+    Args:
+        predictions: those of the models, and with the column ``network`` those of the untrained
+            networks (:mod:`sscdl.evaluation.untrained`).
+        split: the images that count.
+        draws: resamplings of the patients behind each interval.
+        seed: of these.
+
     Raises:
-        InputError: no image model has rows of ``split``.
+        InputError: no image model has rows of ``split``, or a variant's has none of untrained
+            networks beside it.
     """
+    predictions, untrained = parted(predictions)
     rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
     if rows.empty:
         raise InputError(f"predictions: no image model has rows of split {split}")
@@ -60,15 +68,16 @@ def attention(
             "n_images": group["image_id"].nunique(),
             "undefined": len(group) - len(defined),
         }
-        ail = score_model(defined, metrics.column_mean("ail"), draws=draws, seed=seed)
-        line["ail"] = ail.pop("value")
-        line.update({f"ail_{part}": value for part, value in ail.items()})
+        line |= _scored(defined, "ail", draws=draws, seed=seed)
         for lift, (name, column) in FLOORS.items():
             line[name] = mean_percent(defined, column)
             above = defined.assign(lift=defined["ail"] - defined[column])
             found = score_model(above, metrics.column_mean("lift"), draws=draws, seed=seed)
             line[lift] = found["value"]
             line.update({f"{lift}_{part}": found[part] for part in ("low", "high")})
+        line |= _above_untrained(group, untrained, "ail", draws=draws, seed=seed)
+        line |= _scored(group, "ail_contrast", draws=draws, seed=seed)
+        line |= _above_untrained(group, untrained, "ail_contrast", draws=draws, seed=seed)
         for column in ("ail_signed", "ail_stretched", *classes):
             line[column] = mean_percent(defined, column)
         shown = defined[defined["box_share"].notna()]
@@ -77,3 +86,68 @@ def attention(
             line[column] = mean_percent(shown, column) if len(shown) else NAN
         table.append(line)
     return pd.DataFrame(table)
+
+
+def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of models, and those of untrained networks."""
+    if NETWORK not in predictions:
+        return predictions, predictions.iloc[:0].assign(network=[])
+    of_untrained = predictions[NETWORK].notna()
+    return predictions[~of_untrained], predictions[of_untrained]
+
+
+def beside_untrained(
+    rows: pd.DataFrame, untrained: pd.DataFrame, column: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what a model's ``column`` is to be compared with, image by image.
+
+    Args:
+        rows: those of one model on one split, of any number of seeds.
+        untrained: those of the untrained networks, of any variants and splits.
+        column: ``ail`` or ``ail_contrast``.
+
+    Returns:
+        the model's rows, and the untrained networks' of the same variant, split and images (one
+        for each network, by the column ``network``): those of the images where both have a value
+        in ``column``.
+
+    Raises:
+        InputError: there are no untrained networks of this variant and split.
+    """
+    variant, split = rows["variant"].iloc[0], rows["split"].iloc[0]
+    others = untrained[(untrained["variant"] == variant) & (untrained["split"] == split)]
+    if others.empty:
+        raise InputError(
+            f"predictions/untrained: no network of variant {variant} on split {split}; run the "
+            "workflow again"
+        )
+    rows, others = rows[rows[column].notna()], others[others[column].notna()]
+    return (
+        rows[rows["image_id"].isin(others["image_id"])],
+        others[others["image_id"].isin(rows["image_id"])],
+    )
+
+
+def _above_untrained(
+    rows: pd.DataFrame, untrained: pd.DataFrame, column: str, *, draws: int, seed: int
+) -> dict[str, float]:
+    """Return the mean of the untrained networks, its deviation between them, and the lift."""
+    rows, others = beside_untrained(rows, untrained, column)
+    means = 100 * others.groupby("network")[column].mean()
+    by_image = others.groupby("image_id")[column].mean()
+    above = rows.assign(lift=rows[column] - rows["image_id"].map(by_image))
+    found = score_model(above, metrics.column_mean("lift"), draws=draws, seed=seed)
+    lift = f"lift{column.removeprefix('ail')}_random"
+    return {
+        f"{column}_random": float(means.mean()),
+        f"{column}_random_std": float(means.std()),
+        lift: found["value"],
+        **{f"{lift}_{part}": found[part] for part in ("low", "high")},
+    }
+
+
+def _scored(rows: pd.DataFrame, column: str, *, draws: int, seed: int) -> dict[str, float]:
+    """Return the mean of a column, its deviation between seeds and its interval."""
+    rows = rows[rows[column].notna()]
+    found = score_model(rows, metrics.column_mean(column), draws=draws, seed=seed)
+    return {column: found.pop("value")} | {f"{column}_{key}": each for key, each in found.items()}

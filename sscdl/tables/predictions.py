@@ -160,8 +160,11 @@ PREDICTION_TABLES = {
         (
             "floor: AIL of a map that is the same everywhere. ail_centre: of a Gaussian in the "
             "middle of every picture, its standard deviation a quarter of the side. ail_random: of "
-            "the same network with random weights. lift, lift_centre, lift_random: AIL minus "
-            "these, image by image, in percent points.",
+            "networks with random weights, the mean over these; std: between them. lift, "
+            "lift_centre, lift_random: AIL minus these, image by image, in percent points.",
+            "ail_contrast: of the map of the predicted class minus the mean of the other classes', "
+            "ail_contrast_random and lift_contrast_random alike. Trust these rather than ail: a "
+            "vector added to the weights of all classes changes no probability, but ail.",
             "ail_signed: values below zero kept, so that it has no bounds and few maps may decide "
             "the mean. ail_stretched: each map stretched to [0, 1] by its minimum and maximum, as "
             "the package grad-cam does. ail_of_<class>: of that class's map, predicted or not.",

@@ -32,7 +32,7 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     kept = dict.fromkeys(texts, str)
     parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
     rows = pd.concat(parts, ignore_index=True)
-    for column in ("view", "sex", "label"):
+    for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
 

@@ -58,8 +58,25 @@ def made_up(
                 name: np.nan if metadata else share + shift
                 for name, shift in (
                     *(("ail_signed", 0.15), ("ail_stretched", 0.05), ("ail_centre", 0.02)),
-                    *(("ail_random", 0.01), *((f"ail_of_{name}", 0.1) for name in classes)),
+                    *(("ail_contrast", 0.12), *((f"ail_of_{name}", 0.1) for name in classes)),
                 )
             },
         }
+    )
+
+
+def made_up_untrained(
+    variant: str, *, split: str = "test", networks: int = 3, rows: int = 80
+) -> pd.DataFrame:
+    """Return the attention of untrained networks on the images of :func:`made_up`."""
+    images = made_up(variant, "scratch", split=split, rows=rows)
+    kept = images[["variant", "image_id", "patient_id", "split", "label", "lung_share"]]
+    shift = np.random.default_rng(5).uniform(0, 0.05, size=(networks, 2, rows))
+    return pd.concat(
+        kept.assign(
+            network=number,
+            ail=kept["lung_share"] + shift[number, 0],
+            ail_contrast=kept["lung_share"] + shift[number, 1],
+        )
+        for number in range(networks)
     )

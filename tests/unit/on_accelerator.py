@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sscdl.evaluation.predict import Classifier
+from sscdl.evaluation.classifier import Classifier
 from sscdl.evaluation.probe import extract_features
+from sscdl.evaluation.untrained import untrained
 from sscdl.segment.predict import load_segmenter
 from sscdl.stages.stage import run_stage
 from sscdl.training.loop import Images, _train_epoch, train, validate
@@ -91,10 +92,13 @@ def looked_at(device: str, pointer: Path) -> dict[str, np.ndarray]:
     with torch.no_grad():
         model = Classifier(pointer, torch.device(device))
         chances, maps = model(images)
-        untrained = model.untrained(0, images)(images)[0]
+        random = untrained(
+            0, {"name": "resnet18", "last_stage": 2}, images,
+            classes=model.classes, size=32, mean=0.5, std=0.25, device=torch.device(device),
+        )  # fmt: skip
         features = extract_features(model.backbone, images, 0.5, 0.25, 32, 4)
         masks = load_segmenter(SEGMENTER, device=device).predict_with_doubt(list(images.numpy()), 2)
-    found = {"chances": chances, "maps": maps, "untrained": untrained, "features": features}
+    found = {"chances": chances, "maps": maps, "untrained": random(images)[0], "features": features}
     arrays = {name: tensor.to("cpu").numpy() for name, tensor in found.items()}
     return arrays | {"masks": np.stack([post for _, post, _ in masks])}
 

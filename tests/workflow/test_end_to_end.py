@@ -35,7 +35,8 @@ def test_everything_is_written(study):
     figures = {path.stem for path in (study.results / "figures").iterdir()}
     assert {"4.1_variants", "4.2_validation_curves", "4.3_ail_by_model", "4.4_attention"} <= figures
     assert len(list((study.results / "predictions").glob("*.csv"))) == 5
-    assert len(list((study.results / "predictions/probe").glob("*.csv"))) == 2
+    for folder, files in (("probe", 2), ("untrained", 2)):
+        assert len(list((study.results / "predictions" / folder).glob("*.csv"))) == files
     assert {"label_efficiency", "calibration"} <= figures
 
 
@@ -88,7 +89,7 @@ def test_a_rerun_does_nothing(study):
 @pytest.mark.parametrize(
     ("module", "old", "new", "again", "kept"),
     [
-        ("evaluation/predict.py", "BATCH = 64", "BATCH = 65", "predict", "table_dataset"),
+        ("evaluation/classifier.py", "BATCH = 64", "BATCH = 65", "predict", "table_dataset"),
         ("tables/calibration.py", "SMALLEST = ", "SMALLEST = 2 * ", "table_calibration", "predict"),
         (
             "figures/charts.py",

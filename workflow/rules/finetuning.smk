@@ -93,10 +93,7 @@ rule probe:
         ],
         roots=list(ROOTS),
         settings=lambda wildcards: {
-            "data": STUDY.data(wildcards.variant)["classify"],
-            "backbone": STUDY.config["backbone"],
-            "image_size": STUDY.config["image"]["size"],
-            "batch_statistics": STUDY.config["batch_statistics"],
+            **classifier_settings(wildcards.variant),
             "shares": STUDY.config["results"]["label_shares"],
             "draws": STUDY.config["results"]["probe_draws"],
         },

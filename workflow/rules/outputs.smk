@@ -67,6 +67,25 @@ def shown_input(wildcards):
     return found
 
 
+def untrained_input(wildcards):
+    """Return what tells where untrained networks look on the pictures of a variant."""
+    return {
+        "pack": str(STUDY.pack(wildcards.variant)),
+        "lungs": str(STUDY.pack(masks_of(wildcards.variant))),
+        "images": IMAGES,
+    }
+
+
+def classifier_settings(variant):
+    """Return what the networks of a variant have that no stage of this study has trained."""
+    return {
+        "data": STUDY.data(variant)["classify"],
+        "backbone": STUDY.config["backbone"],
+        "image_size": STUDY.config["image"]["size"],
+        "batch_statistics": STUDY.config["batch_statistics"],
+    }
+
+
 def probed(variant, seed):
     """Return the pretext stages of one variant and seed."""
     nodes = [STUDY.nodes[fingerprint] for fingerprint in PRETEXT]
@@ -232,11 +251,15 @@ PROBES = [
     for seed in STUDY.seeds
     if STUDY.config["results"]["label_shares"]
 ]
+UNTRAINED_PREDICTIONS = [
+    f"{RESULTS}/predictions/untrained/{variant}.csv" for variant in STUDY.variants
+]
 # By the folder that they lie in.
 PREDICTED = {
     prediction_files.OWN: [*PREDICTIONS, f"{RESULTS}/predictions/metadata.csv"],
     prediction_files.SHOWN: SHOWN,
     prediction_files.PROBE: PROBES,
+    prediction_files.UNTRAINED: UNTRAINED_PREDICTIONS,
 }
 PREDICTION_TABLES = prediction_tables()
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}

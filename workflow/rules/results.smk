@@ -53,6 +53,29 @@ rule metadata_baseline:
         "../scripts/metadata_baseline.py"
 
 
+rule predict_untrained:
+    input:
+        unpack(untrained_input),
+    output:
+        f"{RESULTS}/predictions/untrained/{{variant}}.csv",
+    log:
+        f"{RESULTS}/logs/predict/untrained/{{variant}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        networks=STUDY.config["results"]["random_networks"],
+        settings=lambda wildcards: classifier_settings(wildcards.variant),
+        training=STUDY.config["training"],
+        code=lambda wildcards: made_by("untrained"),
+    script:
+        "../scripts/untrained.py"
+
+
 for TABLE in PREDICTION_TABLES:
 
     rule:

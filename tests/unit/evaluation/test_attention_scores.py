@@ -18,15 +18,16 @@ CROP = (0.25, 0.25, 0.75, 0.75)
 CLASSES = ["negative", "typical", "atypical"]
 
 
-def scores(maps, crop, *, mark="", boxes="[]", lungs=None, class_maps=None, untrained=None):
-    """Return the scores of one map (SIZE, SIZE) in a picture of ``crop``."""
-    maps = maps[None]
+def scores(maps, crop, *, mark="", boxes="[]", lungs=None, class_maps=None):
+    """Return the scores of one map (SIZE, SIZE), of the class chosen, in a picture of ``crop``.
+
+    ``class_maps`` are those of all classes, ``maps`` the last; one of zeros without them.
+    """
     lungs = torch.zeros(1, SIZE, SIZE, dtype=torch.bool) if lungs is None else lungs[None]
     lines = pd.DataFrame({"mark": [mark], "boxes": [boxes]})
-    of_classes = maps[:, None] if class_maps is None else class_maps[None]
-    random = maps if untrained is None else untrained[None]
-    names = CLASSES[: of_classes.shape[1]]
-    return score_maps(maps, of_classes, random, lungs, lines, [crop], names).iloc[0]
+    of_all = torch.stack([torch.zeros_like(maps), maps]) if class_maps is None else class_maps
+    chosen, names = torch.tensor([len(of_all) - 1]), CLASSES[: len(of_all)]
+    return score_maps(of_all[None], chosen, lungs, lines, [crop], names).iloc[0]
 
 
 def shares(crop, *, hot=(0, 0), **given):
@@ -92,12 +93,10 @@ def test_attention_on_the_mark_and_on_findings_follows_the_crop():
 
 def test_each_measure_of_the_lungs_against_its_formula():
     generator = torch.Generator().manual_seed(4)
-    cam, other, untrained = torch.rand(3, SIZE, SIZE, generator=generator) - 0.3
+    cam, other, first = torch.rand(3, SIZE, SIZE, generator=generator) - 0.3
     lungs = torch.zeros(SIZE, SIZE, dtype=torch.bool)
     lungs[10:30, 5:18] = lungs[10:30, 22:35] = True
-    found = scores(
-        cam, WHOLE, lungs=lungs, class_maps=torch.stack([other, cam]), untrained=untrained
-    )
+    found = scores(cam, WHOLE, lungs=lungs, class_maps=torch.stack([other, first, cam]))
 
     def share(values):
         return float(values[lungs].sum() / values.sum())
@@ -105,9 +104,9 @@ def test_each_measure_of_the_lungs_against_its_formula():
     assert found["lung_share"] == pytest.approx(520 / 1600)
     assert found["ail"] == pytest.approx(share(cam.clamp(min=0)))
     assert found["ail_signed"] == pytest.approx(share(cam), abs=1e-5)
-    assert found["ail_random"] == pytest.approx(share(untrained.clamp(min=0)))
+    assert found["ail_contrast"] == pytest.approx(share((cam - (first + other) / 2).clamp(min=0)))
     assert found["ail_of_negative"] == pytest.approx(share(other.clamp(min=0)))
-    assert found["ail_of_typical"] == found["ail"]
+    assert found["ail_of_atypical"] == found["ail"]
     across = (torch.arange(SIZE) + 0.5) / SIZE - 0.5
     prior = torch.exp(-(across[:, None] ** 2 + across**2) / (2 * 0.25**2))
     assert found["ail_centre"] == pytest.approx(share(prior))

@@ -1,8 +1,7 @@
-"""Predictions of a classifier: its own pictures, other variants, and the same network untrained."""
+"""Predictions of a classifier, on its own pictures and on those of other variants."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from pathlib import Path
@@ -16,8 +15,10 @@ from safetensors.torch import save_file
 
 from sscdl.errors import InputError
 from sscdl.evaluation import predict as predict_module
-from sscdl.evaluation.attention import class_activation_map
-from sscdl.evaluation.predict import Classifier, Pictures, of_predicted, predict, predict_shown
+from sscdl.evaluation.attention import class_activation_map, of_class
+from sscdl.evaluation.attention_scores import lung_scores
+from sscdl.evaluation.classifier import Classifier
+from sscdl.evaluation.predict import Pictures, predict, predict_shown
 from sscdl.files import write_json
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import describe_list
@@ -146,8 +147,9 @@ def test_lines_say_who_was_predicted_and_what_is_known_of_them(study):
     ]  # fmt: skip
     after = lines.columns[lines.columns.get_loc("view") :].tolist()
     assert after == [
-        "view", "sex", "age", "ail", "lung_share", "mark_attention", "mark_share", "box_attention",
-        "box_share", "box_hit", "ail_signed", "ail_stretched", "ail_centre", "ail_random",
+        "view", "sex", "age", "ail", "ail_contrast", "lung_share", "mark_attention",
+        "mark_share", "box_attention", "box_share", "box_hit", "ail_signed",
+        "ail_stretched", "ail_centre",
         *(f"ail_of_{name}" for name in CLASSES),
     ]  # fmt: skip
     boxed = lines["box_share"] != ""
@@ -190,32 +192,30 @@ def test_the_map_of_the_predicted_class_is_what_it_was_alone(study):
     with torch.no_grad():
         features = model.backbone.features(x.contiguous(memory_format=torch.channels_last))
     alone = class_activation_map(features, model.weight[chances.argmax(dim=1)])
-    assert torch.equal(of_predicted(chances, maps), alone)
+    assert torch.equal(of_class(maps, chances.argmax(dim=1)), alone)
     assert torch.equal(model(images)[1], alone)
 
 
-def test_the_untrained_network_is_decided_by_the_seed_alone(study):
+def test_what_softmax_cannot_see_changes_zhous_map_and_not_the_contrast(study):
     model = Classifier(study.pointer, torch.device("cpu"))
-    before = copy.deepcopy(model.backbone.state_dict())
     images = torch.from_numpy(study.arrays["full"])
-    trained = model(images)[1]
-    state = torch.get_rng_state()
-    first = model.untrained(3, images)(images)[1]
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(99)
-    assert torch.equal(model.untrained(3, images)(images)[1], first)
-    assert not torch.allclose(model.untrained(4, images)(images)[1], first)
-    # The trained network is left as it was.
-    assert torch.equal(model(images)[1], trained)
-    assert all(torch.equal(model.backbone.state_dict()[name], before[name]) for name in before)
-    torch.manual_seed(3)
-    backbone, head = build_backbone("resnet18", 2).eval(), torch.nn.Linear(128, 3)
-    with torch.no_grad():
-        x = ((center_resize(images[:, None], 32) - 0.4) / 0.2).expand(-1, 3, -1, -1)
-        features = backbone.features(x)
-        chosen = head(features.mean(dim=(2, 3))).argmax(dim=1)
-        expected = class_activation_map(features, head.weight[chosen])
-    torch.testing.assert_close(first, expected, rtol=1e-3, atol=1e-4)
+    lungs = torch.from_numpy(study.lungs)
+    generator = torch.Generator().manual_seed(1)
+
+    def looked() -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        chances, maps = model.explain(images)
+        return chances, lung_scores(maps, chances.argmax(dim=1), lungs)
+
+    chances, before = looked()
+    weight = model.weight
+    for _ in range(5):
+        model.weight = weight + 3 * torch.randn(weight.shape[1], generator=generator)
+        again, after = looked()
+        torch.testing.assert_close(again, chances, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            after["ail_contrast"], before["ail_contrast"], rtol=1e-3, atol=1e-4
+        )
+        assert (after["ail"] - before["ail"]).abs().nan_to_num(1).max() > 0.05
 
 
 def test_every_damage_of_what_a_prediction_reads_is_named(study):

@@ -22,7 +22,7 @@ from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.write import write_thesis_table
 from sscdl.tables.write import write_prediction_table
 from tests.unit import records
-from tests.unit.made_up import CLASSES, THESIS, made_up
+from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_untrained
 
 TWO = ("4.8_summary_full", "4.10_summary_full", "curriculum_kinds")
 FOUR = ("4.5_naive_full",)
@@ -44,7 +44,8 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     files = []
     (folder / "predictions").mkdir(parents=True)
     # Not in the order of their names, as the workflow has them in the order of the curricula.
-    for variant in ("full", "segmented_black"):
+    variants = ("full", "segmented_black")
+    for variant in variants:
         for seed in (0, 1) if variant == "full" else (0,):
             for name, right in MODELS.items():
                 parts = [made_up(variant, name, right=right, seed=seed, **more)]
@@ -68,7 +69,13 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     # A whole number beside fractions: text in one table, a number in another.
     runs += [run.assign(share=1.0, n_labels=90) for run in runs[::2]]
     pd.concat(runs).to_csv(probe[0], index=False)
-    made_of = {"cross_variants": files + shown, "linear_probe": probe}
+    (folder / "predictions/untrained").mkdir()
+    untrained = [folder / f"predictions/untrained/{variant}.csv" for variant in variants]
+    for variant, path in zip(variants, untrained, strict=True):
+        made_up_untrained(variant, rows=more["rows"]).to_csv(path, index=False)
+    made_of = {
+        "attention": files + untrained, "cross_variants": files + shown, "linear_probe": probe,
+    }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
     common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
@@ -196,6 +203,24 @@ def test_rows_and_columns_that_are_missing_doubled_or_invented_are_found(results
         assert message in fault
     table.iloc[::-1].to_csv(path, index=False)
     assert check_tables(results)[0] == []
+
+
+def test_a_changed_untrained_network_is_found_and_a_missing_one_is_named(results):
+    path = results / "predictions/untrained/full.csv"
+    rows = pd.read_csv(path)
+    rows.loc[rows["network"] == 1, "ail_contrast"] += 0.1
+    rows.to_csv(path, index=False)
+    faults = check_tables(results)[0]
+    assert {fault.split(":")[0] for fault in faults} == {"attention"}
+    assert {fault.split(",")[3].split(":")[0].strip() for fault in faults} == {
+        "ail_contrast_random", "ail_contrast_random_std", "lift_contrast_random",
+        "lift_contrast_random_low", "lift_contrast_random_high",
+    }  # fmt: skip
+    path.unlink()
+    with pytest.raises(InputError, match="predictions/untrained: no network of variant full"):
+        check_tables(results)
+    shutil.rmtree(path.parent)
+    assert "attention: no predictions/untrained/*.csv to make it from" in check_tables(results)[0]
 
 
 def test_a_changed_prediction_is_found(results):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from sscdl.evaluation.predict import Classifier
+from sscdl.evaluation.classifier import Classifier
 from sscdl.files import read_json
 from sscdl.images.rows import select_rows
 from sscdl.images.variants import read_pack
@@ -242,18 +241,3 @@ def test_a_classifier_is_kept_as_the_one_that_was_validated(tmp_path):
     loss = nn.functional.nll_loss(chances.log(), truth)
     said = read_json(Path(stage.pointer))["final"]["history"][-1]["val_loss"]
     assert float(loss) == pytest.approx(said, rel=1e-5)
-
-
-def test_random_networks_beside_a_model_are_settled_as_it_is(tmp_path):
-    stage = real_stage(tmp_path, "classify")
-    with job_log(tmp_path / "log", "test"):
-        run_stage(stage)
-    model = Classifier(stage.pointer, torch.device("cpu"))
-    images = torch.from_numpy(read_pack(stage.pack)[0].copy())
-    settled = model.untrained(0, images).backbone
-    model.lineage = copy.deepcopy(model.lineage)
-    del model.lineage["recipe"]["batch_statistics"]
-    plain = model.untrained(0, images).backbone
-    assert equal(dict(settled.named_parameters()), dict(plain.named_parameters()))
-    assert torch.equal(plain.bn1.running_mean, torch.zeros_like(plain.bn1.running_mean))
-    assert float(settled.bn1.running_mean.abs().max()) > 0
