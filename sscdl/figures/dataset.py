@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,14 @@ _ROWS, _REASONS = 24, 14
 # Letters in a line of a reason, in the name of a transfer syntax and in that of a split.
 _REASON, _SYNTAX, _SPLIT = 60, 50, 20
 _BINS = 64
+_NONE = 0.45  # inches, of a panel that says that there is nothing
 _PAGE = 200  # tiles on a sheet
 _GAP, _LINE, _FONT = 4, 15, 12  # pixels between tiles, of a caption's line and of its letters
 
 
-def draw_dataset(
-    images: pd.DataFrame, rejected: pd.DataFrame, histograms: Mapping[str, np.ndarray], out: Path
-) -> None:
+def dataset_figure(
+    images: pd.DataFrame, rejected: pd.DataFrame, histograms: Mapping[str, np.ndarray]
+) -> Figure:
     """Draw what a study's images are: classes, people, views, encodings, sizes, grays, rejections.
 
     Panels that are not by split count an image once of which the marked test sets show copies.
@@ -45,7 +46,6 @@ def draw_dataset(
         rejected: the rows of ``rejected.csv``, possibly none.
         histograms: for each split, how many pixels have each gray value, from black to white in
             equal steps, such as 256 counts; splits without pixels are not drawn.
-        out: the figure's file; its suffix sets the format.
     """
     tidy = tidy_images(images)
     tidy["encoding"] = tidy["photometric"] + ", " + tidy["bits_stored"] + " bits"
@@ -62,7 +62,7 @@ def draw_dataset(
         bars.height(max(len(by_view), len(sizes)), []),
         bars.height(len(by_syntax), by_syntax.columns, wide=True),
         max(1.9, 0.4 + 0.135 * len(histograms)),
-        bars.height(sum(map(bars.lines_of, reasons.index)), []),
+        bars.height(sum(map(bars.lines_of, reasons.index)), []) if len(reasons) else _NONE,
     ]
     with charts.figure_style():
         figure = Figure(figsize=(charts.PAGE_WIDTH, sum(heights)), layout="constrained")
@@ -79,7 +79,7 @@ def draw_dataset(
         bars.stacked(panels[6], by_syntax, "Transfer syntax and encoding (images)", longest=_SYNTAX)
         _grays(panels[7], histograms)
         bars.plain(panels[8], reasons, "Set aside (lines of rejected.csv)", longest=_REASON)
-    charts.write_figure(figure, out)
+    return figure
 
 
 def _cross(tidy: pd.DataFrame, rows: str, series: str) -> pd.DataFrame:
@@ -212,7 +212,7 @@ def contact_sheet(
 def _sheet(pairs: Sequence[tuple[Path, str]], columns: int, tile: int) -> Image.Image:
     columns = min(columns, len(pairs))
     font = ImageFont.load_default(_FONT)
-    captions = [wrapped(caption, tile - 2, font.getlength) for _, caption in pairs]
+    captions = [charts.wrapped(caption, tile - 2, font.getlength) for _, caption in pairs]
     # As high as the longest needs, so that the pictures stand in rows.
     top = _LINE * max(map(len, captions))
     wide, high = tile + _GAP, tile + top + _GAP
@@ -232,28 +232,3 @@ def _sheet(pairs: Sequence[tuple[Path, str]], columns: int, tile: int) -> Image.
         corner = (x + (tile - small.width) // 2, y + top + (tile - small.height) // 2)
         sheet.paste(small, corner)
     return sheet
-
-
-def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[str]:
-    """Return ``text`` in lines that ``measure`` finds no wider than ``width``, nothing left out.
-
-    Lines break at line breaks, then at spaces, and inside of words that are too wide by themselves.
-    """
-    lines = []
-    for given in text.split("\n"):
-        line = ""
-        for word in given.split():
-            longer = f"{line} {word}" if line else word
-            if measure(longer) <= width:
-                line = longer
-                continue
-            if line:
-                lines.append(line)
-            line = ""
-            for letter in word:
-                if line and measure(line + letter) > width:
-                    lines.append(line)
-                    line = ""
-                line += letter
-        lines.append(line)
-    return lines

@@ -1,4 +1,4 @@
-"""From the files of a study to its figures."""
+"""From the files of a study to its figures, which ``charts.write_figure`` saves."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from sscdl.archives.cohorts import DUPLICATE
 from sscdl.evaluation.metrics import class_names
 from sscdl.evaluation.prediction_files import OF_CLASS
-from sscdl.figures import charts, panels, quality
-from sscdl.figures.dataset import draw_dataset
+from sscdl.figures import attention, overviews, panels, quality
+from sscdl.figures.dataset import dataset_figure
+from sscdl.figures.forest import forest
+from sscdl.figures.validation import validation_curves
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import read_pack, read_with_masks
+from sscdl.study.thesis import reference_kind
 from sscdl.tables.write import read_predictions, read_runs
 
 
-def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
+def draw_data(images: Path, rejected: Path, full: Path) -> Figure:
     """Draw the data set: counts from the lists, gray values from the packed full images."""
     table = read_as_texts(images)
     array, described = read_pack(full)
@@ -29,38 +33,51 @@ def draw_data(images: Path, rejected: Path, full: Path, out: Path) -> None:
         name: np.bincount(array[splits == name].ravel(), minlength=256)
         for name in sorted(set(splits) - {"", DUPLICATE})
     }
-    draw_dataset(table, pd.read_csv(rejected, keep_default_na=False), histograms, out)
+    return dataset_figure(table, pd.read_csv(rejected, keep_default_na=False), histograms)
 
 
-def draw_ail(table: Path, out: Path) -> None:
+def draw_ail(table: Path) -> Figure:
     """Draw figure 4.3 from table 4.15."""
-    charts.write_figure(charts.ail_by_model(pd.read_csv(table)), out)
+    return overviews.ail_by_model(pd.read_csv(table))
 
 
-def draw_accuracy(table: Path, subgroups: Path, out: Path) -> None:
+def draw_accuracy(table: Path, subgroups: Path) -> Figure:
     """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
     groups = pd.read_csv(subgroups)
     baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
     lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
-    charts.write_figure(charts.accuracy_overview_figure(pd.read_csv(table), baselines=lines), out)
+    return overviews.accuracy_overview_figure(pd.read_csv(table), baselines=lines)
 
 
-def draw_shortcut(table: Path, out: Path) -> None:
+def draw_comparisons(table: Path, page: str = "") -> Figure:
+    """Draw the differences between models, those of one variant and reference if ``page`` says so.
+
+    A page is called by its variant and, after a hyphen, by :func:`reference_kind`.
+    """
+    rows = pd.read_csv(table)
+    if page:
+        variant, _, kind = page.partition("-")
+        chosen = (rows["variant"] == variant) & (rows["against"].map(reference_kind) == kind)
+        rows = rows[chosen]
+    return forest(rows)
+
+
+def draw_shortcut(table: Path) -> Figure:
     """Draw what becomes of the accuracy without the planted mark."""
-    charts.write_figure(charts.shortcut_figure(pd.read_csv(table)), out)
+    return overviews.shortcut_figure(pd.read_csv(table))
 
 
-def draw_label_efficiency(table: Path, out: Path) -> None:
+def draw_label_efficiency(table: Path) -> Figure:
     """Draw linear probes against the number of labels, from the table of linear probes."""
-    charts.write_figure(quality.label_efficiency(pd.read_csv(table)), out)
+    return quality.label_efficiency(pd.read_csv(table))
 
 
-def draw_calibration(bins: Path, table: Path, out: Path) -> None:
+def draw_calibration(bins: Path, table: Path) -> Figure:
     """Draw reliability diagrams of the reported set from the two tables of calibration."""
-    charts.write_figure(quality.reliability(pd.read_csv(bins), pd.read_csv(table)), out)
+    return quality.reliability(pd.read_csv(bins), pd.read_csv(table))
 
 
-def draw_validation_curves(pointers: list[Path], out: Path, *, classes: int) -> None:
+def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
     """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
 
     Of several seeds, the first is drawn.
@@ -73,21 +90,24 @@ def draw_validation_curves(pointers: list[Path], out: Path, *, classes: int) -> 
         # A continuation's history starts at the first epoch: it holds its search run.
         if run["seed"] != seed or not points:
             continue
-        longest = max(
-            other["epochs"]
+        model = [
+            other
             for other in runs
-            if all(other[k] == run[k] for k in ("variant", "curriculum", "seed", "lr"))
-        )
-        if run["epochs"] < longest:
+            if all(other[k] == run[k] for k in ("variant", "curriculum", "seed"))
+        ]
+        if run["epochs"] < max(one["epochs"] for one in model if one["lr"] == run["lr"]):
             continue
         curves.append(
             {
                 **{key: run[key] for key in ("variant", "curriculum", "lr", "metric", "chosen")},
+                "searched": max(
+                    (one["epochs"] for one in model if not one["final"]), default=run["epochs"]
+                ),
                 "epochs": [r["epoch"] for r in points],
                 "values": [r["val_balanced_accuracy"] for r in points],
             }
         )
-    charts.write_figure(charts.validation_curves(curves, chance=1 / classes), out)
+    return validation_curves(curves, chance=1 / classes)
 
 
 def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:
@@ -125,52 +145,50 @@ def _views(
 def draw_attention(
     models: list[tuple[str, str, Path, Path]],
     packs: dict[str, tuple[Path, Path]],
-    out: Path,
     *,
     split: str,
     number: int,
-) -> None:
+) -> Figure:
     """Draw figure 4.4: attention maps of ``number`` images by several models.
 
     ``models`` has (variant, curriculum, predictions file, maps file), ``packs`` the packed
     pictures of each variant and the lung masks that belong to them.
     """
     chosen = _choose(read_predictions([models[0][2]]), split, number)
-    items = [
-        panels.AttentionItem(
-            image=image,
-            cam=cv2.resize(cam, image.shape[::-1]),
-            mask=mask,
-            ail=float(line["ail"]),
-            predicted=line["predicted"],
-            label=line["label"],
-            heading=heading,
-        )
-        for heading, views in _views(models, packs, chosen, "maps")
-        for line, cam, image, mask in views
-    ]
-    columns = len(chosen) * max(1, 4 // len(chosen))  # whole models side by side
-    charts.write_figure(panels.attention_panel(items, columns=columns), out)
+    return attention.attention_panel(
+        {
+            heading: [
+                attention.AttentionItem(
+                    image=image,
+                    cam=cv2.resize(cam, image.shape[::-1]),
+                    mask=mask,
+                    ail=float(line["ail"]),
+                    predicted=line["predicted"],
+                    label=line["label"],
+                )
+                for line, cam, image, mask in views
+            ]
+            for heading, views in _views(models, packs, chosen, "maps")
+        }
+    )
 
 
 def draw_class_maps(
     models: list[tuple[str, str, Path, Path]],
     packs: dict[str, tuple[Path, Path]],
-    out: Path,
     *,
     split: str,
     number: int,
-) -> None:
+) -> Figure:
     """Draw the maps of every class, of ``number`` images by several models.
 
-    ``models`` and ``packs`` are as for :func:`draw_attention`. Each row has one image, as several
-    models see it where there is room.
+    ``models`` and ``packs`` are as for :func:`draw_attention`.
     """
     first = read_predictions([models[0][2]])
     chosen, classes = _choose(first, split, number), class_names(first)
-    by_model = [
-        [
-            panels.ClassMapsItem(
+    shown = {
+        heading: [
+            attention.ClassMapsItem(
                 image=image,
                 cams=np.stack(
                     [cv2.resize(cam.astype(np.float32), image.shape[::-1]) for cam in cams]
@@ -180,22 +198,12 @@ def draw_class_maps(
                 chances=[float(line[f"prob_{name}"]) for name in classes],
                 predicted=line["predicted"],
                 label=line["label"],
-                heading=heading,
             )
             for line, cams, image, mask in views
         ]
         for heading, views in _views(models, packs, chosen, "class_maps")
-    ]
-    # Rows of as many models as fit, and no fewer in the last: each column has then one variant.
-    fit = max(1, 4 // len(classes))
-    beside = max(k for k in range(1, fit + 1) if len(models) % k == 0)
-    items = [
-        item
-        for start in range(0, len(models), beside)
-        for image in zip(*by_model[start : start + beside], strict=True)
-        for item in image
-    ]
-    charts.write_figure(panels.class_maps_panel(items, classes, columns=beside * len(classes)), out)
+    }
+    return attention.class_maps_panel(shown, classes)
 
 
 def _pictures(
@@ -210,7 +218,7 @@ def _pictures(
     return found
 
 
-def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Path) -> None:
+def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]]) -> Figure:
     """Draw figure 4.1: the variants of the first image that has lungs.
 
     ``packs`` are as for :func:`draw_attention`.
@@ -222,10 +230,10 @@ def draw_variants(images_csv: Path, packs: dict[str, tuple[Path, Path]], out: Pa
         array, lungs, described = read_with_masks(*paths)
         row = described["ids"].index(first)
         shown[variant], masks[variant] = array[row], lungs[row] > 127
-    charts.write_figure(panels.variants_panel(shown, masks), out)
+    return panels.variants_panel(shown, masks)
 
 
-def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) -> None:
+def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path) -> Figure:
     """Draw radiographs with their lung masks, from the smallest to the largest lungs."""
     images = read_as_texts(images_csv)
     images = images[images["mask"] != ""]
@@ -234,11 +242,8 @@ def draw_masks(images_csv: Path, full_pack: Path, lung_pack: Path, out: Path) ->
     chosen = images.iloc[places]
     array, lungs, described = read_with_masks(full_pack, lung_pack)
     rows = [described["ids"].index(image_id) for image_id in chosen["image_id"]]
-    charts.write_figure(
-        panels.contact_sheet(
-            [array[row] for row in rows],
-            [lungs[row] > 127 for row in rows],
-            titles=[f"lungs {100 * area:.0f} %" for area in chosen["area"]],
-        ),
-        out,
+    return panels.contact_sheet(
+        [array[row] for row in rows],
+        [lungs[row] > 127 for row in rows],
+        titles=[f"lungs {100 * area:.0f} %" for area in chosen["area"]],
     )

@@ -121,7 +121,7 @@ def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
         )
     handles = []
     reach = max(2.0, table["n_labels"].max() / table["n_labels"].min())
-    for one, shift in zip(series, charts._offsets(len(series)), strict=True):
+    for one, shift in zip(series, charts.offsets(len(series)), strict=True):
         part = lines[one.name]
         # Side by side, so that intervals do not hide each other.
         places = part["n_labels"] * reach ** (0.05 * shift)
@@ -177,35 +177,36 @@ def reliability(bins: pd.DataFrame, table: pd.DataFrame) -> Figure:
     of_split = table[table["split"] == bins["split"].iloc[0]]
     errors = of_split.set_index(["variant", "curriculum"])["ece"]
     models = dict(iter(bins.groupby(["variant", "curriculum"], sort=False)))
+    alone = len(models) <= PANELS
     panels: dict[Any, list[tuple[str, str]]] = {}
     for variant, curriculum in models:
         depth = len(pretext_tasks(curriculum))
-        alone = len(models) <= PANELS
         key = (variant, curriculum) if alone else (depth, _order(bins["variant"], variant))
         panels.setdefault(key, []).append((variant, curriculum))
-    if len(models) <= PANELS:
-        columns = min(4, math.ceil(math.sqrt(len(panels))))
-        keys = list(panels)
-    else:
+    keys = list(panels) if alone else sorted(panels)
+    rows, columns = charts.grid_shape(len(keys))
+    if not alone:
         columns = min(4, bins["variant"].nunique())
-        keys = sorted(panels)
-    rows = math.ceil(len(keys) / columns)
+        rows = math.ceil(len(keys) / columns)
+    # Both axes alike, so that the diagonal is one: from where the lowest of all points is.
+    lowest = bins[["confidence", "accuracy", *(["accuracy_low"] if alone else [])]].min(axis=None)
+    low = 10 * math.floor(lowest / 10)
+    side = min(2.4, (charts.PAGE_WIDTH - 0.7) / columns - 0.2, 9 / rows - 0.42)
     with charts.figure_style():
-        size = (charts.PAGE_WIDTH, 0.5 + (1.9 if columns > 2 else 2.2) * rows)
-        figure = Figure(figsize=size, layout="constrained")
+        size = (min(charts.PAGE_WIDTH, 0.7 + columns * (side + 0.3)), 0.45 + rows * (side + 0.42))
+        figure = Figure(figsize=size, layout="compressed")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes in grid.flat[len(keys) :]:
             axes.remove()
-        low = 10 * math.floor(bins["confidence"].min() / 10)
         for place, (axes, key) in enumerate(zip(grid.flat, keys, strict=False)):
             axes.plot([0, 100], [0, 100], color=charts.GRAY, linestyle="--", linewidth=1)
             members = {name: models[name] for name in panels[key]}
-            if len(models) <= PANELS:
+            if alone:
                 _one_model(axes, *members.items(), errors)
             else:
                 _many_models(axes, members, errors)
-            axes.set_xlim(low, 101)
-            axes.set_ylim(0, 103)
+            axes.set(xlim=(low, 102), ylim=(low, 102), aspect="equal")
+            axes.locator_params(nbins=5)
             axes.grid(axis="both")
             axes.tick_params(labelbottom=place + columns >= len(keys))
         figure.supxlabel("confidence: probability of the predicted class (%)", fontsize=8.5)
@@ -219,7 +220,7 @@ def _order(values: Iterable[str], value: str) -> int:
 
 def _one_model(axes: Axes, model: tuple[tuple[str, str], pd.DataFrame], errors: pd.Series) -> None:
     (variant, curriculum), part = model
-    color, _ = charts._styles([variant])[variant]
+    color, _ = charts.styles([variant])[variant]
     axes.vlines(
         *(part["confidence"], part["accuracy_low"], part["accuracy_high"]),
         **{"color": color, "linewidth": 1.0, "alpha": 0.6},

@@ -20,6 +20,7 @@ FOUR_CLASSES = (*TWO_CLASSES, "indeterminate", "atypical")
 HALVED = {"relloc": 16, "rotation": 8, "swav": 4, "moco": 16}
 HALF_BATCH = "4.4_naive_half_batch_full"
 KINDS = "curriculum_kinds"
+IMAGENET = "imagenet"
 OF_RATES = ("pretext", "classification")  # kinds of tables that no prediction is needed for
 
 
@@ -70,6 +71,22 @@ def first_task(curriculum: str) -> str:
         return ""
     head = curriculum.removeprefix(f"{SCRATCH}+").split("+")[0]
     return head if head in PRETEXT_TASKS else f"{head}+{tasks[0]}"
+
+
+def references(curriculum: str, available: Iterable[str]) -> list[str]:
+    """Return what a curriculum is compared with, of the models that are available."""
+    wanted = [SCRATCH, IMAGENET, first_task(curriculum)]
+    if curriculum == SCRATCH:
+        return []
+    return [name for name in wanted if name != curriculum and name in set(available)]
+
+
+def reference_kind(against: str) -> str:
+    """Return of what kind a model is that others are compared with, as :func:`references` names it.
+
+    That is scratch, imagenet or first_task.
+    """
+    return against if against in (SCRATCH, IMAGENET) else "first_task"
 
 
 def tables_of(

@@ -17,11 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sscdl.evaluation import metrics
-from sscdl.study.thesis import first_task
-from sscdl.study.trie import SCRATCH
+from sscdl.study.thesis import references
 from sscdl.tables.overview import METADATA, models_in
 
-IMAGENET = "imagenet"
 LEVEL = 0.05
 COLUMNS = (
     *("variant", "curriculum", "against", "n_images", "n_patients", "n_seeds"),
@@ -48,14 +46,6 @@ class PairedTest(NamedTuple):
     only_second: int
     gain: float  # what the first gets right beyond the second, in images
     p: float  # two-sided
-
-
-def references(curriculum: str, available: Iterable[str]) -> list[str]:
-    """Return what a curriculum is compared with, of the models that are available."""
-    wanted = [SCRATCH, IMAGENET, first_task(curriculum)]
-    if curriculum == SCRATCH:
-        return []
-    return [name for name in wanted if name != curriculum and name in set(available)]
 
 
 def difference_to(first: pd.DataFrame, second: pd.DataFrame, *, draws: int, seed: int) -> dict:

@@ -31,6 +31,7 @@ _PLACES = {
     "figure_4.3_ail_by_model": (RESULTS, "Attention inside the lungs: figure 4.3"),
     "beside": (RESULTS, "Beside other studies: table"),
     "comparisons": (RESULTS, "Comparisons of models: table"),
+    "figure_comparisons": (RESULTS, "Comparisons of models: figure"),
     KINDS: (RESULTS, "Easy to hard, or hard to easy: table"),
     "shortcut": (RESULTS, "Shortcut by the planted mark: table"),
     "figure_shortcut": (RESULTS, "Shortcut by the planted mark: figure"),
@@ -71,7 +72,7 @@ def place(name: str) -> tuple[str, str]:
     if stem in _PLACES:
         heading, title = _PLACES[stem]
         return heading, title + (
-            f", {page.replace('_tasks', ' tasks').replace('-', ', ')}" if page else ""
+            f", {page.replace('_task', ' task').replace('-', ', ')}" if page else ""
         )
     if stem in THESIS_TABLES:
         return THESIS, _thesis_title(stem)

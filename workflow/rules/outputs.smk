@@ -4,7 +4,7 @@ from functools import cache
 
 from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
-from sscdl.tables.headings import report_entry
+from sscdl.tables.headings import place, report_entry
 from sscdl.source import output_hash
 from sscdl.study.trie import split_curriculum
 
@@ -39,6 +39,23 @@ def pages(figure, most):
         page = f"{figure}-{variant}-{tasks}_tasks"
         found.setdefault(page, []).append((variant, curriculum, seed))
     return found
+
+
+def comparison_pages(most):
+    """Return the names of the figures of the comparisons, none if there is nothing to compare.
+
+    One page for all as long as it has no more than ``most`` lines, otherwise one for each variant
+    and what models are compared with.
+    """
+    against = [
+        thesis.reference_kind(other)
+        for curriculum in STUDY.curricula
+        for other in thesis.references(curriculum, STUDY.curricula)
+    ]
+    if len(against) * len(STUDY.variants) <= most:
+        return ["comparisons"] if against else []
+    kinds = dict.fromkeys(against)
+    return [f"comparisons-{v}-{kind}" for v in STUDY.variants for kind in kinds]
 
 
 def model_input(wildcards):
@@ -119,6 +136,15 @@ def in_report(name, caption=None):
     return {"caption": f"../report/{caption}.rst", **report_entry(name)}
 
 
+def told(figure):
+    """Return the title and the caption that a figure's file carries."""
+    caption = HERE / f"workflow/report/figure_{figure.partition('-')[0]}.rst"
+    return {
+        "title": place(f"figure_{figure}")[1],
+        "caption": caption.read_text(encoding="utf-8").strip(),
+    }
+
+
 def learning_rates_tried():
     """Return how many learning rates the stages of each task try, in order of the tasks."""
     found = {}
@@ -196,6 +222,7 @@ def figure_inputs():
         },
         "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
         "accuracy_overview": accuracy,
+        **{page: {"table": table("comparisons")} for page in comparison_pages(most=36)},
         "calibration": {
             "bins": table("calibration_bins"),
             "table": table("calibration"),

@@ -325,6 +325,7 @@ for FIGURE, INPUTS in FIGURES.items():
         conda:
             ENVIRONMENT
         params:
+            **told(FIGURE),
             name=FIGURE,
             models=SHOWING_MODELS.get(FIGURE, []),
             classes=len(STUDY.config["classes"]),

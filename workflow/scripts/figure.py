@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sscdl.figures import drawing
+from sscdl.figures.charts import write_figure
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
@@ -15,29 +16,33 @@ if __name__ == "__main__":
         for variant in given
         if f"lungs_of_{variant}" in given
     }
-    out, params = Path(snakemake.output[0]), snakemake.params
+    params = snakemake.params
+    name, _, page = params.name.partition("-")
     with job_log(snakemake.log[0], params.name):
-        match params.name.partition("-")[0]:
+        match name:
             case "dataset":
-                drawing.draw_data(given["images"], given["rejected"], given["full"], out)
+                figure = drawing.draw_data(given["images"], given["rejected"], given["full"])
             case "4.1_variants":
-                drawing.draw_variants(given["images"], pictures, out)
+                figure = drawing.draw_variants(given["images"], pictures)
             case "4.2_validation_curves":
-                drawing.draw_validation_curves(given["pointers"], out, classes=params.classes)
+                figure = drawing.draw_validation_curves(given["pointers"], classes=params.classes)
             case "4.3_ail_by_model":
-                drawing.draw_ail(given["table"], out)
-            case "4.4_attention" | "class_maps" as name:
+                figure = drawing.draw_ail(given["table"])
+            case "4.4_attention" | "class_maps":
                 files = zip(params.models, given["predictions"], given["maps"], strict=True)
                 models = [(v, c, p, m) for (v, c, _), p, m in files]
                 draw = drawing.draw_class_maps if name == "class_maps" else drawing.draw_attention
-                draw(models, pictures, out, split=params.split, number=params.number)
+                figure = draw(models, pictures, split=params.split, number=params.number)
             case "accuracy_overview":
-                drawing.draw_accuracy(given["table"], given["subgroups"], out)
+                figure = drawing.draw_accuracy(given["table"], given["subgroups"])
+            case "comparisons":
+                figure = drawing.draw_comparisons(given["table"], page)
             case "label_efficiency":
-                drawing.draw_label_efficiency(given["table"], out)
+                figure = drawing.draw_label_efficiency(given["table"])
             case "calibration":
-                drawing.draw_calibration(given["bins"], given["table"], out)
+                figure = drawing.draw_calibration(given["bins"], given["table"])
             case "shortcut":
-                drawing.draw_shortcut(given["table"], out)
+                figure = drawing.draw_shortcut(given["table"])
             case "masks":
-                drawing.draw_masks(given["images"], given["full"], given["lungs"], out)
+                figure = drawing.draw_masks(given["images"], given["full"], given["lungs"])
+        write_figure(figure, Path(snakemake.output[0]), title=params.title, caption=params.caption)

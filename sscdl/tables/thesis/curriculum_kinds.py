@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from sscdl.evaluation import metrics
-from sscdl.study.thesis import first_task, pretext_tasks
+from sscdl.study.thesis import IMAGENET, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
-from sscdl.tables.comparisons import IMAGENET, difference_to
+from sscdl.tables.comparisons import difference_to
 from sscdl.tables.overview import NAN, THESIS_VARIANTS, models_in, ordered, read_thesis, score_model
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"

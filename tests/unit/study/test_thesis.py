@@ -17,8 +17,11 @@ from sscdl.study.thesis import (
     first_task,
     nodes_of,
     pretext_tasks,
+    reference_kind,
+    references,
     tables_of,
 )
+from sscdl.study.trie import thesis_curricula
 from tests.conftest import ROOT
 from tests.unit.made_up import THESIS
 
@@ -116,3 +119,22 @@ def test_tasks_of_curricula():
     assert first_task("moco+swav+relloc") == first_task("scratch+moco+swav") == "moco"
     assert first_task("imagenet+moco+swav") == "imagenet+moco"
     assert first_task("imagenet") == first_task("scratch") == ""
+
+
+def test_every_model_is_compared_with_scratch_imagenet_and_its_first_task():
+    names = thesis_curricula()
+    assert references("moco+swav", names) == ["scratch", "imagenet", "moco"]
+    assert references("moco", names) == ["scratch", "imagenet"]
+    assert references("imagenet", names) == ["scratch"]
+    assert references("scratch", names) == []
+    assert references("swav+moco", ["scratch", "swav+moco"]) == ["scratch"]
+    assert references("imagenet+moco+swav", ["imagenet", "imagenet+moco"]) == [
+        "imagenet",
+        "imagenet+moco",
+    ]
+    assert sum(len(references(name, names)) for name in names) == 63
+    kinds = [reference_kind(name) for name in references("imagenet+moco+swav", ["imagenet+moco"])]
+    assert kinds == ["first_task"]
+    assert [reference_kind(name) for name in references("moco+swav", names)] == [
+        "scratch", "imagenet", "first_task",
+    ]  # fmt: skip

@@ -9,13 +9,11 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from sscdl.study.trie import thesis_curricula
 from sscdl.tables.comparisons import (
     COLUMNS,
     comparisons,
     holm,
     permutation_test,
-    references,
     with_verdicts,
 )
 from tests.unit.made_up import made_up
@@ -32,20 +30,6 @@ def outcomes(right: list[bool], seed: int = 0) -> pd.DataFrame:
             "predicted": ["a" if one else "b" for one in right],
         }
     )
-
-
-def test_every_model_is_compared_with_scratch_imagenet_and_its_first_task():
-    names = thesis_curricula()
-    assert references("moco+swav", names) == ["scratch", "imagenet", "moco"]
-    assert references("moco", names) == ["scratch", "imagenet"]
-    assert references("imagenet", names) == ["scratch"]
-    assert references("scratch", names) == []
-    assert references("swav+moco", ["scratch", "swav+moco"]) == ["scratch"]
-    assert references("imagenet+moco+swav", ["imagenet", "imagenet+moco"]) == [
-        "imagenet",
-        "imagenet+moco",
-    ]
-    assert sum(len(references(name, names)) for name in names) == 63
 
 
 def test_with_one_seed_and_one_image_a_patient_it_is_mcnemars_test():

@@ -12,7 +12,8 @@ from PIL import Image
 from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.figures.bars import shown
-from sscdl.figures.dataset import contact_sheet, draw_dataset, wrapped
+from sscdl.figures.charts import wrapped, write_figure
+from sscdl.figures.dataset import contact_sheet, dataset_figure
 from sscdl.images.imagelist import COLUMNS
 from sscdl.tables.dataset import (
     copies,
@@ -247,7 +248,7 @@ def many(number):
 def test_figure_of_any_number_of_classes_and_splits(images, rejected, tmp_path):
     histograms = {name: np.arange(256) for name in images["split"].unique()}
     histograms["train"] = np.zeros(256)
-    draw_dataset(images, rejected, histograms, tmp_path / "dataset.png")
+    write_figure(dataset_figure(images, rejected, histograms), tmp_path / "dataset.png")
     with Image.open(tmp_path / "dataset.png") as figure:
         assert figure.width == 1300
         assert np.asarray(figure.convert("L")).std() > 10
