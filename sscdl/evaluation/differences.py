@@ -66,6 +66,11 @@ class Comparison:
         ]
         return self.value - distances[0], self.value + distances[1]
 
+    def as_trained(self) -> Comparison:
+        """Return the difference as if these trainings were the only ones: over patients alone."""
+        first, second = self.first.as_trained(), self.second.as_trained()
+        return of_factors(first, second, [], tested=self.tested)
+
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the difference with its limits."""
         return Interval(self.value, *self.limits(level))
@@ -91,7 +96,10 @@ class Comparison:
 
     @property
     def detectable(self) -> float:
-        """Return the smallest true difference that such a comparison finds four times in five."""
+        """Return the smallest true difference that such a comparison finds four times in five.
+
+        With one training of each, other trainings are left out of account.
+        """
         return _reach(self.spread.df) * float(np.sqrt(self.spread.total))
 
     def another(self, level: float = LEVEL) -> tuple[float, float]:

@@ -82,6 +82,7 @@ class Score:
 
     strata: tuple[Stratum, ...]
     trainings: Factor
+    others: tuple[Factor, ...] = ()  # what else is random and repeated, such as draws of labels
 
     @property
     def value(self) -> float:
@@ -99,9 +100,14 @@ class Score:
         values = self.trainings.values
         return float(values.std(ddof=1)) if len(values) > 1 else NAN
 
+    def as_trained(self) -> Score:
+        """Return the same score as if these trainings were the only ones."""
+        mean = Factor(np.array([self.value]), self.influence[None])
+        return Score(self.strata, mean)
+
     def variance(self) -> Variance:
         """Return the variance of the mean over patients and trainings."""
-        return variance(self.influence, [self.trainings])
+        return variance(self.influence, [self.trainings, *self.others])
 
     def limits(self, spread: Variance, alpha: float) -> tuple[float, float]:
         """Return the limits that leave out ``alpha`` on both sides together.
@@ -156,7 +162,8 @@ def _stratum_limits(part: Stratum, larger: float, df: float, alpha: float) -> tu
     spread = float((part.influence**2).sum())
     if not np.isfinite(spread * larger) or part.patients < 2:
         return NAN, NAN
-    quantile = stdtrit(min(df, part.patients - 1), 1 - alpha / 2)
+    # Of the lower tail, which tells levels apart that 1 - alpha / 2 rounds to 1.
+    quantile = -stdtrit(min(df, part.patients - 1), alpha / 2)
     if not part.bounded:
         half = quantile * np.sqrt(larger * spread)
         return part.value - half, part.value + half
@@ -225,13 +232,13 @@ def score(
     ]
     if not parts or not all(parts):
         return Score((), Factor(np.array([NAN]), np.full((1, len(patients)), NAN)))
-    strata = tuple(_mean_stratum(same) for same in zip(*parts, strict=True))
+    strata = tuple(mean_stratum(same) for same in zip(*parts, strict=True))
     values = [sum(part.weight * part.value for part in one) for one in parts]
     influences = [np.sum([part.weight * part.influence for part in one], axis=0) for one in parts]
     return Score(strata, Factor(np.array(values), np.array(influences)))
 
 
-def _mean_stratum(parts: Sequence[Stratum]) -> Stratum:
+def mean_stratum(parts: Sequence[Stratum]) -> Stratum:
     """Return the same stratum of several trainings as one, which more images are behind."""
     return parts[0]._replace(
         value=float(np.mean([part.value for part in parts])),

@@ -45,6 +45,12 @@ class Stratum(NamedTuple):
 Measure = Callable[[pd.DataFrame, Codes, int], list[Stratum]]
 
 
+def value(rows: pd.DataFrame, measure: Measure) -> float:
+    """Return a measure of rows of one training (NaN where it is undefined)."""
+    strata = measure(rows, np.zeros(len(rows), dtype=int), 1) if len(rows) else []
+    return sum(part.weight * part.value for part in strata) if strata else float("nan")
+
+
 def _by_patient(values: Floats, patients: Codes, count: int) -> Floats:
     return np.bincount(patients, weights=values, minlength=count)
 
@@ -76,10 +82,20 @@ def mean_of(column: str, *, bounded: bool = False) -> Measure:
     return measure
 
 
+def _checked(rows: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Return labels and predicted classes of rows whose labels are known."""
+    classes = metrics.class_names(rows)
+    metrics.check_predicted(metrics.codes(rows["predicted"], classes), classes)
+    return rows["label"].to_numpy(dtype=object), rows["predicted"].to_numpy(dtype=object)
+
+
 def balanced_accuracy(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
-    """Return the recall of each class that occurs among the labels, in [0, 1]."""
-    labels = rows["label"].to_numpy()
-    right = (rows["predicted"].to_numpy() == labels).astype(float)
+    """Return the recall of each class that occurs among the labels, in [0, 1].
+
+    Raises InputError, as :func:`macro_f1` does, if a predicted class is not one of the model's.
+    """
+    labels, predicted = _checked(rows)
+    right = (predicted == labels).astype(float)
     found = []
     for name in sorted(set(labels)):
         of_class = labels == name
@@ -97,7 +113,7 @@ def macro_f1(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
     the weight of an image of label l that is predicted p is ([l = p = c] 2 - F1 ([l = c] +
     [p = c])) / (row sum + column sum).
     """
-    labels, predicted = rows["label"].to_numpy(), rows["predicted"].to_numpy()
+    labels, predicted = _checked(rows)
     classes = metrics.class_names(rows)
     values, influence = [], np.zeros(len(rows))
     for name in classes:

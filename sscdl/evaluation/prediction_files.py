@@ -19,6 +19,7 @@ _FOLDERS = {
     "attention": (OWN, UNTRAINED),
     "cross_variants": (OWN, SHOWN),
     "linear_probe": (PROBE,),
+    "shortcut": (OWN, UNTRAINED),
 }
 FOLDERS = tuple(dict.fromkeys(folder for folders in _FOLDERS.values() for folder in folders))
 

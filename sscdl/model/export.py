@@ -17,7 +17,7 @@ import torch
 from sscdl import __version__
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures
 from sscdl.files import write_json, write_text
 from sscdl.images.ingest import collect
 from sscdl.images.variants import mean_std, read_pack
@@ -221,8 +221,8 @@ def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]
     for split, part in table.groupby("split"):
         found[str(split)] = {
             "images": len(part),
-            "balanced_accuracy": metrics.evaluate(part, metrics.balanced_accuracy_statistic),
-            "auc": metrics.evaluate(part, metrics.auc_statistic),
+            "balanced_accuracy": measures.value(part, measures.balanced_accuracy),
+            "auc": measures.value(part, measures.auc),
             **{
                 name: float(part[name].mean()) if name in part else float("nan")
                 for name in ("ail", *BASELINES)

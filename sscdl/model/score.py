@@ -13,17 +13,17 @@ import pandas as pd
 from sscdl.archives.lookup import find_files
 from sscdl.csv_rows import check_columns, read_rows
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
 from sscdl.tables.details import accuracy_details
 from sscdl.tables.files import write_table
 from sscdl.tables.overview import NAN, mean_percent, score_model
-from sscdl.tables.predictions import INTERVALS, resamplings
+from sscdl.tables.predictions import INTERVALS
 
 LOGGER = logging.getLogger("sscdl.model")
 KNOWN = ("file", "label", "patient")
 
 
-def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> pd.DataFrame:
+def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
     """Score a model's predictions on images that it was not made for, and write the table.
 
     Args:
@@ -32,7 +32,6 @@ def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> p
             does), ``label`` (a class of the model; others are left out) and ``patient``, whose
             images are drawn together (empty: a patient of its own).
         out: stem of the table's files (.csv, .md, .tex, .html).
-        draws: resamplings of the patients.
 
     Returns:
         one row each for balanced accuracy, accuracy by class (percent), AUC, macro F1 ([0, 1]) and
@@ -68,14 +67,13 @@ def score(predictions: Path, labels: Path, out: Path, *, draws: int = 1000) -> p
         "model, %d rows of labels without a prediction",
         len(joined), len(rows) - len(found), len(others), len(reasons),
     )  # fmt: skip
-    table = _measures(joined.reset_index(names="image_id"), draws)
+    table = _measures(joined.reset_index(names="image_id"))
     write_table(
         table,
         out,
         caption="The model on this data set.",
         notes=[
             INTERVALS,
-            resamplings(draws),
             "Accuracies and attention inside the lungs (ail) in percent, AUC and F1 in [0, 1]. "
             "ail_floor: the lungs' share of the picture, what a uniform map would score. A blob in "
             "the middle or a network with random weights may score more: AIL above ail_floor alone "
@@ -99,13 +97,13 @@ def _labels(path: Path) -> dict[str, tuple[str, str]]:
     return known
 
 
-def _measures(rows: pd.DataFrame, draws: int) -> pd.DataFrame:
+def _measures(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table of measures of labelled predictions, as those of a study are measured."""
     rows = rows.assign(variant="", curriculum="model", split="scored", seed=0)
-    found = accuracy_details(rows, draws=draws).iloc[0].to_dict()
+    found = accuracy_details(rows).iloc[0].to_dict()
     names = ["balanced_accuracy", *(n for n in found if n.startswith("accuracy_")), "auc", "f1"]
     if rows["ail"].notna().any():
-        score = score_model(rows, metrics.column_mean("ail"), draws=draws, seed=0)
+        score = score_model(rows, measures.mean_of("ail"), seed=0)
         found |= {"ail": score["value"], "ail_low": score["low"], "ail_high": score["high"]}
         found["ail_floor"] = mean_percent(rows[rows["ail"].notna()], "lung_share")
         names += ["ail", "ail_floor"]

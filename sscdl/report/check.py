@@ -3,8 +3,7 @@
 python -m sscdl tables check results/STUDY
 
 What predictions cannot tell (learning rates, batch sizes, how hard a task is) is left out, and so
-are tables that are made of trained stages alone. Intervals are made again with as many resamplings
-as the note below each table says.
+are tables that are made of trained stages alone.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +21,9 @@ from sscdl.evaluation.prediction_files import FOLDERS, OWN, SHOWN, folders_of
 from sscdl.files import HOME
 from sscdl.study.thesis import OF_RATES, THESIS_TABLES
 from sscdl.tables.beside import beside
+from sscdl.tables.comparisons import MARGIN
 from sscdl.tables.overview import beside_thesis
-from sscdl.tables.predictions import PREDICTION_TABLES, RESAMPLINGS
+from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.tables import FROM_POINTERS
 from sscdl.tables.thesis.write import make_table
 from sscdl.tables.write import read_predictions
@@ -93,24 +92,24 @@ def check_tables(
         path = results / "tables" / f"{name}.csv"
         if not path.is_file():
             continue
-        draws = _draws(path.with_name(f"{name}.md"))
+        margin = _margin(path)
         if name in PREDICTION_TABLES:
             parts = {folder: read[folder] for folder in folders_of(name)}
             missing = [folder for folder, part in parts.items() if part is None]
             if missing:
                 faults.append(f"{name}: no predictions/{missing[0]}/*.csv to make it from")
                 continue
-            again = PREDICTION_TABLES[name].make(pd.concat(parts.values()), split, thesis, draws)
+            again = PREDICTION_TABLES[name].make(pd.concat(parts.values()), split, thesis, margin)
         elif name == BESIDE:
             others, gone = _other_studies(path)
             faults += [f"{BESIDE}: {fault}" for fault in gone]
             if gone:
                 continue
-            again = beside(rows, others, split, draws=draws)
+            again = beside(rows, others, split, margin=margin)
         else:
-            again = make_table(
-                name, rows, [], split=split, thesis=thesis, draws=draws, batches={}
-            ).drop(columns=list(FROM_POINTERS), errors="ignore")
+            again = make_table(name, rows, [], split=split, thesis=thesis, batches={}).drop(
+                columns=list(FROM_POINTERS), errors="ignore"
+            )
         written = _as_text(path)
         # The study may have left out what the thesis prints, but not some of it.
         figures = any(column.endswith("_thesis") for column in written)
@@ -158,11 +157,10 @@ def _other_studies(path: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     return found, gone if len(studies) else ["the table has no rows"]
 
 
-def _draws(markdown: Path) -> int:
-    """Return the number of resamplings that the note below a table names."""
-    text = markdown.read_text(encoding="utf-8") if markdown.is_file() else ""
-    found = re.search(re.escape(RESAMPLINGS).replace(re.escape("{}"), r"(\d+)"), text)
-    return int(found[1]) if found else 1
+def _margin(path: Path) -> float:
+    """Return the smallest difference that matters, which a table of comparisons names."""
+    table = _as_text(path)
+    return float(table["margin"].iloc[0]) if "margin" in table and len(table) else MARGIN
 
 
 def _as_text(csv: Path | io.StringIO) -> pd.DataFrame:

@@ -52,8 +52,9 @@ _TASKS = {
 READING = (
     ("Balanced accuracy", "the share of right predictions, averaged over the classes, in percent. "
      "Guessing scores chance, 100 divided by the number of classes, however rare a class is."),
-    ("Interval", "95 %, from resampling the test patients. It tells what other patients would have "
-     "changed, not what another training would have: that takes several seeds."),
+    ("Interval", "95 %. With several seeds it tells what other patients and other trainings would "
+     "have changed, with one seed what other patients would have: another training may change as "
+     "much, and no comparison is tested then."),
     ("Curriculum", "the pretext tasks (learning without labels) before classification, in their "
      "order: moco+rotation is MoCo, then rotation. scratch has none, imagenet begins with weights "
      "trained on photographs."),

@@ -17,7 +17,8 @@ from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.files import write_text
 from sscdl.images.held_out import read_as_texts
 from sscdl.report.facts import OF_THESIS, READING, listed
-from sscdl.tables.attention import FLOORS
+from sscdl.tables.attention import LIFTS
+from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
 from sscdl.tables.dataset import split_names
 from sscdl.tables.files import (
     P_VALUES,
@@ -146,19 +147,45 @@ def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -
             lowest = scores[shown == shown.min()]
             text += f", lowest with {_named(lowest)}, {shown.min():.1f} %"
     text += f"; chance is {top['chance'].iloc[0]:.1f} %."
-    verdicts = comparisons.loc[comparisons["variant"] == variant, "verdict"]
-    if len(verdicts):
-        better, worse = (int((verdicts == name).sum()) for name in ("better", "worse"))
-        text += (
-            f" Comparisons with no pretraining, ImageNet or the first task alone: {better} "
-            f"better, {worse} worse, {len(verdicts) - better - worse} without a clear difference."
+    return text + _compared(comparisons[comparisons["variant"] == variant])
+
+
+def _compared(rows: pd.DataFrame) -> str:
+    """Return what the comparisons of a variant show, and what it would take to show more."""
+    if rows.empty:
+        return ""
+    margin = f"{rows['margin'].iloc[0]:g} percent points"
+    counts = rows["verdict"].value_counts()
+    if set(counts.index) == {ONE_TRAINING}:
+        return (
+            " One training of each model: no comparison is tested, as another training might turn "
+            "it round; run several seeds."
         )
-    return text
+    told = [
+        (BETTER, "better"),
+        (WORSE, "worse"),
+        (EQUIVALENT, f"less than {margin} apart"),
+        (NOT_SHOWN, "without a clear difference"),
+        (ONE_TRAINING, "not tested (one training)"),
+    ]
+    text = (
+        " Comparisons with no pretraining, ImageNet or the first task alone, over patients and "
+        f"trainings: {', '.join(f'{counts[v]} {name}' for v, name in told if v in counts)}."
+    )
+    tested = rows[rows["verdict"] != ONE_TRAINING]
+    needed = tested["seeds_needed"].dropna().astype(int)
+    text += f" To find a difference of {margin} four times in five takes "
+    if len(needed):
+        text += f"{_span(needed, 0)} seeds a model"
+        text += "" if len(needed) == len(tested) else f" for {len(needed)} of {len(tested)}; "
+    if len(needed) < len(tested):
+        text += "more patients than these" + (" for the others" if len(needed) else "")
+    return f"{text}."
 
 
 def _attention(rows: pd.DataFrame, variant: str) -> str:
     """Return where the maps of a variant's models lie, beside those of what has learnt nothing."""
-    above = (rows[[f"{lift}_low" for lift in FLOORS]] > 0).all(axis=1).sum()
+    above = (rows[[f"{lift}_low" for lift in LIFTS]] > 0).all(axis=1).sum()
     others = [
         f"{text} {_span(rows[name])} %"
         for name, text in _UNTAUGHT.items()
@@ -193,8 +220,8 @@ def _shortcut(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _span(values: pd.Series) -> str:
-    low, high = f"{values.min():.1f}", f"{values.max():.1f}"
+def _span(values: pd.Series, digits: int = 1) -> str:
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -202,10 +229,10 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
     """Return the main tables, each with its figure, those that most readers want first."""
     accuracy, attention, compared = (tables[n] for n in (ACCURACY, ATTENTION, COMPARISONS))
     shown = ["variant", "curriculum", "against", "difference", "difference_low", "difference_high",
-             "p_holm", "verdict"]  # fmt: skip
+             "another_low", "another_high", "p_holm", "verdict"]  # fmt: skip
     looked = ["variant", "curriculum", *(f"ail{part}" for part in ("", *_PARTS))]
     looked += list(_UNTAUGHT)
-    looked += [f"{lift}{part}" for lift in FLOORS for part in ("", "_low", "_high")]
+    looked += [f"{lift}{part}" for lift in LIFTS for part in ("", "_low", "_high")]
     parts = ["<h2>Accuracy</h2>"]
     parts += [_image(figures, "accuracy_overview")]
     parts += [

@@ -11,17 +11,19 @@ from typing import Any
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import of_factors
+from sscdl.evaluation.inference import patients_of, score
 from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
+from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
 
 # Attention in the lungs that needs no network, and what the models have above it.
 FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
+LIFTS = (*FLOORS, "lift_random")
 
 
-def attention(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return each model's attention inside lungs and findings on one split, in percent.
 
     Returns:
@@ -31,10 +33,11 @@ def attention(
         AIL minus floor; the same with ``ail_centre``, the AIL of a Gaussian in the middle of every
         picture. ``ail_random``, the mean over images and untrained networks, with ``_std`` between
         these networks (each one's mean over images), and ``lift_random``, AIL minus that. Each lift
-        has ``_low`` and ``_high``: it is taken image by image, so that it is paired over patients,
-        and over the images where both sides are defined. ``ail_contrast, ail_contrast_random`` and
-        ``lift_contrast_random`` are the same of the map of the predicted class minus the mean of
-        the other classes' (:func:`sscdl.evaluation.attention.contrast_map`).
+        has ``_low`` and ``_high``, paired over patients, over the images where both sides are
+        defined; that of ``lift_random`` is over networks, too. ``ail_contrast,
+        ail_contrast_random`` and ``lift_contrast_random`` are the same of the map of the predicted
+        class minus the mean of the other classes'
+        (:func:`sscdl.evaluation.attention.contrast_map`).
 
         ``ail_signed`` (negative values of the map kept: unbounded), ``ail_stretched`` (map
         stretched to [0, 1], as the package ``grad-cam`` does) and ``ail_of_<class>`` (map of that
@@ -46,8 +49,6 @@ def attention(
         predictions: those of the models, and with the column ``network`` those of the untrained
             networks (:mod:`sscdl.evaluation.untrained`).
         split: the images that count.
-        draws: resamplings of the patients behind each interval.
-        seed: of these.
 
     Raises:
         InputError: no image model has rows of ``split``, or a variant's has none of untrained
@@ -68,16 +69,16 @@ def attention(
             "n_images": group["image_id"].nunique(),
             "undefined": len(group) - len(defined),
         }
-        line |= _scored(defined, "ail", draws=draws, seed=seed)
+        line |= _scored(defined, "ail")
         for lift, (name, column) in FLOORS.items():
             line[name] = mean_percent(defined, column)
             above = defined.assign(lift=defined["ail"] - defined[column])
-            found = score_model(above, metrics.column_mean("lift"), draws=draws, seed=seed)
+            found = score_model(above, measures.mean_of("lift"))
             line[lift] = found["value"]
             line.update({f"{lift}_{part}": found[part] for part in ("low", "high")})
-        line |= _above_untrained(group, untrained, "ail", draws=draws, seed=seed)
-        line |= _scored(group, "ail_contrast", draws=draws, seed=seed)
-        line |= _above_untrained(group, untrained, "ail_contrast", draws=draws, seed=seed)
+        line |= _above_untrained(group, untrained, "ail")
+        line |= _scored(group, "ail_contrast")
+        line |= _above_untrained(group, untrained, "ail_contrast")
         for column in ("ail_signed", "ail_stretched", *classes):
             line[column] = mean_percent(defined, column)
         shown = defined[defined["box_share"].notna()]
@@ -128,26 +129,26 @@ def beside_untrained(
     )
 
 
-def _above_untrained(
-    rows: pd.DataFrame, untrained: pd.DataFrame, column: str, *, draws: int, seed: int
-) -> dict[str, float]:
+def _above_untrained(rows: pd.DataFrame, untrained: pd.DataFrame, column: str) -> dict[str, float]:
     """Return the mean of the untrained networks, its deviation between them, and the lift."""
     rows, others = beside_untrained(rows, untrained, column)
-    means = 100 * others.groupby("network")[column].mean()
-    by_image = others.groupby("image_id")[column].mean()
-    above = rows.assign(lift=rows[column] - rows["image_id"].map(by_image))
-    found = score_model(above, metrics.column_mean("lift"), draws=draws, seed=seed)
     lift = f"lift{column.removeprefix('ail')}_random"
+    if rows.empty:
+        return dict.fromkeys((f"{column}_random", f"{column}_random_std", lift), NAN)
+    patients = patients_of(rows, others)
+    measure = measures.mean_of(column)
+    model = score(rows, measure, patients)
+    random = score(others, measure, patients, by=NETWORK)
+    above = of_factors(model, random, [model.trainings, random.trainings], tested=True)
     return {
-        f"{column}_random": float(means.mean()),
-        f"{column}_random_std": float(means.std()),
-        lift: found["value"],
-        **{f"{lift}_{part}": found[part] for part in ("low", "high")},
+        f"{column}_random": 100 * random.value,
+        f"{column}_random_std": 100 * random.deviation,
+        **difference_columns(above, lift),
     }
 
 
-def _scored(rows: pd.DataFrame, column: str, *, draws: int, seed: int) -> dict[str, float]:
+def _scored(rows: pd.DataFrame, column: str) -> dict[str, float]:
     """Return the mean of a column, its deviation between seeds and its interval."""
     rows = rows[rows[column].notna()]
-    found = score_model(rows, metrics.column_mean(column), draws=draws, seed=seed)
+    found = score_model(rows, measures.mean_of(column))
     return {column: found.pop("value")} | {f"{column}_{key}": each for key, each in found.items()}

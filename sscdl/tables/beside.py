@@ -17,7 +17,7 @@ from sscdl.evaluation import metrics
 from sscdl.tables import comparisons
 from sscdl.tables.files import P_VALUES, write_table
 from sscdl.tables.overview import METADATA, models_in
-from sscdl.tables.predictions import INTERVALS, resamplings
+from sscdl.tables.predictions import INTERVALS
 from sscdl.tables.write import read_predictions
 
 COLUMNS = tuple("study" if name == "against" else name for name in comparisons.COLUMNS)
@@ -28,8 +28,7 @@ def beside(
     others: Mapping[str, pd.DataFrame],
     split: str,
     *,
-    draws: int = 1000,
-    seed: int = 0,
+    margin: float = comparisons.MARGIN,
 ) -> pd.DataFrame:
     """Return the balanced accuracy of each model in this study and in others, in percent.
 
@@ -37,21 +36,20 @@ def beside(
         predictions: prediction table of this study.
         others: prediction tables of other studies, by name.
         split: the set of images to compare on; only images count that both studies tested.
-        draws: resamplings of the patients.
-        seed: of the resamplings.
+        margin: the smallest difference that matters, in percent points.
 
     Returns:
         one row per model and other study that has it: the columns of
         :func:`sscdl.tables.comparisons.comparisons`, with ``study``, the other's name, in place of
         ``against``; ``difference`` is this study minus the other, and ``p_holm`` is corrected for
-        all models of one variant beside the same study.
+        all rows of the table.
 
     Raises:
         InputError: another study tested none of this study's images, or tells other classes
             apart, or gives images other labels.
     """
     here = dict(_models(predictions, split))
-    table = []
+    lines = []
     for study, rows in others.items():
         there = dict(_models(rows, split))
         pairs = [
@@ -66,15 +64,12 @@ def beside(
                 f"results.beside: {study} tested none of the images of this study; both need the "
                 "same data set, classes and split"
             )
-        for variant in dict.fromkeys(variant for (variant, _), _, _ in pairs):
-            family = [
-                {"variant": variant, "curriculum": curriculum, "study": study}
-                | comparisons.compared(model, other, draws=draws, seed=seed)
-                for (of, curriculum), model, other in pairs
-                if of == variant
-            ]
-            table += comparisons.with_verdicts(family)
-    return pd.DataFrame(table, columns=list(COLUMNS))
+        lines += [
+            {"variant": variant, "curriculum": curriculum, "study": study}
+            | comparisons.compared(model, other, margin=margin)
+            for (variant, curriculum), model, other in pairs
+        ]
+    return pd.DataFrame(comparisons.with_verdicts(lines), columns=list(COLUMNS))
 
 
 def _check_alike(
@@ -100,12 +95,12 @@ def _models(rows: pd.DataFrame, split: str) -> Iterable[tuple[tuple[str, str], p
 
 
 def write_beside(
-    predictions: list[Path], others: dict[str, list[Path]], out: Path, *, split: str, draws: int
+    predictions: list[Path], others: dict[str, list[Path]], out: Path, *, split: str, margin: float
 ) -> None:
     """Write the table of :func:`beside` as CSV, Markdown and LaTeX from files of predictions."""
     rows = {study: read_predictions(files) for study, files in others.items()}
     write_table(
-        beside(read_predictions(predictions), rows, split, draws=draws),
+        beside(read_predictions(predictions), rows, split, margin=margin),
         out.with_suffix(""),
         caption="Balanced accuracy of the same models in other studies, in percent.",
         notes=[
@@ -115,7 +110,6 @@ def write_beside(
             *comparisons.NOTES,
             f"Set of images: {split}.",
             INTERVALS,
-            resamplings(draws),
         ],
         digits=P_VALUES,
     )

@@ -1,9 +1,12 @@
 """Do models know how sure they may be? Calibration of predicted probabilities.
 
-*Confidence* is the probability of the predicted class. The expected calibration error (Guo et al.
-2017, arXiv:1706.04599) is the distance between confidence and accuracy, averaged over bins. Theirs
-are of equal width, most of them all but empty where a model is sure of itself; here each holds the
-same number of images (Nixon et al. 2019, arXiv:1904.01685), and equal confidences share a bin.
+*Confidence* is the probability of the predicted class. The calibration error is the root of the
+mean squared distance between confidence and accuracy, over bins that hold the same number of images
+(equal confidences share a bin). The distances of a sample are larger than those of the model, most
+of all in small bins, and the usual expected calibration error (Guo et al. 2017) carries that with
+it: it is never 0, and depends on how many bins there are. The square has an unbiased estimate, the
+mean over pairs of images, as Ferro & Fricker (2012) and Kumar et al. (2019, arXiv:1909.10155) take
+it away; here over pairs of different patients, as images of one are not independent.
 
 The tables' conventions (percent, seeds, intervals) are those of :mod:`sscdl.tables.overview`.
 """
@@ -17,16 +20,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sscdl.evaluation import metrics
-from sscdl.evaluation.metrics import Floats
-from sscdl.tables.overview import METADATA, models_in, score_model
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.inference import score
+from sscdl.evaluation.measures import Codes, Floats, Stratum
+from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
 
 BINS = 15  # as in Guo et al.
 PER_BIN = 10  # images at least: with few images, fewer bins
 SMALLEST = 5e-7  # predictions are written with six decimals, so that 0 stands for up to this
 COLUMNS = (
     *("variant", "curriculum", "split", "n_images", "n_patients", "n_seeds", "n_bins"),
-    *("confidence", "accuracy", "ece", "ece_std", "ece_low", "ece_high", "ece_calibrated"),
+    *("confidence", "accuracy", "calibration_error", "calibration_error_std"),
+    *("calibration_error_low", "calibration_error_high"),
     *("brier", "brier_std", "brier_low", "brier_high", "brier_prior"),
     *("nll", "nll_std", "nll_low", "nll_high", "nll_prior"),
 )
@@ -64,30 +69,56 @@ def _sure_and_right(rows: pd.DataFrame) -> tuple[Floats, Floats]:
     return chances.max(axis=1), (rows["predicted"] == rows["label"]).to_numpy(dtype=float)
 
 
-def ece_statistic(rows: pd.DataFrame, weights: Floats) -> Floats:
-    """Return the expected calibration error, in [0, 1], per row of ``weights`` (draws, N).
+def squared_error(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
+    """Return the measure "squared calibration error", unbiased, so that it may be below 0.
 
-    The bins are those of the images as they are, the same for all draws.
+    In a bin it is the mean product of the gaps (right minus confidence) of two images of different
+    patients; bins with a single patient are left out. Influences are those of the jackknife, with
+    the bins as they are.
     """
     confidence, right = _sure_and_right(rows)
     bins = bins_of(confidence, bin_count(len(rows)))
-    gap = np.zeros((len(rows), bins.max() + 1))
-    gap[np.arange(len(rows)), bins] = confidence - right
-    with np.errstate(invalid="ignore"):
-        return np.abs(weights @ gap).sum(axis=1) / weights.sum(axis=1)
+    whole, without = 0.0, np.zeros(count)
+    size, rest = 0.0, np.zeros(count)
+    for number in np.unique(bins):
+        inside = bins == number
+        whose = patients[inside]
+        if len(np.unique(whose)) < 2:
+            continue
+        gaps = np.bincount(whose, (right - confidence)[inside], minlength=count)
+        images = np.bincount(whose, minlength=count).astype(float)
+        whole += images.sum() * _of_pairs(gaps.sum(), (gaps**2).sum(), images)
+        size += images.sum()
+        others = images.sum() - images
+        squares = (gaps**2).sum() - gaps**2
+        pairs = others**2 - ((images**2).sum() - images**2)
+        left = np.where(pairs > 0, (gaps.sum() - gaps) ** 2 - squares, 0.0)
+        without += others * left / np.where(pairs > 0, pairs, 1.0)
+        rest += others
+    if not size:
+        return []
+    present = np.bincount(patients, minlength=count) > 0
+    number = int(present.sum())
+    apart = np.where(present, without / np.where(rest > 0, rest, 1.0), np.nan)
+    influence = np.sqrt((number - 1) / number) * np.nan_to_num(np.nanmean(apart) - apart)
+    return [Stratum(1.0, whole / size, influence, len(rows), number, bounded=False)]
 
 
-def calibrated_ece(rows: pd.DataFrame) -> float:
-    """Return the calibration error that a calibrated model is expected to show, in [0, 1].
+def _of_pairs(total: float, squares: float, images: Floats) -> float:
+    """Return the mean product over pairs of images of different patients."""
+    return float((total**2 - squares) / (images.sum() ** 2 - (images**2).sum()))
 
-    Were each prediction right with the probability p that it claims, the sum of n gaps in a bin
-    would have the variance sum p (1 - p), and a normal variable of that variance has the mean size
-    sqrt(2 / pi) sd. Images of one patient, which go together, make it larger than this.
-    """
-    confidence, _ = _sure_and_right(rows)
-    bins = bins_of(confidence, bin_count(len(rows)))
-    variance = np.bincount(bins, weights=confidence * (1 - confidence))
-    return float(np.sqrt(2 / np.pi * np.clip(variance, 0, None)).sum() / len(rows))
+
+def _error(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the calibration error in percent points, its deviation and limits."""
+    found = score(rows, squared_error)
+    values = 100 * np.sqrt(np.clip([*found.interval()], 0, None))
+    each = 100 * np.sqrt(np.clip(found.trainings.values, 0, None))
+    names = ("calibration_error", "calibration_error_low", "calibration_error_high")
+    return {
+        **dict(zip(names, map(float, values), strict=True)),
+        "calibration_error_std": float(each.std(ddof=1)) if len(each) > 1 else NAN,
+    }
 
 
 def brier_values(rows: pd.DataFrame) -> Floats:
@@ -111,20 +142,15 @@ def _prior(rows: pd.DataFrame) -> tuple[float, float]:
     return float((1 - (shares**2).sum()) / 2), float(-(shares * np.log(shares)).sum())
 
 
-def calibration(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return how far each model's probabilities may be trusted, on every split that has labels.
 
     Returns:
         ``variant, curriculum, split, n_images, n_patients, n_seeds, n_bins``; mean ``confidence``
-        and ``accuracy`` in percent; ``ece`` (percent points) with ``_std, _low, _high`` and
-        ``_calibrated``, what a calibrated model would be expected to show with as many images;
-        ``brier`` ([0, 1]) and ``nll`` (nats) with the same three and ``_prior``, the score of
-        always giving the labels' frequencies.
-
-        Few images in a bin make the calibration error of a sample larger than that of the model,
-        and resampled ones larger still: the interval of ``ece`` is the basic one (twice the
-        estimate less the quantiles, Davison & Hinkley 1997, section 5.2), cut at 0, and lies below
-        where that of the quantiles would lie above. The others are of the quantiles.
+        and ``accuracy`` in percent; ``calibration_error`` (percent points; 0 where the unbiased
+        estimate of its square is below 0) with ``_std, _low, _high``; ``brier`` ([0, 1]) and
+        ``nll`` (nats) with the same three and ``_prior``, the score of always giving the labels'
+        frequencies.
     """
     table = []
     for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
@@ -140,28 +166,18 @@ def calibration(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) 
             line["n_seeds"] = len(seeds)
             line["n_bins"] = bin_count(len(seeds[0]))
             for name, column in (("confidence", "confidence"), ("accuracy", "right")):
-                mean = metrics.mean_over_seeds(metrics.column_mean(column))
-                line[name] = 100 * metrics.evaluate(rows, mean)
-            for name, statistic, scale in (
-                ("ece", ece_statistic, 100.0),
-                ("brier", metrics.column_mean("brier"), 1.0),
-                ("nll", metrics.column_mean("nll"), 1.0),
-            ):
-                score = score_model(rows, statistic, draws=draws, seed=seed, scale=scale)
-                line[name] = score.pop("value")
-                line |= {f"{name}_{part}": value for part, value in score.items()}
-            low, high = line["ece_low"], line["ece_high"]
-            line["ece_low"] = max(0.0, 2 * line["ece"] - high)
-            line["ece_high"] = max(0.0, 2 * line["ece"] - low)
-            line["ece_calibrated"] = 100 * float(np.mean([calibrated_ece(part) for part in seeds]))
+                line[name] = mean_percent(rows, column)
+            line |= _error(rows)
+            for name in ("brier", "nll"):
+                found = score_model(rows, measures.mean_of(name), scale=1.0)
+                line[name] = found.pop("value")
+                line |= {f"{name}_{part}": value for part, value in found.items()}
             line["brier_prior"], line["nll_prior"] = _prior(seeds[0])
             table.append(line)
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def calibration_bins(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def calibration_bins(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return each model's accuracy beside its confidence, by bins of confidence, on one split.
 
     A bin holds the predictions of all seeds; there are as many as for one.
@@ -179,9 +195,8 @@ def calibration_bins(
         bins = bins_of(confidence, bin_count(group["image_id"].nunique()))
         group = group.assign(confidence=confidence, right=right, bin=bins)
         for number, part in group.groupby("bin"):
-            found = metrics.bootstrap_interval(
-                part, metrics.column_mean("right"), draws=draws, seed=seed
-            )
+            pooled = score(part.assign(seed=0), measures.mean_of("right", bounded=True))
+            found = pooled.interval()
             table.append(
                 {
                     **{"variant": variant, "curriculum": curriculum, "split": split},

@@ -4,179 +4,156 @@ The thesis compares single numbers. Here every model is compared with no pretrai
 with ``imagenet``, and with what its own first task gives alone: the three questions that the thesis
 and the paper it follows ask. All pairs would be 276 for its 24 models, and a correction for so many
 would hide what these 63 show.
+
+Difference, interval and p are of one quantity, balanced accuracy, and of one method
+(:mod:`sscdl.evaluation.differences`): over patients and over trainings.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import Comparison, compare
+from sscdl.evaluation.inference import LEVEL
 from sscdl.study.thesis import references
 from sscdl.tables.overview import METADATA, models_in
 
-LEVEL = 0.05
+MARGIN = 5.0  # percent points
+BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent"
+NOT_SHOWN, ONE_TRAINING = "not shown", "one training: not tested"
 COLUMNS = (
     *("variant", "curriculum", "against", "n_images", "n_patients", "n_seeds"),
     *("balanced_accuracy", "balanced_accuracy_against", "difference", "difference_low"),
-    *("difference_high", "only_model", "only_against", "p_permutation", "p_holm", "verdict"),
-    "chance",
+    *("difference_high", "patients_low", "patients_high", "another_low", "another_high"),
+    *("only_model", "only_against", "p", "p_holm", "p_equivalent", "verdict"),
+    *("detectable", "margin", "seeds_needed", "chance"),
 )
 NOTES = (
-    "only_model, only_against: images that one gets right with a larger share of its seeds than "
-    "the other. p_permutation: exact permutation test of all that is right, each patient's results "
-    "of the two exchanged or not (with one seed and one image a patient, McNemar's test); it "
-    "counts images, not classes. p_holm: corrected after Holm for all comparisons of the variant.",
-    "verdict: better or worse where the interval excludes zero and p_holm is below 0.05.",
-    "Interval and test are about the choice of patients and images. How much another training "
-    "would differ, only several seeds tell.",
+    "difference_low, difference_high: over patients and trainings; with one seed over patients "
+    "alone. patients: over patients alone, as if these trainings were the only ones. another: "
+    "where the difference of one further training of both would lie on the same patients.",
+    "p: the level at which the interval over patients and trainings touches zero. p_holm: "
+    "corrected after Holm for all comparisons of this table. p_equivalent: of a true difference of "
+    "margin points or more, either way, corrected alike.",
+    "verdict: better or worse where p_holm is below 0.05; equivalent where p_equivalent is; with "
+    "one seed nothing is tested, as another training might turn the difference round.",
+    "detectable: the true difference that such a comparison finds four times in five. "
+    "seeds_needed: trainings of each model with which that is a difference of margin points; empty "
+    "where no number of trainings does with these patients, or one training tells nothing.",
+    "only_model, only_against: images that one gets right with a larger share of its seeds.",
 )
-_BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
-
-
-class PairedTest(NamedTuple):
-    """Images that one of two models gets right more often, and whether that is more than chance."""
-
-    only_first: int
-    only_second: int
-    gain: float  # what the first gets right beyond the second, in images
-    p: float  # two-sided
-
-
-def difference_to(first: pd.DataFrame, second: pd.DataFrame, *, draws: int, seed: int) -> dict:
-    """Return the difference in balanced accuracy, percent points, with its paired interval.
-
-    Returns:
-        ``value, low, high`` and ``patients``, how many both tables have.
-    """
-    found = metrics.paired_difference(first, second, _BALANCED, draws=draws, seed=seed)
-    percent = {"value": found.estimate, "low": found.low, "high": found.high}
-    return {key: 100 * value for key, value in percent.items()} | {"patients": found.patients}
-
-
-def permutation_test(first: pd.DataFrame, second: pd.DataFrame) -> PairedTest:
-    """Return the exact paired permutation test of two models on the images that both predicted.
-
-    Were the models alike, each patient's results of the two could be exchanged: the difference of a
-    patient's sums of right predictions (of each image, the share of the seeds) could as well have
-    the other sign (Fisher 1935). p is the share of all choices of signs whose total is at least as
-    far from zero. With one seed each and one image a patient this is McNemar's exact test (1947);
-    images of a patient, which are not independent, keep together, and so do seeds.
-    """
-    keys = ["patient_id", "image_id"]
-    rights = [
-        rows.assign(right=rows["label"] == rows["predicted"]).groupby(keys)["right"]
-        for rows in (first, second)
-    ]
-    counts = pd.concat([part.agg(["sum", "count"]) for part in rights], axis=1, join="inner")
-    sums, sizes = counts["sum"].to_numpy(), counts["count"].to_numpy()
-    # In whole numbers, so that totals that are alike are found to be.
-    scale = math.lcm(*np.unique(sizes).tolist())
-    gains = (sums * (scale // sizes)) @ np.array([1, -1])
-    by_patient = pd.Series(gains, index=counts.index).groupby(level="patient_id").sum()
-    return PairedTest(
-        int((gains > 0).sum()),
-        int((gains < 0).sum()),
-        float(gains.sum() / scale),
-        _exact_p(by_patient.abs().to_numpy(), abs(int(gains.sum()))),
-    )
-
-
-def _exact_p(sizes: NDArray[np.int64], total: int) -> float:
-    """Return how likely signed ``sizes`` sum to at least ``total`` in size if signs are random."""
-    chances = np.ones(1)  # of each sum, from the least to the largest in steps of 1
-    for size in sizes[sizes > 0]:
-        chances = np.pad(chances, (0, 2 * size)) / 2 + np.pad(chances, (2 * size, 0)) / 2
-    sums = np.arange(len(chances)) - len(chances) // 2
-    return min(1.0, float(chances[np.abs(sums) >= total].sum()))
 
 
 def holm(p_values: Iterable[float]) -> NDArray[np.float64]:
-    """Return p values corrected for their number after Holm (1979), in the given order."""
+    """Return p values corrected for their number after Holm (1979), in the given order.
+
+    Those that are NaN stay so, and do not count.
+    """
     p = np.asarray(list(p_values), dtype=float)
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * np.arange(len(p), 0, -1)
-    corrected = np.empty_like(p)
+    order = np.argsort(p, kind="stable")[: np.isfinite(p).sum()]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected = np.full_like(p, np.nan)
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
 
 
-def with_verdicts(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the lines of :func:`compared` that belong together with ``p_holm`` and ``verdict``."""
-    corrected = holm(line["p_permutation"] for line in family)
-    lines = [line | {"p_holm": float(p)} for line, p in zip(family, corrected, strict=True)]
+def with_verdicts(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines of :func:`compared` of a table, corrected for their number and judged."""
+    for column, corrected in (("p", "p_holm"), ("p_equivalent", "p_equivalent")):
+        values = holm(line[column] for line in lines)
+        lines = [line | {corrected: float(p)} for line, p in zip(lines, values, strict=True)]
     return [line | {"verdict": _verdict(line)} for line in lines]
 
 
 def _verdict(line: Mapping[str, Any]) -> str:
-    """Return "better" or "worse" if interval and corrected test agree on it, else "not shown"."""
+    if np.isnan(line["p"]):
+        return ONE_TRAINING
     if line["p_holm"] < LEVEL:
-        if line["difference_low"] > 0 and line["gain"] > 0:
-            return "better"
-        if line["difference_high"] < 0 and line["gain"] < 0:
-            return "worse"
-    return "not shown"
+        return BETTER if line["difference"] > 0 else WORSE
+    return EQUIVALENT if line["p_equivalent"] < LEVEL else NOT_SHOWN
 
 
-def comparisons(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def comparisons(predictions: pd.DataFrame, split: str, *, margin: float = MARGIN) -> pd.DataFrame:
     """Return each model compared with scratch, with imagenet and with its first task alone.
+
+    Args:
+        predictions: those of the models.
+        split: the images that count.
+        margin: the smallest difference that matters, in percent points.
 
     Returns:
         one row per comparison: ``variant, curriculum, against``, how many images, patients and
         seeds (the fewer of both) it is made of; both balanced accuracies and their ``difference``
-        in percent points with the interval of a paired bootstrap over patients; ``only_model`` and
-        ``only_against``, images that one of the two gets right with a larger share of its seeds;
-        ``p_permutation`` of :func:`permutation_test`, and ``p_holm``, corrected for all comparisons
-        of the variant; ``verdict``:
-        ``better`` or ``worse`` where the interval excludes zero and ``p_holm`` is below 0.05, else
-        ``not shown``; ``chance``, the accuracy of guessing. No rows where there is nothing to
-        compare with.
+        in percent points; its limits over patients and trainings, over patients alone
+        (``patients_low, patients_high``), and those of one further training of both
+        (``another_low, another_high``, empty with one seed); ``only_model`` and ``only_against``,
+        images that one of the two gets right with a larger share of its seeds; ``p``, ``p_holm``
+        and ``p_equivalent``, the last two corrected for all rows, all empty with one seed;
+        ``verdict``: ``better``, ``worse``, ``equivalent``, ``not shown`` or ``one training: not
+        tested``; ``detectable`` and ``seeds_needed`` (:class:`sscdl.evaluation.differences.
+        Comparison`) with the ``margin`` that they are about; ``chance``, the accuracy of guessing.
+        No rows where there is nothing to compare with.
     """
     rows = metrics.labelled(predictions[predictions["split"] == split])
     groups = {name: group for name, group in models_in(rows) if name[0] != METADATA}
-    table: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for variant in dict.fromkeys(name for name, _ in groups):
         models = {name: group for (of, name), group in groups.items() if of == variant}
-        family = [
+        lines += [
             {"variant": variant, "curriculum": name, "against": other}
-            | compared(models[name], models[other], draws=draws, seed=seed)
+            | compared(models[name], models[other], margin=margin)
             for name in models
             for other in references(name, models)
         ]
-        table += with_verdicts(family)
-    return pd.DataFrame(table, columns=list(COLUMNS))
+    return pd.DataFrame(with_verdicts(lines), columns=list(COLUMNS))
 
 
-def compared(model: pd.DataFrame, other: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
+def compared(model: pd.DataFrame, other: pd.DataFrame, *, margin: float) -> dict[str, Any]:
     """Return the measures of one comparison, over the images that both models predicted.
 
     ``model`` and ``other`` are labelled predictions that share images. The result has the columns
-    from ``n_images`` to ``p_permutation`` that :func:`comparisons` describes, ``chance``, and
-    ``gain`` (:class:`PairedTest`).
+    from ``n_images`` on that :func:`comparisons` describes, before any correction.
     """
     shared = set(model["image_id"]) & set(other["image_id"])
     model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
-    found = difference_to(model, other, draws=draws, seed=seed)
-    test = permutation_test(model, other)
+    found = compare(model, other, measures.balanced_accuracy)
+    alone, another = found.as_trained().interval(), found.another()
+    first, second = _shares_right(model).align(_shares_right(other))
     return {
         "n_images": len(shared),
-        "n_patients": found["patients"],
+        "n_patients": model["patient_id"].nunique(),
         "n_seeds": min(model["seed"].nunique(), other["seed"].nunique()),
-        "balanced_accuracy": 100 * metrics.evaluate(model, _BALANCED),
-        "balanced_accuracy_against": 100 * metrics.evaluate(other, _BALANCED),
-        "difference": found["value"],
-        "difference_low": found["low"],
-        "difference_high": found["high"],
-        "only_model": test.only_first,
-        "only_against": test.only_second,
-        "gain": test.gain,
-        "p_permutation": test.p,
+        "balanced_accuracy": 100 * found.first.value,
+        "balanced_accuracy_against": 100 * found.second.value,
+        **difference_columns(found),
+        "patients_low": 100 * alone.low,
+        "patients_high": 100 * alone.high,
+        "another_low": 100 * another[0],
+        "another_high": 100 * another[1],
+        "only_model": int((first > second).sum()),
+        "only_against": int((first < second).sum()),
+        "p": found.p if found.tested else np.nan,
+        "p_equivalent": found.p_equivalent(margin / 100) if found.tested else np.nan,
+        "detectable": 100 * found.detectable,
+        "margin": margin,
+        "seeds_needed": found.trainings_for(margin / 100) or np.nan,
         "chance": 100 * metrics.chance(model),
     }
+
+
+def difference_columns(found: Comparison, name: str = "difference") -> dict[str, float]:
+    """Return a difference in percent points with its limits, as columns called ``name``."""
+    values = zip(("", "_low", "_high"), found.interval(), strict=True)
+    return {f"{name}{part}": 100 * value for part, value in values}
+
+
+def _shares_right(rows: pd.DataFrame) -> pd.Series:
+    """Return the share of the trainings that are right, by image."""
+    right = rows["predicted"] == rows["label"]
+    return right.groupby(rows["image_id"]).mean()

@@ -7,15 +7,22 @@ intervals) are those of :mod:`sscdl.tables.overview`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sscdl.archives.cohorts import MARKED
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import compare, compare_same
+from sscdl.evaluation.inference import LEVEL
+from sscdl.evaluation.prediction_files import NETWORK
+from sscdl.tables.attention import beside_untrained, parted
+from sscdl.tables.comparisons import ONE_TRAINING, difference_columns, holm
 from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
 
+VALIDATION = "val"
 VIEWS = ("AP", "PA")
 SEXES = ("F", "M")
 AGES = {"age below 40": (0, 40), "age 40 to 59": (40, 60), "age 60 and above": (60, 200)}
@@ -29,13 +36,12 @@ SUBGROUP_COLUMNS = (
     *("variant", "curriculum", "split", "group", "n_images", "n_patients", "balanced_accuracy"),
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high", "chance"),
     *("metadata", "metadata_balanced_accuracy", "difference", "difference_low"),
-    *("difference_high", "p", "verdict"),
+    *("difference_high", "p", "p_holm", "verdict"),
 )
-_BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
 
 
-def _measures(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
-    values = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+def _measures(rows: pd.DataFrame) -> dict[str, Any]:
+    values = score_model(rows, measures.balanced_accuracy)
     return {
         "n_images": rows["image_id"].nunique(),
         "n_patients": rows["patient_id"].nunique(),
@@ -45,7 +51,7 @@ def _measures(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
     }
 
 
-def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+def shortcut(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return how each model fares when a mark that went with the label goes or changes sides.
 
     One row per model and split: ``mark_trained`` (the mark goes with the label as in training),
@@ -60,6 +66,7 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
         the images where both are defined; ``ail_centre`` and ``ail_random``, as in ``attention``.
         No rows if none of the splits is present.
     """
+    predictions, untrained = parted(predictions)
     marked = predictions[predictions["split"].isin(MARKED)]
     table = []
     for (variant, curriculum), group in models_in(metrics.labelled(marked)):
@@ -71,11 +78,10 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
             if rows.empty:
                 continue
             line = {"variant": variant, "curriculum": curriculum, "split": split}
-            line.update(_measures(rows, draws=draws, seed=seed))
+            line.update(_measures(rows))
             if split != "mark_trained" and not trained.empty:
-                fall = metrics.paired_difference(trained, rows, _BALANCED, draws=draws, seed=seed)
-                line["drop"] = 100 * fall.estimate
-                line["drop_low"], line["drop_high"] = 100 * fall.low, 100 * fall.high
+                fall = compare_same(trained, rows, measures.balanced_accuracy)
+                line |= difference_columns(fall, "drop")
             for name, floor, attention, area in (
                 ("ail", "ail_floor", "ail", "lung_share"),
                 ("mark_attention", "mark_share", "mark_attention", "mark_share"),
@@ -83,16 +89,41 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
                 defined = rows[rows[attention].notna() & rows[area].notna()]
                 line[name] = mean_percent(defined, attention)
                 line[floor] = mean_percent(defined, area)
-            for name in ("ail_centre", "ail_random"):
-                line[name] = mean_percent(rows[rows["ail"].notna()], name)
+            looked = rows[rows["ail"].notna()]
+            line["ail_centre"] = mean_percent(looked, "ail_centre")
+            if len(looked):
+                _, random = beside_untrained(looked, untrained, "ail")
+                line["ail_random"] = 100 * random.groupby(NETWORK)["ail"].mean().mean()
             table.append(line)
     return pd.DataFrame(table, columns=list(SHORTCUT_COLUMNS))
 
 
-def _verdict(difference: metrics.Difference) -> str:
-    if difference.low > 0:
-        return "beats metadata"
-    return "worse" if difference.high < 0 else "not better than metadata"
+def _verdict(line: Mapping[str, Any]) -> str:
+    if line["verdict"] or np.isnan(line["difference"]):
+        return line["verdict"]
+    if np.isnan(line["p"]):
+        return ONE_TRAINING
+    if line["p_holm"] < LEVEL:
+        return "beats metadata" if line["difference"] > 0 else "worse"
+    return "not better than metadata"
+
+
+def _baseline(predictions: pd.DataFrame, split: str) -> tuple[str, str] | None:
+    """Return the metadata model to compare with: chosen on validation images, never on ``split``.
+
+    Where these are the same, it is the one that knows most, the last of them.
+    """
+    models = dict(models_in(predictions[predictions["variant"] == METADATA]))
+    if not models:
+        return None
+    if split == VALIDATION:
+        return list(models)[-1]
+    validated = {name: rows[rows["split"] == VALIDATION] for name, rows in models.items()}
+    scores = {
+        name: measures.value(rows, measures.balanced_accuracy) for name, rows in validated.items()
+    }
+    known = {name: value for name, value in scores.items() if np.isfinite(value)}
+    return max(known, key=known.__getitem__) if known else list(models)[-1]
 
 
 def groups_of(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -111,48 +142,48 @@ def groups_of(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield name, predictions[mask]
 
 
-def subgroups(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return each model's accuracy over all images and within groups, beside the metadata's.
 
-    The baseline of a group is the metadata model with the highest balanced accuracy in that very
-    group, which favours the baseline. The comparison is a paired patient bootstrap.
+    The baseline is the metadata model that does best on the validation images, the same for all
+    groups.
 
     Returns:
         one row per model and ``group`` (see :func:`groups_of`): ``variant, curriculum, split,
         group, n_images, n_patients, balanced_accuracy`` with ``_std, _low, _high``, ``chance``,
         ``metadata`` (the baseline's curriculum) and its ``metadata_balanced_accuracy``,
         ``difference`` (model minus baseline, percent points) with ``_low, _high``, ``p`` and
-        ``verdict``: ``beats metadata`` or ``worse`` if the interval excludes zero, else ``not
-        better than metadata``; ``one class only`` where there is nothing to tell apart; empty
-        without a baseline.
+        ``p_holm``, corrected for all rows of the table, both empty with one seed; ``verdict``:
+        ``beats metadata`` or ``worse`` where ``p_holm`` is below 0.05, else ``not better than
+        metadata``; ``one training: not tested``; ``one class only`` where there is nothing to tell
+        apart; empty without a baseline.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
-    table = []
-    for group, part in groups_of(rows):
+    predictions = metrics.labelled(predictions)
+    baseline = _baseline(predictions, split)
+    lines = []
+    for group, part in groups_of(predictions[predictions["split"] == split]):
         models = dict(models_in(part))
-        baselines = {name: model for name, model in models.items() if name[0] == METADATA}
-        scores = {name: metrics.evaluate(model, _BALANCED) for name, model in baselines.items()}
-        best = max(scores, key=scores.__getitem__) if scores else None
+        regression = models.get(baseline) if baseline else None
         for name, model in models.items():
-            if name in baselines:
+            if name[0] == METADATA:
                 continue
-            line = {"variant": name[0], "curriculum": name[1], "split": split, "group": group}
-            line.update(_measures(model, draws=draws, seed=seed))
-            line.update(metadata="", metadata_balanced_accuracy=NAN, verdict="")
-            if best is not None:
-                line.update(metadata=best[1], metadata_balanced_accuracy=100 * scores[best])
+            line: dict[str, Any] = {"variant": name[0], "curriculum": name[1], "split": split}
+            line |= {"group": group, **_measures(model)}
+            line |= {"metadata": "", "difference": NAN, "p": NAN, "verdict": ""}
+            if regression is not None:
+                line["metadata"] = baseline[1]
+                known = measures.value(regression, measures.balanced_accuracy)
+                line["metadata_balanced_accuracy"] = 100 * known
             if model["label"].nunique() < 2:
                 line["verdict"] = "one class only"
-            elif best is not None:
-                found = metrics.paired_difference(
-                    model, baselines[best], _BALANCED, draws=draws, seed=seed
-                )
-                line["difference"] = 100 * found.estimate
-                line["difference_low"], line["difference_high"] = 100 * found.low, 100 * found.high
-                line.update(p=found.p, verdict=_verdict(found))
-            table.append(line)
-    result = pd.DataFrame(table, columns=list(SUBGROUP_COLUMNS))
+            elif regression is not None:
+                found = compare(model, regression, measures.balanced_accuracy, fixed=True)
+                line |= difference_columns(found)
+                line["p"] = found.p if found.tested else NAN
+            lines.append(line)
+    for line, p in zip(lines, holm(line["p"] for line in lines), strict=True):
+        line["p_holm"] = float(p)
+        line["verdict"] = _verdict(line)
+    result = pd.DataFrame(lines, columns=list(SUBGROUP_COLUMNS))
     order = result.groupby(["variant", "curriculum"], sort=False).ngroup().argsort(kind="stable")
     return result.iloc[order].reset_index(drop=True)

@@ -14,7 +14,9 @@ from typing import Any
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import compare_same
+from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import METADATA, mean_percent, models_in, score_model
 
 COLUMNS = (
@@ -22,12 +24,9 @@ COLUMNS = (
     *("balanced_accuracy_std", "balanced_accuracy_low", "balanced_accuracy_high"),
     *("drop", "drop_low", "drop_high", "chance", "ail", "ail_floor", "ail_centre", "ail_random"),
 )
-_BALANCED = metrics.mean_over_seeds(metrics.balanced_accuracy_statistic)
 
 
-def cross_variants(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return how each model fares on the pictures of every variant, one row each.
 
     Args:
@@ -68,18 +67,17 @@ def cross_variants(
                     "curriculum": curriculum,
                     "shown": name,
                     "split": split,
-                    **_scores(part, draws=draws, seed=seed),
+                    **_scores(part),
                 }
             )
             if name != variant:
-                fall = metrics.paired_difference(trained, part, _BALANCED, draws=draws, seed=seed)
-                table[-1] |= {"drop": 100 * fall.estimate}
-                table[-1] |= {"drop_low": 100 * fall.low, "drop_high": 100 * fall.high}
+                fall = compare_same(trained, part, measures.balanced_accuracy)
+                table[-1] |= difference_columns(fall, "drop")
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
-    score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+def _scores(rows: pd.DataFrame) -> dict[str, Any]:
+    score = score_model(rows, measures.balanced_accuracy)
     defined = rows[rows["ail"].notna()]
     return {
         "n_images": rows["image_id"].nunique(),

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
 from sscdl.tables.overview import NAN, models_in, score_model
 
 
-def accuracy_details(
-    predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def accuracy_details(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return every metric of every model on every split that has labels, one row each.
 
     Returns:
@@ -36,7 +34,7 @@ def accuracy_details(
                 "n_patients": rows["patient_id"].nunique(),
                 "n_seeds": rows["seed"].nunique(),
             }
-            score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+            score = score_model(rows, measures.balanced_accuracy)
             line["balanced_accuracy"] = score.pop("value")
             line.update({f"balanced_accuracy_{part}": value for part, value in score.items()})
             per_class = [
@@ -48,10 +46,10 @@ def accuracy_details(
             for name, value in zip(classes, np.mean(per_class, axis=0), strict=True):
                 line[f"accuracy_{name}"] = 100 * value
             for name, statistic in (
-                ("auc", metrics.auc_statistic),
-                ("f1", metrics.macro_f1_statistic),
+                ("auc", measures.auc),
+                ("f1", measures.macro_f1),
             ):
-                score = score_model(rows, statistic, draws=draws, seed=seed, scale=1.0)
+                score = score_model(rows, statistic, scale=1.0)
                 line[name] = score.pop("value")
                 line.update({f"{name}_{part}": value for part, value in score.items()})
             table.append({**line, "chance": 100 * metrics.chance(rows)})

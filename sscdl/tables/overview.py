@@ -5,7 +5,8 @@ split, label, predicted, prob_<class> ..., view, ail, lung_share, mark_attention
 (:mod:`sscdl.evaluation.metrics` has the details). Rows of ``variant`` = ``metadata`` come from
 :mod:`sscdl.evaluation.baselines`. A model trained with several seeds has several rows per image:
 its values are means over seeds, ``std`` is the sample standard deviation between seeds (empty with
-one), and ``low`` and ``high`` bound the 95 % interval of a bootstrap over patients.
+one), and ``low`` and ``high`` bound the 95 % interval over patients and trainings
+(:mod:`sscdl.evaluation.inference`; over patients alone where there is one training).
 
 Accuracies and attention are in percent, AUC and F1 in [0, 1].
 """
@@ -20,7 +21,9 @@ import numpy as np
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.inference import score
+from sscdl.evaluation.measures import Measure
 from sscdl.study.thesis import TWO_CLASSES, pretext_tasks
 from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
 
@@ -58,27 +61,23 @@ def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.D
         yield from part.groupby(["variant", "curriculum"], sort=False)
 
 
-def score_model(
-    rows: pd.DataFrame, statistic: metrics.Statistic, *, draws: int, seed: int, scale: float = 100.0
-) -> dict[str, float]:
+def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -> dict[str, float]:
     """Return value (mean over seeds), std (between seeds), low and high of one model."""
-    interval = metrics.bootstrap_interval(
-        rows, metrics.mean_over_seeds(statistic), draws=draws, seed=seed
-    )
-    per_seed = [metrics.evaluate(part, statistic) for _, part in rows.groupby("seed")]
-    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else NAN
+    found = score(rows, measure)
+    interval = found.interval()
     return {
         "value": scale * interval.estimate,
-        "std": scale * std,
+        "std": scale * found.deviation,
         "low": scale * interval.low,
         "high": scale * interval.high,
     }
 
 
 def mean_percent(rows: pd.DataFrame, column: str) -> float:
+    """Return the mean of a column over images, then over seeds, in percent."""
     if column not in rows:
         return NAN
-    return 100 * metrics.evaluate(rows, metrics.mean_over_seeds(metrics.column_mean(column)))
+    return 100 * float(rows[column].astype(float).groupby(rows["seed"]).mean().mean())
 
 
 def _variants(rows: pd.DataFrame) -> list[str]:
@@ -143,8 +142,6 @@ def accuracy_overview(
     split: str,
     *,
     thesis_dir: Path,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return table 4.14: balanced accuracy of every curriculum on every variant, in percent.
 
@@ -171,9 +168,7 @@ def accuracy_overview(
         scores = {
             variant: score_model(
                 groups[variant, curriculum],
-                metrics.balanced_accuracy_statistic,
-                draws=draws,
-                seed=seed,
+                measures.balanced_accuracy,
             )
             for variant in variants
             if (variant, curriculum) in groups
@@ -203,8 +198,6 @@ def ail_overview(
     split: str,
     *,
     thesis_dir: Path,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return table 4.15: mean attention inside the lungs (AIL) of every model, in percent.
 
@@ -243,7 +236,7 @@ def ail_overview(
             line[f"{variant}_undefined"] = len(group) - len(defined)
             if defined.empty:
                 continue
-            score = score_model(defined, metrics.column_mean("ail"), draws=draws, seed=seed)
+            score = score_model(defined, measures.mean_of("ail"))
             line[variant] = score.pop("value")
             line.update({f"{variant}_{part}": value for part, value in score.items()})
             line[f"{variant}_floor"] = mean_percent(defined, "lung_share")

@@ -22,8 +22,10 @@ from sscdl.tables import (
     probes,
 )
 
-INTERVALS = "Intervals are 95 %, from a bootstrap over patients."
-RESAMPLINGS = "Resamplings behind each interval: {}."
+INTERVALS = (
+    "Intervals are 95 %: over patients and trainings where there are several seeds, over patients "
+    "alone where there is one."
+)
 SWAPPED = (
     "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
     "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
@@ -64,8 +66,8 @@ class PredictionTable(NamedTuple):
 
 PREDICTION_TABLES = {
     "4.14_accuracy_overview": PredictionTable(
-        lambda rows, split, thesis, draws: overview.accuracy_overview(
-            rows, split, thesis_dir=thesis, draws=draws
+        lambda rows, split, thesis, margin: overview.accuracy_overview(
+            rows, split, thesis_dir=thesis
         ),
         "Balanced accuracy of every curriculum on every variant, in percent.",
         (
@@ -82,9 +84,7 @@ PREDICTION_TABLES = {
         best=True,
     ),
     "4.15_ail_overview": PredictionTable(
-        lambda rows, split, thesis, draws: overview.ail_overview(
-            rows, split, thesis_dir=thesis, draws=draws
-        ),
+        lambda rows, split, thesis, margin: overview.ail_overview(rows, split, thesis_dir=thesis),
         "Attention inside the lungs (AIL) of every model, in percent of the attention map's sum.",
         (
             "Attention is the class activation map of the predicted class, clipped at 0.",
@@ -94,12 +94,12 @@ PREDICTION_TABLES = {
         ),
     ),
     "accuracy_details": PredictionTable(
-        lambda rows, split, thesis, draws: details.accuracy_details(rows, draws=draws),
+        lambda rows, split, thesis, margin: details.accuracy_details(rows),
         "Every metric of every model on every set of images.",
         ("Accuracies in percent, AUC and F1 in [0, 1].", INTERVALS),
     ),
     "calibration": PredictionTable(
-        lambda rows, split, thesis, draws: calibration.calibration(rows, draws=draws),
+        lambda rows, split, thesis, margin: calibration.calibration(rows),
         "How far each model's probabilities may be trusted, on every set of images.",
         (
             "confidence: mean probability of the predicted class, percent. ece: expected "
@@ -112,7 +112,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "calibration_bins": PredictionTable(
-        lambda rows, split, thesis, draws: calibration.calibration_bins(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: calibration.calibration_bins(rows, split),
         "Accuracy beside confidence by bins of confidence, in percent.",
         (
             "A bin holds the predictions of all seeds, as many as another bin but for ties.",
@@ -120,7 +120,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "linear_probe": PredictionTable(
-        lambda rows, split, thesis, draws: probes.linear_probe(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: probes.linear_probe(rows, split),
         "Linear probes: logistic regression on the frozen features of each network.",
         (
             "curriculum: the stages that the network went through; scratch is a random network.",
@@ -132,12 +132,12 @@ PREDICTION_TABLES = {
         ),
     ),
     "confusions": PredictionTable(
-        lambda rows, split, thesis, draws: details.confusions(rows),
+        lambda rows, split, thesis, margin: details.confusions(rows),
         "Confusion matrices, one row a cell.",
         ("share: percent of the images of that label.",),
     ),
     "comparisons": PredictionTable(
-        lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: comparisons.comparisons(rows, split, margin=margin),
         "Each model against scratch, ImageNet and its own first task: balanced accuracy.",
         (
             "difference: in percent points, paired over patients.",
@@ -146,7 +146,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "subgroups": PredictionTable(
-        lambda rows, split, thesis, draws: confounders.subgroups(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: confounders.subgroups(rows, split),
         "Balanced accuracy over all images and within groups, beside a model that sees metadata.",
         (
             "metadata: the better of two logistic regressions, on view, and on view, sex and age.",
@@ -155,7 +155,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "attention": PredictionTable(
-        lambda rows, split, thesis, draws: attention.attention(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: attention.attention(rows, split),
         "Attention inside lungs and findings, in percent, beside that of what needs no model.",
         (
             "floor: AIL of a map that is the same everywhere. ail_centre: of a Gaussian in the "
@@ -175,7 +175,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "cross_variants": PredictionTable(
-        lambda rows, split, thesis, draws: cross_variants.cross_variants(rows, split, draws=draws),
+        lambda rows, split, thesis, margin: cross_variants.cross_variants(rows, split),
         "Balanced accuracy and attention of models that are shown a variant they have not learned.",
         (
             "variant: trained on. shown: tested on, with the normalisation of the training.",
@@ -188,7 +188,7 @@ PREDICTION_TABLES = {
         ),
     ),
     "shortcut": PredictionTable(
-        lambda rows, split, thesis, draws: confounders.shortcut(rows, draws=draws),
+        lambda rows, split, thesis, margin: confounders.shortcut(rows),
         "What becomes of the accuracy when the planted mark is removed or changes sides.",
         (
             "The three sets show the same patients and differ in the mark alone.",
@@ -199,8 +199,3 @@ PREDICTION_TABLES = {
         ),
     ),
 }
-
-
-def resamplings(draws: int) -> str:
-    """Return the note by which a table's intervals can be made again."""
-    return RESAMPLINGS.format(draws)

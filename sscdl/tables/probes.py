@@ -2,7 +2,7 @@
 
 The predictions are those of :mod:`sscdl.evaluation.probe_study`; the table's conventions (percent,
 seeds, intervals) are those of :mod:`sscdl.tables.overview`. Values are means over the draws of
-labels of a seed, then over seeds.
+labels of a seed, for random networks over these and the draws, then over seeds.
 """
 
 from __future__ import annotations
@@ -13,75 +13,106 @@ import numpy as np
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import of_factors
+from sscdl.evaluation.inference import Factor, Score, mean_stratum, patients_of
+from sscdl.evaluation.measures import Measure
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.trie import SCRATCH
-from sscdl.tables.overview import NAN, models_in
+from sscdl.tables.comparisons import difference_columns
+from sscdl.tables.overview import models_in
 
 COLUMNS = (
-    *("variant", "curriculum", "label_share", "n_labels", "n_seeds", "n_draws"),
+    *("variant", "curriculum", "label_share", "n_labels", "n_seeds", "n_networks", "n_draws"),
     *("balanced_accuracy", "balanced_accuracy_std", "balanced_accuracy_low"),
-    *("balanced_accuracy_high", "balanced_accuracy_draws", "chance"),
+    *("balanced_accuracy_high", "balanced_accuracy_networks", "balanced_accuracy_draws", "chance"),
     *("difference", "difference_low", "difference_high"),
     *("auc", "auc_std", "auc_low", "auc_high"),
 )
-_BALANCED, _AUC = metrics.balanced_accuracy_statistic, metrics.auc_statistic
+_RUN = ("seed", NETWORK, "draw")
 
 
 class Runs:
-    """The probes of one network with one share of the labels: one for each seed and draw.
+    """The probes of one curriculum with one share of the labels, a run each.
 
-    All predict the same images, so that a resample of patients weighs the images of all alike.
+    ``runs`` has each run's predictions by (seed, network, draw). A trained network is another with
+    every seed, and is number 0 of its seed. Random networks are the same with all seeds, which say
+    which labels are drawn: every network meets the draws of every seed, as the trained ones do.
+
+    All predict the same images.
     """
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        """Take labelled rows of one network and share, of any number of seeds and draws."""
-        self.seeds: dict[int, list[pd.DataFrame]] = {}
-        for (seed, _), part in rows.groupby(["seed", "draw"]):
-            run = part.sort_values("image_id").reset_index(drop=True)
-            self.seeds.setdefault(seed, []).append(run)
-        self.all = [run for runs in self.seeds.values() for run in runs]
+        """Take labelled rows of one curriculum and share, of any number of runs."""
+        network = rows[NETWORK].fillna(0).astype(int) if NETWORK in rows else 0
+        self.runs: dict[tuple[int, int, int], pd.DataFrame] = {
+            key: part.sort_values("image_id").reset_index(drop=True)
+            for key, part in rows.assign(**{NETWORK: network}).groupby(list(_RUN))
+        }
+        self.all = list(self.runs.values())
         self.images = self.all[0][["image_id", "patient_id", "label"]]
         if not all(run[self.images.columns].equals(self.images) for run in self.all):
             raise InputError(
                 "predictions/probe: files of one variant are of different images; delete them and "
                 "run again"
             )
+        # What another study would have drawn again: seeds with all that follows from them, or with
+        # one seed the draws of labels.
+        several = len({seed for seed, _, _ in self.runs}) > 1
+        self.unit = "seed" if several else "draw"
 
-    def mean(self, statistic: metrics.Statistic) -> metrics.Statistic:
-        """Return ``statistic`` averaged over the draws of a seed, then over seeds.
-
-        It takes the table of images, which it makes no use of, and weights (resamples, images).
-        """
-
-        def averaged(images: pd.DataFrame, weights: metrics.Floats) -> metrics.Floats:
-            return np.mean(
-                [
-                    np.mean([statistic(run, weights) for run in runs], axis=0)
-                    for runs in self.seeds.values()
-                ],
-                axis=0,
-            )
-
-        return averaged
-
-    def values(self, statistic: metrics.Statistic) -> list[list[float]]:
-        """Return ``statistic`` of each draw, by seed."""
-        return [[metrics.evaluate(run, statistic) for run in runs] for runs in self.seeds.values()]
+    def measured(self, measure: Measure) -> Measured:
+        """Return ``measure`` of each run."""
+        patients = patients_of(self.images)
+        codes = patients.get_indexer(pd.Index(self.images["patient_id"].astype(str)))
+        return Measured(self, [measure(run, codes, len(patients)) for run in self.all])
 
 
-def linear_probe(
-    predictions: pd.DataFrame, split: str, *, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+class Measured:
+    """A measure of each of the :class:`Runs`, and the means that intervals are made of."""
+
+    def __init__(self, runs: Runs, strata: list[list[measures.Stratum]]) -> None:
+        """Take the strata of each run."""
+        self.keys = pd.DataFrame(list(runs.runs), columns=list(_RUN))
+        self.unit = runs.unit
+        self.strata = tuple(mean_stratum(same) for same in zip(*strata, strict=True))
+        self.values = np.array([sum(p.weight * p.value for p in one) for one in strata])
+        self.influences = np.array(
+            [np.sum([p.weight * p.influence for p in one], axis=0) for one in strata]
+        )
+
+    def by(self, column: str) -> Factor:
+        """Return the means over all runs that share a value of ``column``, in its order."""
+        groups = self.keys.groupby(column).indices
+        return Factor(
+            np.array([self.values[rows].mean() for rows in groups.values()]),
+            np.array([self.influences[rows].mean(axis=0) for rows in groups.values()]),
+        )
+
+    def score(self) -> Score:
+        """Return the mean of all runs, which differ by networks, seeds and draws of labels."""
+        units = self.by(self.unit)
+        if self.keys[NETWORK].nunique() == 1:
+            return Score(self.strata, units)
+        return Score(self.strata, self.by(NETWORK), (units,))
+
+    def series(self) -> pd.Series:
+        """Return the value of each run, with the index (seed, network, draw)."""
+        return pd.Series(self.values, pd.MultiIndex.from_frame(self.keys))
+
+
+def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return how well linear probes of each network do with each share of the labels.
 
     Returns:
         one row per ``variant, curriculum`` (a pretext stage, or a root) and ``label_share`` (text):
-        ``n_labels`` (mean over draws), ``n_seeds``, ``n_draws`` (of each seed);
-        ``balanced_accuracy`` in percent with ``_std`` (between seeds), ``_low, _high`` and
-        ``_draws`` (standard deviation between the draws of a seed, mean over seeds); ``chance``;
-        ``difference`` to ``scratch``, the random network of the same seeds and draws, in percent
-        points, with the interval of a bootstrap paired over patients (empty for ``scratch``
-        itself); ``auc`` in [0, 1] with its three.
+        ``n_labels`` (mean over draws), ``n_seeds``, ``n_networks`` (with each seed), ``n_draws``
+        (of each seed); ``balanced_accuracy`` in percent with ``_std`` (between seeds), ``_low,
+        _high`` (over patients, networks, and seeds; with one seed over the draws of labels in
+        their place), ``_networks`` (standard deviation between random networks) and ``_draws``
+        (between the draws of a seed, mean over seeds and networks); ``chance``; ``difference`` to
+        ``scratch``, the mean of all random networks with the same draws, in percent points, with
+        an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
     rows = metrics.labelled(predictions[predictions["split"] == split])
     groups = {
@@ -94,42 +125,39 @@ def linear_probe(
         line: dict[str, Any] = {"variant": variant, "curriculum": curriculum}
         line["label_share"] = f"{share:g}"  # a text, as it names the row and is not to be rounded
         line["n_labels"] = float(np.mean([run["n_labels"].iloc[0] for run in runs.all]))
-        line["n_seeds"] = len(runs.seeds)
-        line["n_draws"] = max(len(of_seed) for of_seed in runs.seeds.values())
-        for name, statistic, scale in (("balanced_accuracy", _BALANCED, 100), ("auc", _AUC, 1)):
-            found = metrics.bootstrap_interval(
-                runs.images, runs.mean(statistic), draws=draws, seed=seed
-            )
-            values = runs.values(statistic)
-            line[name] = scale * found.estimate
-            line[f"{name}_std"] = scale * _deviation([float(np.mean(each)) for each in values])
-            line[f"{name}_low"], line[f"{name}_high"] = scale * found.low, scale * found.high
+        for name, numbers in zip(_RUN, zip(*runs.runs, strict=True), strict=True):
+            line[f"n_{name}s"] = len(set(numbers))
+        for name, measure, scale in (
+            ("balanced_accuracy", measures.balanced_accuracy, 100),
+            ("auc", measures.auc, 1),
+        ):
+            found = runs.measured(measure)
+            values, interval = scale * found.series(), found.score().interval()
+            line[name] = scale * interval.estimate
+            line[f"{name}_std"] = values.groupby("seed").mean().std()
+            line |= {f"{name}_low": scale * interval.low, f"{name}_high": scale * interval.high}
             if name == "balanced_accuracy":
-                spread = [_deviation(each) for each in values]
-                line["balanced_accuracy_draws"] = scale * float(np.mean(spread))
+                line[f"{name}_networks"] = values.groupby(NETWORK).mean().std()
+                line[f"{name}_draws"] = values.groupby(["seed", NETWORK]).std().mean()
         line["chance"] = 100 * metrics.chance(rows)
         random = groups.get((variant, SCRATCH, share))
         if random is not None and curriculum != SCRATCH:
-            line |= _difference(runs, random, draws=draws, seed=seed)
+            line |= _difference(runs, random)
         table.append(line)
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _difference(runs: Runs, random: Runs, *, draws: int, seed: int) -> dict[str, float]:
-    """Return the difference in balanced accuracy, percent points, with its paired interval."""
+def _difference(runs: Runs, random: Runs) -> dict[str, float]:
+    """Return the difference in balanced accuracy, percent points, with its interval.
+
+    Both met the same draws, which are compared one by one; the random networks vary by themselves.
+    """
     if not runs.images.equals(random.images):
         raise InputError("predictions/probe: networks of a variant predict different images")
-    first, second = runs.mean(_BALANCED), random.mean(_BALANCED)
-    found = metrics.bootstrap_interval(
-        runs.images,
-        lambda images, weights: first(images, weights) - second(images, weights),
-        draws=draws,
-        seed=seed,
-    )
-    named = {"": found.estimate, "_low": found.low, "_high": found.high}
-    return {f"difference{key}": 100 * value for key, value in named.items()}
-
-
-def _deviation(values: list[float]) -> float:
-    """Return the sample standard deviation, NaN of a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else NAN
+    first, second = (one.measured(measures.balanced_accuracy) for one in (runs, random))
+    units = [one.by(runs.unit) for one in (first, second)]
+    if len(units[0].values) != len(units[1].values):
+        raise InputError("predictions/probe: random networks met other draws of labels; run again")
+    apart = Factor(units[0].values - units[1].values, units[0].influences - units[1].influences)
+    factors = [apart, second.by(NETWORK)]
+    return difference_columns(of_factors(first.score(), second.score(), factors, tested=True))

@@ -22,7 +22,7 @@ from sscdl.study.trie import CLASSIFY, SCRATCH
 from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
-from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES, resamplings
+from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
 
 
@@ -46,7 +46,7 @@ def write_prediction_table(
     convention: str,
     thesis: Path,
     thesis_figures: bool,
-    draws: int,
+    margin: float,
     stand_ins: list[str],
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
@@ -57,7 +57,7 @@ def write_prediction_table(
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
     frame, notes = beside_thesis(
-        table.make(rows, split, thesis, draws),
+        table.make(rows, split, thesis, margin),
         table.notes,
         table.of_thesis,
         figures=thesis_figures,
@@ -66,8 +66,6 @@ def write_prediction_table(
     best = {column: "max" for column in frame if table.best and f"{column}_low" in frame}
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
-    if any(column.endswith("_low") for column in frame):
-        notes.append(resamplings(draws))
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
     if any("ail" in column or column.endswith("_floor") for column in frame):

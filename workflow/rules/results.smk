@@ -94,7 +94,7 @@ for TABLE in PREDICTION_TABLES:
             name=TABLE,
             split=STUDY.reported,
             convention=STUDY.mask_convention,
-            draws=STUDY.config["results"]["bootstrap"],
+            margin=STUDY.config["results"]["margin"],
             stand_ins=STAND_INS,
             thesis_figures=STUDY.config["results"]["thesis_figures"],
             code=lambda wildcards: made_by("prediction_table"),
@@ -125,7 +125,6 @@ for TABLE in THESIS_TABLES:
         params:
             name=TABLE,
             split=STUDY.reported,
-            draws=STUDY.config["results"]["bootstrap"],
             stand_ins=STAND_INS,
             batches=BATCHES,
             classes=STUDY.config["classes"],
@@ -153,7 +152,7 @@ if OTHERS:
                 study: [str(path) for path in files] for study, files in OTHERS.items()
             },
             split=STUDY.reported,
-            draws=STUDY.config["results"]["bootstrap"],
+            margin=STUDY.config["results"]["margin"],
             code=lambda wildcards: made_by("beside"),
         script:
             "../scripts/beside.py"

@@ -12,5 +12,5 @@ if __name__ == "__main__":
             {study: [Path(p) for p in files] for study, files in snakemake.params.others.items()},
             Path(snakemake.output[0]),
             split=snakemake.params.split,
-            draws=snakemake.params.draws,
+            margin=snakemake.params.margin,
         )

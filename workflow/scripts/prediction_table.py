@@ -16,6 +16,6 @@ if __name__ == "__main__":
             convention=snakemake.params.convention,
             thesis=THESIS_FOLDER,
             thesis_figures=snakemake.params.thesis_figures,
-            draws=snakemake.params.draws,
+            margin=snakemake.params.margin,
             stand_ins=snakemake.params.stand_ins,
         )

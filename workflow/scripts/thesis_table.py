@@ -16,7 +16,6 @@ if __name__ == "__main__":
             split=snakemake.params.split,
             thesis=THESIS_FOLDER,
             thesis_figures=snakemake.params.thesis_figures,
-            draws=snakemake.params.draws,
             stand_ins=snakemake.params.stand_ins,
             batches=snakemake.params.batches,
             classes=snakemake.params.classes,

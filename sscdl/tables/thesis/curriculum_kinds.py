@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
+from sscdl.evaluation.differences import compare
 from sscdl.study.thesis import IMAGENET, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
-from sscdl.tables.comparisons import difference_to
+from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import NAN, THESIS_VARIANTS, models_in, ordered, read_thesis, score_model
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
@@ -88,8 +89,6 @@ def curriculum_kinds(
     *,
     hardness: Mapping[tuple[str, str], float],
     thesis_dir: Path,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return every model's kind and what it gains over its first task, ImageNet and scratch.
 
@@ -98,15 +97,13 @@ def curriculum_kinds(
         split: the reported set of images.
         hardness: how hard each task is, by (variant, task), as ``difficulties`` returns it.
         thesis_dir: folder of the thesis's tables.
-        draws: resamplings of the patients.
-        seed: seed of the resampling.
 
     Returns:
         ``variant, curriculum, kind``; ``difficulty`` of its tasks in their order, joined by spaces
         (``unknown`` where the study has not trained one alone);
         ``balanced_accuracy`` (percent) with ``_std`` between seeds; ``first_task``; ``delta``, the
         gain over the first task alone, and ``to_imagenet`` and ``to_scratch`` in percent points,
-        each with the interval ``_low, _high`` of a paired bootstrap over patients, empty where the
+        each with its interval ``_low, _high``, empty where the
         study has no such model; ``balanced_accuracy_thesis`` of table 4.14 and the three
         differences of its figures.
     """
@@ -119,9 +116,7 @@ def curriculum_kinds(
         known = printed[variant].to_dict() if variant in THESIS_VARIANTS else {}
         for name in ordered(models, printed.index):
             tasks, first = pretext_tasks(name), first_task(name)
-            score = score_model(
-                models[name], metrics.balanced_accuracy_statistic, draws=1, seed=seed
-            )
+            score = score_model(models[name], measures.balanced_accuracy)
             line: dict[str, Any] = {
                 "variant": variant,
                 "curriculum": name,
@@ -137,9 +132,8 @@ def curriculum_kinds(
                     continue
                 line[f"{column}_thesis"] = known.get(name, NAN) - known.get(other, NAN)
                 if other in models:
-                    found = difference_to(models[name], models[other], draws=draws, seed=seed)
-                    line[column] = found["value"]
-                    line |= {f"{column}_{part}": found[part] for part in ("low", "high")}
+                    found = compare(models[name], models[other], measures.balanced_accuracy)
+                    line |= difference_columns(found, column)
             table.append(line)
     return pd.DataFrame(table, columns=list(COLUMNS))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures, metrics
 from sscdl.study.thesis import FOUR_CLASSES, THESIS_TABLES, pretext_tasks
 from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
 from sscdl.tables.predictions import CONCLUSIONS, SAME_VALUE
@@ -125,8 +125,6 @@ def summary(
     *,
     rates: Mapping[tuple[str, str], Any],
     thesis_dir: Path,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return one of the tables 4.8 to 4.13: chosen learning rate and accuracy of the classifiers.
 
@@ -136,8 +134,6 @@ def summary(
         split: the reported set of images.
         rates: learning rate of the classifier by (variant, curriculum).
         thesis_dir: folder of the thesis's tables.
-        draws: resamplings of the patients.
-        seed: seed of the resampling.
 
     Returns:
         ``curriculum, best_lr, accuracy`` (balanced, percent), the last two with ``_thesis``, then
@@ -146,9 +142,7 @@ def summary(
     printed = read_thesis(thesis_dir, f"{name}.csv")
     models, lines = _models(rows, name, split), []
     for curriculum in ordered(models, printed["curriculum"]):
-        score = score_model(
-            models[curriculum], metrics.balanced_accuracy_statistic, draws=draws, seed=seed
-        )
+        score = score_model(models[curriculum], measures.balanced_accuracy)
         line = {
             "curriculum": curriculum,
             "best_lr": rates.get((THESIS_TABLES[name].variant, curriculum), NAN),
@@ -168,8 +162,6 @@ def naive(
     rates: Mapping[tuple[str, str], Any],
     batches: Mapping[str, int],
     thesis_dir: Path,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return one of the tables 4.4 to 4.7: accuracy by class, four classes, one learning rate.
 
@@ -186,7 +178,7 @@ def naive(
     models, lines = _models(rows, name, split), []
     for curriculum in ordered(models, printed["pretraining"]):
         group, tasks = models[curriculum], pretext_tasks(curriculum)
-        score = score_model(group, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
+        score = score_model(group, measures.balanced_accuracy)
         line = {
             "pretraining": curriculum,
             "lr": rates.get((THESIS_TABLES[name].variant, curriculum), NAN),

@@ -16,7 +16,7 @@ from sscdl.study.root_names import stand_in_notes
 from sscdl.study.thesis import KINDS, OF_RATES, THESIS_TABLES, TWO_CLASSES
 from sscdl.tables.files import as_given, write_table
 from sscdl.tables.overview import beside_thesis
-from sscdl.tables.predictions import INTERVALS, SWAPPED, resamplings
+from sscdl.tables.predictions import INTERVALS, SWAPPED
 from sscdl.tables.thesis.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
 from sscdl.tables.thesis.tables import (
     CONTRADICTIONS,
@@ -63,7 +63,6 @@ def make_table(
     *,
     split: str,
     thesis: Path,
-    draws: int,
     batches: Mapping[str, int],
 ) -> pd.DataFrame:
     """Return the table ``name`` of ``THESIS_TABLES``.
@@ -74,14 +73,14 @@ def make_table(
     kind = THESIS_TABLES[name].kind
     if kind == KINDS:
         hardness = difficulties([read_pointer(path) for path in pointers])
-        return curriculum_kinds(rows, split, hardness=hardness, thesis_dir=thesis, draws=draws)
+        return curriculum_kinds(rows, split, hardness=hardness, thesis_dir=thesis)
     runs = read_runs(pointers)
     if kind in OF_RATES:
         return appendix(runs, name, thesis_dir=thesis)
     rates = chosen_rates(runs)
     if kind == "summary":
-        return summary(rows, name, split, rates=rates, thesis_dir=thesis, draws=draws)
-    return naive(rows, name, split, rates=rates, batches=batches, thesis_dir=thesis, draws=draws)
+        return summary(rows, name, split, rates=rates, thesis_dir=thesis)
+    return naive(rows, name, split, rates=rates, batches=batches, thesis_dir=thesis)
 
 
 def write_thesis_table(
@@ -93,7 +92,6 @@ def write_thesis_table(
     split: str,
     thesis: Path,
     thesis_figures: bool,
-    draws: int,
     batches: Mapping[str, int],
     classes: Sequence[str],
     stand_ins: list[str],
@@ -105,12 +103,10 @@ def write_thesis_table(
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
-    frame = make_table(
-        name, rows, pointers, split=split, thesis=thesis, draws=draws, batches=batches
-    )
+    frame = make_table(name, rows, pointers, split=split, thesis=thesis, batches=batches)
     notes = [*_NOTES[kind]]
     if predictions:
-        notes += [f"Set of images: {split}.", resamplings(draws)]
+        notes += [f"Set of images: {split}."]
     if kind == KINDS:
         notes += means_by_kind(frame)
     frame, notes = beside_thesis(

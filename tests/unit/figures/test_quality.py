@@ -83,7 +83,7 @@ def test_one_share_alone_and_written_files(tmp_path):
 def tables(models) -> tuple[pd.DataFrame, pd.DataFrame]:
     parts = [made_up(*model, right=0.55 + 0.4 * k / len(models)) for k, model in enumerate(models)]
     rows = pd.concat([*parts, *(part.assign(split="val", predicted="typical") for part in parts)])
-    return calibration_bins(rows, "test", draws=10), calibration(rows, draws=10)
+    return calibration_bins(rows, "test"), calibration(rows)
 
 
 def test_a_few_models_have_a_panel_each():

@@ -43,7 +43,7 @@ def files(tmp_path):
 
 def test_scores_are_those_of_scikit_learn(files):
     folder, predictions, labels = files
-    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=200)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     found = table.set_index("measure")["value"]
     truth, guess = labels["label"], predictions["predicted"]
     assert found["balanced_accuracy"] == pytest.approx(100 * balanced_accuracy_score(truth, guess))
@@ -68,7 +68,7 @@ def test_an_image_without_a_patient_stands_for_itself(files):
     folder, _, labels = files
     labels.loc[::2, "patient"] = ""
     labels.to_csv(folder / "labels.csv", index=False)
-    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=50)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     assert set(table["n_patients"]) == {40}
 
 
@@ -76,7 +76,7 @@ def test_images_without_a_label_of_the_model_are_left_out(files):
     folder, _, labels = files
     labels.loc[:9, "label"] = "atypical"
     labels.iloc[:30].to_csv(folder / "labels.csv", index=False)
-    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=50)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     assert set(table["n_images"]) == {20}
 
 
@@ -96,17 +96,17 @@ def test_labels_that_do_not_fit_are_named(files, change, message):
     folder, _, labels = files
     change(labels).to_csv(folder / "labels.csv", index=False)
     with pytest.raises(InputError, match=message):
-        score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+        score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
 
 
 def test_a_row_that_fits_several_images_is_no_label_of_any(files):
     folder, predictions, labels = files
     two = predictions.iloc[:1].assign(file="b/0.dcm")
     pd.concat([predictions, two]).to_csv(folder / "predictions.csv", index=False)
-    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     assert set(table["n_images"]) == {39}
     labels.replace("0.dcm", "/data/a/0.dcm").to_csv(folder / "labels.csv", index=False)
-    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores", draws=10)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     assert set(table["n_images"]) == {40}, "with its folder the row fits one image alone"
 
 

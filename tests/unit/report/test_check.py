@@ -72,18 +72,21 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     (folder / "predictions/untrained").mkdir()
     untrained = [folder / f"predictions/untrained/{variant}.csv" for variant in variants]
     for variant, path in zip(variants, untrained, strict=True):
-        made_up_untrained(variant, rows=more["rows"]).to_csv(path, index=False)
+        splits = ("test", *MARKED)
+        made = [made_up_untrained(variant, split=s, rows=more["rows"]) for s in splits]
+        pd.concat(made).to_csv(path, index=False)
     made_of = {
         "attention": files + untrained, "cross_variants": files + shown, "linear_probe": probe,
+        "shortcut": files + untrained,
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
-    common = {"split": "test", "thesis": THESIS, "draws": 5, "stand_ins": []}
+    common = {"split": "test", "thesis": THESIS, "stand_ins": []}
     common["thesis_figures"] = thesis_figures
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"
         read = made_of.get(name, files)
-        write_prediction_table(name, read, out, convention="lungs", **common)
+        write_prediction_table(name, read, out, convention="lungs", margin=5, **common)
     for name in thesis_tables:
         out, stages = folder / f"tables/{name}.csv", alone if "kinds" in name else nodes
         write_thesis_table(name, files, stages, out, batches={"moco": 8}, classes=CLASSES, **common)
@@ -258,7 +261,7 @@ def test_a_study_beside_that_is_gone_is_a_fault(results):
     shutil.copytree(results / "predictions", other)
     files = [path for path in sorted((results / "predictions").glob("*.csv"))]
     out = results / "tables/beside.csv"
-    write_beside(files, {"2023": sorted(other.glob("*.csv"))}, out, split="test", draws=5)
+    write_beside(files, {"2023": sorted(other.glob("*.csv"))}, out, split="test", margin=5)
     assert check_tables(results)[0] == []
     out.write_text(out.read_text().replace("2023", "2024"))
     assert check_tables(results)[0] == ["beside: study 2024 has no predictions"]
@@ -269,8 +272,8 @@ def test_a_study_beside_that_is_gone_is_a_fault(results):
 def test_further_variants_stand_in_the_order_of_their_names(tmp_path):
     variants = ("full", "segmented_gray", "inverted")
     rows = pd.concat([made_up(name, "moco", rows=24) for name in variants])
-    first = accuracy_overview(rows, "test", thesis_dir=THESIS, draws=5)
-    again = accuracy_overview(rows[::-1], "test", thesis_dir=THESIS, draws=5)
+    first = accuracy_overview(rows, "test", thesis_dir=THESIS)
+    again = accuracy_overview(rows[::-1], "test", thesis_dir=THESIS)
     assert first.columns.tolist() == again.columns.tolist()
     assert first["best"].tolist() == again["best"].tolist()
 

@@ -50,7 +50,8 @@ TABLES = {
         {
             **{"variant": ["full"], "curriculum": ["moco"], "against": ["scratch"]},
             **{"difference": [20.0], "difference_low": [5.0], "difference_high": [35.0]},
-            **{"p_holm": [0.01], "verdict": ["better"]},
+            **{"another_low": [2.0], "another_high": [38.0], "p_holm": [0.01]},
+            **{"verdict": ["better"], "margin": [5.0], "seeds_needed": [4.0]},
         }
     ),
 }
@@ -100,12 +101,32 @@ def test_findings_are_those_of_the_tables():
     accuracy, attention = findings(TABLES)
     assert "highest with moco, 80.0 % (70.0 to 90.0), lowest with scratch, 60.0 %" in accuracy
     assert "chance is 50.0 %" in accuracy
-    assert "1 better, 0 worse, 0 without a clear difference" in accuracy
+    assert "over patients and trainings: 1 better. To find a difference of 5 percent" in accuracy
+    assert accuracy.endswith("takes 4 seeds a model.")
     assert "30.0 to 40.0 % of the map" in attention
     assert "a map that is the same everywhere 28.0 %" in attention
     assert "a blob in the middle of every picture 47.4 %" in attention
     assert "the same network with random weights 33.2 %" in attention
     assert "Above each of the three, by 95 % intervals: 0 of 2 models." in attention
+
+
+def test_comparisons_are_counted_by_verdict_and_what_more_would_take_is_said():
+    one = TABLES[COMPARISONS]
+    verdicts = ["worse", "equivalent", "not shown", "not shown", "one training: not tested"]
+    rows = pd.concat([one, *(one.assign(verdict=verdict) for verdict in verdicts)])
+    rows["seeds_needed"] = [3, 8, None, None, 12, None]
+    text = findings({**TABLES, COMPARISONS: rows})[0]
+    assert (
+        "1 better, 1 worse, 1 less than 5 percent points apart, 2 without a clear difference, 1 "
+        "not tested (one training). To find a difference of 5 percent points four times in five "
+        "takes 3 to 12 seeds a model for 3 of 5; more patients than these for the others."
+    ) in text
+    never = findings({**TABLES, COMPARISONS: one.assign(seeds_needed=float("nan"))})[0]
+    assert never.endswith("four times in five takes more patients than these.")
+    single = one.assign(verdict="one training: not tested", seeds_needed=float("nan"))
+    text = findings({**TABLES, COMPARISONS: single})[0]
+    assert "no comparison is tested" in text
+    assert "four times in five" not in text
 
 
 def test_a_map_is_called_above_only_if_it_is_above_all_three():

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures
+from sscdl.evaluation.differences import compare, compare_same
 from sscdl.tables.attention import attention, beside_untrained, parted
 from tests.unit.made_up import made_up, made_up_untrained
 
@@ -42,7 +43,7 @@ def predictions() -> pd.DataFrame:
 
 
 def test_means_are_over_seeds_in_percent(predictions):
-    table = attention(predictions, "test", draws=50)
+    table = attention(predictions, "test")
     assert table[["variant", "curriculum"]].to_numpy().tolist() == [
         ["full", "moco"], ["lung_box", "moco+swav"]
     ]  # fmt: skip
@@ -72,16 +73,15 @@ def test_means_are_over_seeds_in_percent(predictions):
 
 
 def test_lifts_are_paired_over_patients(predictions):
-    line = attention(predictions, "test", draws=200, seed=4).iloc[0]
+    line = attention(predictions, "test").iloc[0]
     rows, untrained = parted(predictions.query("variant == 'full' and split == 'test'"))
-    random = rows["image_id"].map(untrained.groupby("image_id")["ail"].mean())
-    # The same difference by the other way round: two tables, the same patients drawn in both.
-    mean = metrics.mean_over_seeds(metrics.column_mean("ail"))
-    for lift, values in (("lift", rows["lung_share"]), ("lift_random", random)):
-        floor = rows.assign(ail=values)
-        expected = metrics.paired_difference(rows, floor, mean, draws=200, seed=4)
+    # The same difference by the other way round: two tables of the same patients.
+    mean = measures.mean_of("ail")
+    floor = compare_same(rows, rows.assign(ail=rows["lung_share"]), mean)
+    random = compare(rows, untrained.assign(seed=untrained["network"]), mean)
+    for lift, expected in (("lift", floor), ("lift_random", random)):
         found = line[[lift, f"{lift}_low", f"{lift}_high"]].astype(float).tolist()
-        assert found == pytest.approx([100 * value for value in expected[:3]])
+        assert found == pytest.approx([100 * value for value in expected.interval()])
     # The lungs' share differs from image to image and is in both: it does not widen the interval.
     assert line["lift_high"] - line["lift_low"] < line["ail_high"] - line["ail_low"]
 
@@ -98,7 +98,7 @@ def test_maps_without_positive_values_count_nowhere(predictions):
     first = untrained["network"] == 0
     untrained.loc[untrained["image_id"].isin(some) & first, "ail"] = np.nan
     untrained.loc[untrained["image_id"].isin(none), "ail"] = np.nan
-    line = attention(pd.concat([rows, untrained]), "test", draws=50).iloc[0]
+    line = attention(pd.concat([rows, untrained]), "test").iloc[0]
     left = rows.drop(index=blank)
     assert (line["n_images"], line["undefined"], line["n_boxed"]) == (80, 8, 18)
     assert line["floor"] == pytest.approx(100 * left["lung_share"].mean())
@@ -106,8 +106,8 @@ def test_maps_without_positive_values_count_nowhere(predictions):
     assert line["box_share"] == pytest.approx(10)
     both = left[~left["image_id"].isin(none)]
     random = untrained[untrained["image_id"].isin(both["image_id"])]
-    by_image = both["image_id"].map(random.groupby("image_id")["ail"].mean())
-    assert line["lift_random"] == pytest.approx(100 * (both["ail"] - by_image).mean())
+    means = random.groupby("network")["ail"].mean()
+    assert line["lift_random"] == pytest.approx(100 * (both["ail"].mean() - means.mean()))
     means = random.groupby("network")["ail"].mean()
     assert line["ail_random"] == pytest.approx(100 * means.mean())
     assert set(random["image_id"]) == set(beside_untrained(rows, untrained, "ail")[0]["image_id"])
@@ -116,7 +116,7 @@ def test_maps_without_positive_values_count_nowhere(predictions):
 def test_a_model_whose_maps_are_all_blank_has_a_line_of_blanks(predictions):
     rows = predictions.query("variant == 'full' and split == 'test'")
     rows = rows.assign(ail=rows["ail"].where(rows["network"].notna()))
-    line = attention(rows, "test", draws=50).iloc[0]
+    line = attention(rows, "test").iloc[0]
     assert line["undefined"] == 240
     blank = ["ail", "ail_low", "lift", "lift_random_high", "ail_random", "floor"]
     assert line[blank].isna().all()
@@ -127,9 +127,9 @@ def test_a_variant_without_untrained_networks_is_named(predictions):
     _, untrained = parted(predictions)
     rows = predictions.drop(index=untrained.index[untrained["variant"] == "lung_box"])
     with pytest.raises(InputError, match="no network of variant lung_box on split test"):
-        attention(rows, "test", draws=5)
+        attention(rows, "test")
     with pytest.raises(InputError, match="no network of variant full on split test"):
-        attention(rows.drop(columns="network"), "test", draws=5)
+        attention(rows.drop(columns="network"), "test")
 
 
 def test_a_split_without_image_models_is_refused(predictions):

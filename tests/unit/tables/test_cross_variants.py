@@ -38,7 +38,7 @@ def accuracy(rows: pd.DataFrame) -> float:
 
 
 def test_own_variant_comes_first_and_the_drop_is_from_it(predictions):
-    table = cross_variants(predictions, "test", draws=200)
+    table = cross_variants(predictions, "test")
     assert table.columns.tolist() == list(COLUMNS)
     assert table[["variant", "shown"]].to_numpy().tolist() == [
         ["full", "full"], ["full", "segmented_black"], ["segmented_black", "segmented_black"],
@@ -61,7 +61,7 @@ def test_own_variant_comes_first_and_the_drop_is_from_it(predictions):
 
 
 def test_attention_and_floor_are_those_of_the_pictures_shown(predictions):
-    table = cross_variants(predictions, "test", draws=50).set_index(["variant", "shown"])
+    table = cross_variants(predictions, "test").set_index(["variant", "shown"])
     rows = made_up("full", "moco")
     floor = 100 * rows["lung_share"].mean()
     assert table.loc[("full", "full"), "ail_floor"] == pytest.approx(floor)
@@ -73,17 +73,18 @@ def test_attention_and_floor_are_those_of_the_pictures_shown(predictions):
 def test_equal_predictions_drop_by_nothing(predictions):
     same = predictions[predictions["shown"].isna()]
     both = pd.concat([same, same.query("variant == 'full'").assign(shown="lung_box")])
-    line = cross_variants(both, "test", draws=50).set_index("shown").loc["lung_box"]
-    assert line[["drop", "drop_low", "drop_high"]].tolist() == [0, 0, 0]
+    line = cross_variants(both, "test").set_index("shown").loc["lung_box"]
+    assert line["drop"] == 0
+    assert -10 < line["drop_low"] < 0 < line["drop_high"] < 10, "eighty images say no more"
 
 
 def test_without_other_variants_there_is_a_line_for_each_model(predictions):
     own = predictions[predictions["shown"].isna()].drop(columns="shown")
-    table = cross_variants(own, "test", draws=50)
+    table = cross_variants(own, "test")
     assert (table["variant"] == table["shown"]).all()
     assert len(table) == 2
 
 
 def test_a_model_without_its_own_predictions_is_refused(predictions):
     with pytest.raises(InputError, match="full was shown segmented_black, but not full"):
-        cross_variants(predictions[predictions["shown"].notna()], "test", draws=50)
+        cross_variants(predictions[predictions["shown"].notna()], "test")

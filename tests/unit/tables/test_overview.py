@@ -10,11 +10,12 @@ from sklearn import metrics as reference
 from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
 from sscdl.tables import confounders, details, overview
+from sscdl.tables.comparisons import holm
 from sscdl.tables.files import write_table
 from sscdl.tables.html_table import BOLD
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates
-from tests.unit.made_up import CLASSES, THESIS, made_up
+from tests.unit.made_up import made_up, made_up_untrained
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_normalisation_stands_beside_the_thesis():
 
 
 def test_accuracy_overview_has_the_columns_and_order_of_the_thesis(predictions):
-    table = overview.accuracy_overview(predictions, "test", thesis_dir=THESIS, draws=50)
+    table = overview.accuracy_overview(predictions, "test", thesis_dir=THESIS)
     leading = pd.read_csv(THESIS / "4.14_accuracy_overview.csv").columns.tolist()
     assert table.columns[:4].tolist() == leading
     assert table.columns[4:8].tolist() == [
@@ -86,7 +87,7 @@ def test_the_overview_marks_the_best_of_each_number_of_tasks_as_the_thesis_does(
         for name, right in scores.items()
         if (variant, name) != ("segmented_black", "rotation")
     ]
-    table = overview.accuracy_overview(pd.concat(parts), "test", thesis_dir=THESIS, draws=2)
+    table = overview.accuracy_overview(pd.concat(parts), "test", thesis_dir=THESIS)
     rows = table.set_index("curriculum")
     both = "full segmented_black"
     assert rows["tasks"].to_dict()["moco+swav+relloc"] == 3
@@ -103,7 +104,7 @@ def test_the_overview_marks_the_best_of_each_number_of_tasks_as_the_thesis_does(
 
 
 def test_figures_of_the_thesis_stand_only_where_they_are_asked_for(predictions):
-    table = overview.accuracy_overview(predictions, "test", thesis_dir=THESIS, draws=2)
+    table = overview.accuracy_overview(predictions, "test", thesis_dir=THESIS)
     leading = pd.read_csv(THESIS / "4.14_accuracy_overview.csv").columns.tolist()
     kept, notes = overview.beside_thesis(table, ["a"], ["b"], figures=False)
     assert notes == ["a"]
@@ -135,9 +136,11 @@ def test_chance_is_that_of_the_models_classes_in_every_table():
     marked = pd.concat([rows.assign(split=split) for split in MARKED])
     probes = rows.assign(share=1.0, draw=0, n_labels=9)
     shown = pd.concat([rows, rows.assign(shown="lung_box")])
+    blank = pd.concat([rows, marked]).assign(curriculum="", network=0)
     made = {
-        **{"shortcut": marked, "linear_probe": probes, "cross_variants": shown},
-    }
+        "shortcut": pd.concat([marked, blank]), "linear_probe": probes, "cross_variants": shown,
+        "attention": pd.concat([rows, blank]),
+    }  # fmt: skip
     for name, table in PREDICTION_TABLES.items():
         found = table.make(made.get(name, rows), "test", THESIS, 1)
         if "chance" in found:
@@ -156,7 +159,7 @@ def test_ail_overview_gives_floor_lift_and_mean(predictions):
     some = predictions.copy()
     hidden = some.index[(some["curriculum"] == "scratch") & (some["split"] == "test")][:5]
     some.loc[hidden, "ail"] = np.nan
-    table = overview.ail_overview(some, "test", thesis_dir=THESIS, draws=50)
+    table = overview.ail_overview(some, "test", thesis_dir=THESIS)
     leading = pd.read_csv(THESIS / "4.15_ail_overview.csv").columns.tolist()
     assert table.columns[:3].tolist() == leading
     assert table["curriculum"].tolist() == ["scratch", "moco", "swav+moco", "mine", "mean"]
@@ -174,7 +177,7 @@ def test_ail_overview_gives_floor_lift_and_mean(predictions):
 
 
 def test_accuracy_details_agree_with_scikit_learn(predictions):
-    table = details.accuracy_details(predictions, draws=50)
+    table = details.accuracy_details(predictions)
     assert table["variant"].iloc[-1] == "metadata"
     row = table[(table["variant"] == "full") & (table["curriculum"] == "mine")].iloc[0]
     rows = predictions[predictions["curriculum"] == "mine"]
@@ -245,7 +248,8 @@ def test_shortcut_measures_the_fall_and_the_attention_on_the_mark():
         )
         for split, right in zip(MARKED, (0.95, 0.6, 0.1), strict=True)
     ]
-    table = confounders.shortcut(pd.concat(parts), draws=100)
+    parts += [made_up_untrained("full", split=split) for split in MARKED]
+    table = confounders.shortcut(pd.concat(parts))
     assert table.columns.tolist() == list(confounders.SHORTCUT_COLUMNS)
     assert table["split"].tolist() == list(MARKED)
     accuracy = table["balanced_accuracy"]
@@ -261,15 +265,20 @@ def test_shortcut_is_empty_without_its_splits(predictions):
     assert confounders.shortcut(predictions).empty
 
 
-def test_subgroups_compare_with_the_best_metadata_baseline():
+def test_subgroups_compare_with_the_metadata_that_do_best_on_validation_images():
+    models = {"good": 1.0, "bad": 0.05, "same": 0.62}
     parts = [
-        made_up("full", "good", right=1.0),
-        made_up("full", "bad", right=0.05),
-        made_up("full", "same", right=0.62),
-        made_up("metadata", "metadata:view", right=0.5),
-        made_up("metadata", "metadata:view+sex+age", right=0.7),
+        pd.concat([made_up("full", name, right=right, seed=seed) for seed in range(3)])
+        for name, right in models.items()
     ]
-    table = confounders.subgroups(pd.concat(parts), "test", draws=200)
+    parts += [
+        # The first would be the better choice on the very images that are reported.
+        made_up("metadata", "metadata:view", right=0.8),
+        made_up("metadata", "metadata:view+sex+age", right=0.7),
+        made_up("metadata", "metadata:view", right=0.5, split="val"),
+        made_up("metadata", "metadata:view+sex+age", right=0.7, split="val"),
+    ]
+    table = confounders.subgroups(pd.concat(parts), "test")
     assert table.columns.tolist() == list(confounders.SUBGROUP_COLUMNS)
     groups = ["all", "view AP", "view PA", "sex F", "sex M"]
     groups += ["age below 40", "age 40 to 59"]
@@ -292,20 +301,35 @@ def test_subgroups_compare_with_the_best_metadata_baseline():
     assert sizes["age below 40"] == 40
     within = parts[0][parts[0]["view"] == "AP"]
     row = table[(table["curriculum"] == "bad") & (table["group"] == "view AP")].iloc[0]
-    bad = parts[1].loc[within.index]
-    assert row["balanced_accuracy"] == pytest.approx(
-        100 * reference.balanced_accuracy_score(bad["label"], bad["predicted"])
-    )
+    each = [
+        reference.balanced_accuracy_score(bad["label"], bad["predicted"])
+        for _, bad in parts[1][parts[1]["image_id"].isin(within["image_id"])].groupby("seed")
+    ]
+    assert row["balanced_accuracy"] == pytest.approx(100 * np.mean(each))
+    tested = table["p"].notna()
+    assert tested.any()
+    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p"]), nan_ok=True)
 
 
 def test_subgroups_without_baseline_or_with_one_class_give_no_verdict():
     model = made_up("full", "moco")
-    assert set(confounders.subgroups(model, "test", draws=20)["verdict"]) == {""}
+    assert set(confounders.subgroups(model, "test")["verdict"]) == {""}
     one = model[(model["view"] != "PA") | (model["label"] == "typical")]
     both = pd.concat([one, one.assign(variant="metadata", curriculum="metadata:view")])
-    table = confounders.subgroups(both, "test", draws=20).set_index("group")
+    table = confounders.subgroups(both, "test").set_index("group")
     assert table.loc["view PA", "verdict"] == "one class only"
+    assert table.loc["view AP", "verdict"] == "one training: not tested"
+    three = pd.concat([both, *(one.assign(seed=seed) for seed in (1, 2))])
+    table = confounders.subgroups(three, "test").set_index("group")
     assert table.loc["view AP", "verdict"] == "not better than metadata"
+
+
+def test_where_reported_images_are_the_validation_images_the_baseline_is_not_chosen_on_them():
+    parts = [made_up("full", "moco", split="val")]
+    parts += [made_up("metadata", "metadata:view", right=0.9, split="val")]
+    parts += [made_up("metadata", "metadata:view+sex+age", right=0.6, split="val")]
+    table = confounders.subgroups(pd.concat(parts), "val")
+    assert set(table["metadata"]) == {"metadata:view+sex+age"}
 
 
 def test_write_table_writes_exact_csv_and_rounded_text(tmp_path):
@@ -372,7 +396,7 @@ def test_the_only_model_of_its_number_of_tasks_is_not_called_the_best():
         for variant in ("full", "inverted")
         for name, right in rights.items()
     ]
-    table = overview.accuracy_overview(pd.concat(parts), "test", thesis_dir=THESIS, draws=2)
+    table = overview.accuracy_overview(pd.concat(parts), "test", thesis_dir=THESIS)
     assert table.set_index("curriculum")["best"].to_dict() == {
         "moco": "full inverted", "swav": "", "moco+swav+rotation": "",
     }  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures
+from sscdl.evaluation.inference import score
 from sscdl.tables.probes import COLUMNS, linear_probe
 from tests.unit.made_up import made_up
 
@@ -31,7 +32,7 @@ def probes(rows: int = 40) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def by_hand(rows, name, share, score):
+def by_hand(rows, name, share, measured):
     """Return a score of each draw, (seeds, draws)."""
     part = rows[(rows["curriculum"] == name) & (rows["share"] == share)]
     return np.array(
@@ -42,7 +43,7 @@ def by_hand(rows, name, share, score):
 def test_means_and_deviations_are_over_draws_and_then_seeds():
     rows = probes()
     elsewhere = rows.assign(split="val", predicted="negative")
-    table = linear_probe(pd.concat([rows, elsewhere]), "test", draws=20)
+    table = linear_probe(pd.concat([rows, elsewhere]), "test")
     assert table.columns.tolist() == list(COLUMNS)
     assert table["label_share"].tolist() == ["0.1", "1"] * 2, "as in the file that is written"
     table["label_share"] = table["label_share"].astype(float)
@@ -56,8 +57,8 @@ def test_means_and_deviations_are_over_draws_and_then_seeds():
         return roc_auc_score(run["label"] == "typical", run["prob_typical"])
 
     for (name, share), line in table.iterrows():
-        for column, score in (("balanced_accuracy", accuracy), ("auc", auc)):
-            values = by_hand(rows, name, share, score)
+        for column, measured in (("balanced_accuracy", accuracy), ("auc", auc)):
+            values = by_hand(rows, name, share, measured)
             assert line[column] == pytest.approx(values.mean())
             assert line[f"{column}_std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
             assert line[f"{column}_low"] <= line[column] <= line[f"{column}_high"]
@@ -72,33 +73,59 @@ def test_means_and_deviations_are_over_draws_and_then_seeds():
     assert table["balanced_accuracy_draws"].isna().tolist() == [False, True] * 2
 
 
-def test_intervals_are_those_of_a_bootstrap_over_patients():
+def test_intervals_are_over_patients_seeds_and_random_networks():
+    """Two seeds of a model and three random networks, each with the draws of both seeds."""
     rows = probes()
-    table = linear_probe(rows, "test", draws=50).set_index(["curriculum", "label_share"])
+    scratch = rows[rows["curriculum"] == "scratch"]
+    random = pd.concat(
+        scratch.assign(network=number, predicted=_flipped(scratch, number)) for number in range(3)
+    )
+    rows = pd.concat([rows[rows["curriculum"] == "moco"], random])
+    table = linear_probe(rows, "test").set_index(["curriculum", "label_share"])
+    few = {name: part[part["share"] == 0.1] for name, part in rows.groupby("curriculum")}
 
-    def over_draws(run, weights):
-        """The mean over draws by masks of the long table, seed by seed."""
-        masks = [run["draw"].to_numpy() == draw for draw in sorted(run["draw"].unique())]
-        return np.mean(
-            [metrics.balanced_accuracy_statistic(run[m], weights[:, m]) for m in masks], axis=0
-        )
+    def accuracies(part: pd.DataFrame, by: list[str]) -> pd.Series:
+        runs = part.fillna({"network": 0}).groupby(["seed", "network", "draw"])
+        values = {key: measures.value(run, measures.balanced_accuracy) for key, run in runs}
+        return pd.Series(values).rename_axis(["seed", "network", "draw"]).groupby(by).mean()
 
-    statistic = metrics.mean_over_seeds(over_draws)
-    few = {name: rows[(rows["curriculum"] == name) & (rows["share"] == 0.1)] for name in RIGHT}
     line = table.loc[("moco", "0.1")]
-    found = metrics.bootstrap_interval(few["moco"], statistic, draws=50)
-    assert line["balanced_accuracy_low"] == pytest.approx(100 * found.low)
-    assert line["balanced_accuracy_high"] == pytest.approx(100 * found.high)
-    paired = metrics.paired_difference(few["moco"], few["scratch"], statistic, draws=50)
-    assert line["difference"] == pytest.approx(100 * paired.estimate)
-    assert line["difference_low"] == pytest.approx(100 * paired.low)
-    assert line["difference_high"] == pytest.approx(100 * paired.high)
+    apart = accuracies(few["moco"], ["seed"]) - accuracies(few["scratch"], ["seed"])
+    networks = accuracies(few["scratch"], ["network"])
+    assert line["difference"] == pytest.approx(100 * apart.mean())
+    assert table.loc[("scratch", "0.1"), "n_networks"] == 3
+    assert table.loc[("scratch", "0.1"), "balanced_accuracy_networks"] == pytest.approx(
+        100 * networks.std()
+    )
+    half = (line["difference_high"] - line["difference_low"]) / 200
+    assert half > 1.96 * np.sqrt(apart.var() / 2 + networks.var() / 3)
+    alone = linear_probe(rows[rows["network"].fillna(0) == 0], "test")
+    alone = alone.set_index(["curriculum", "label_share"]).loc[("moco", "0.1")]
+    assert alone["difference"] != pytest.approx(line["difference"])
     assert table.loc["scratch", "difference"].isna().all()
+
+
+def test_with_one_seed_the_draws_of_labels_widen_the_interval():
+    rows = probes()
+    one = rows[rows["seed"] == rows["seed"].iloc[0]]
+    table = linear_probe(one, "test").set_index(["curriculum", "label_share"])
+    few = one[(one["curriculum"] == "moco") & (one["share"] == 0.1)]
+    expected = score(few, measures.balanced_accuracy, by="draw").interval()
+    line = table.loc[("moco", "0.1")]
+    assert line["balanced_accuracy_low"] == pytest.approx(100 * expected.low)
+    assert line["balanced_accuracy_high"] == pytest.approx(100 * expected.high)
+
+
+def _flipped(rows: pd.DataFrame, number: int) -> np.ndarray:
+    """Return what a random network predicts, another share of it wrong for each."""
+    flip = np.random.default_rng(number).random(len(rows)) < 0.1 * number
+    other = rows["predicted"].map({"negative": "typical", "typical": "negative"})
+    return np.where(flip, other, rows["predicted"])
 
 
 def test_without_scratch_there_is_no_difference_and_other_images_are_refused():
     rows = probes(rows=20)
-    alone = linear_probe(rows[rows["curriculum"] == "moco"], "test", draws=5)
+    alone = linear_probe(rows[rows["curriculum"] == "moco"], "test")
     assert alone["difference"].isna().all()
     with pytest.raises(InputError, match="different images"):
-        linear_probe(rows.drop(rows.index[3]), "test", draws=5)
+        linear_probe(rows.drop(rows.index[3]), "test")

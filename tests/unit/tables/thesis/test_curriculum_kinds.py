@@ -87,16 +87,14 @@ def test_the_table_has_the_gains_of_every_model():
     parts = [made_up("full", name, right=right, rows=200) for name, right in scores.items()]
     parts += [made_up("inverted", "moco", rows=200), made_up("metadata", "metadata:view", rows=200)]
     hardness = {("full", "moco"): 0.8, ("full", "rotation"): 0.2, ("inverted", "moco"): 0.7}
-    table = curriculum_kinds(
-        pd.concat(parts), "test", hardness=hardness, thesis_dir=THESIS, draws=50
-    )
+    table = curriculum_kinds(pd.concat(parts), "test", hardness=hardness, thesis_dir=THESIS)
     assert table.columns.tolist() == list(COLUMNS)
     assert table["curriculum"].tolist() == [*scores, "moco"]
     rows = table[table["variant"] == "full"].set_index("curriculum")
     assert rows["kind"].tolist() == ["", "", ANTI, CURRICULUM]
     assert rows["difficulty"].tolist() == ["", "0.800", "0.800 0.200", "0.200 0.800"]
     some = curriculum_kinds(
-        pd.concat(parts), "test", hardness={("full", "moco"): 0.0434}, thesis_dir=THESIS, draws=1
+        pd.concat(parts), "test", hardness={("full", "moco"): 0.0434}, thesis_dir=THESIS
     )
     assert some["difficulty"].tolist() == ["", "0.043", "0.043 unknown", "unknown 0.043", ""]
     assert set(some["kind"]) == {""}

@@ -49,7 +49,7 @@ def test_summary_has_rows_and_columns_of_the_thesis():
         made_up("metadata", "metadata:view"),
     ]
     rates = {("full", "moco+rotation"): 0.3, ("full", "swav+moco"): "0.01 / 0.058"}
-    table = summary(pd.concat(parts), name, "test", rates=rates, thesis_dir=THESIS, draws=50)
+    table = summary(pd.concat(parts), name, "test", rates=rates, thesis_dir=THESIS)
     assert table.columns.tolist() == [
         *printed.columns, "best_lr_thesis", "accuracy_thesis",
         "accuracy_std", "accuracy_low", "accuracy_high",
@@ -70,9 +70,7 @@ def test_summary_has_rows_and_columns_of_the_thesis():
 
 def test_the_first_summary_has_the_baselines():
     parts = [made_up("full", name) for name in ("moco", "imagenet", "scratch", "moco+swav")]
-    table = summary(
-        pd.concat(parts), "4.8_summary_full", "test", rates={}, thesis_dir=THESIS, draws=2
-    )
+    table = summary(pd.concat(parts), "4.8_summary_full", "test", rates={}, thesis_dir=THESIS)
     assert table["curriculum"].tolist() == ["scratch", "imagenet", "moco"]
     assert table["accuracy_thesis"].tolist() == [83.69, 82.75, 83.89]
 
@@ -98,7 +96,7 @@ def test_naive_tables_have_the_accuracy_of_each_class():
     ]
     table = naive(
         pd.concat(parts), name, "test", rates={("full", "swav"): 0.01},
-        batches={"swav": 4, "moco": 16, "classify": 32}, thesis_dir=THESIS, draws=20,
+        batches={"swav": 4, "moco": 16, "classify": 32}, thesis_dir=THESIS,
     )  # fmt: skip
     columns = printed.columns.tolist()
     theirs = [f"{column}_thesis" for column in columns[1:]]
@@ -118,7 +116,7 @@ def test_naive_tables_have_the_accuracy_of_each_class():
     assert row["lr"] == 0.01
     assert table["chance"].eq(25).all()
     others = naive(
-        pd.concat(parts), "4.5_naive_full", "test", rates={}, batches={}, thesis_dir=THESIS, draws=2
+        pd.concat(parts), "4.5_naive_full", "test", rates={}, batches={}, thesis_dir=THESIS
     )
     assert "batch_size" not in others
     assert others["mean_thesis"].tolist() == [43.942, 43.93]
@@ -209,7 +207,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
         node(tmp_path, "classify", "classify", {0.1: 0.5}, 0.6),
         node(tmp_path, "rotation+classify", "classify", {0.2: 0.5}, 0.6),
     ]
-    common = {"split": "test", "thesis": THESIS, "thesis_figures": True, "draws": 20, "batches": {},
+    common = {"split": "test", "thesis": THESIS, "thesis_figures": True, "batches": {},
               "stand_ins": ["imagenet"], "classes": ("negative", "typical")}  # fmt: skip
     name = "4.8_summary_full"
     write_thesis_table(name, files, pointers, tmp_path / f"{name}.csv", **common)
@@ -220,7 +218,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
     assert text.count("**") == 4
     assert best in text
     assert "swav 83.97 and rotation 84.72 here and in B.2" in text
-    assert "Resamplings behind each interval: 20." in text
+    assert "Intervals are 95 %" in text
     assert "imagenet: random weights stand in for it; the row says nothing of imagenet." in text
     name = "B.2_classification_1task_full"
     write_thesis_table(name, [], pointers, tmp_path / f"{name}.csv", **common)
@@ -238,7 +236,7 @@ def test_figures_of_other_classes_are_told_to_be(tmp_path):
     for curriculum in ("scratch", "rotation"):
         files.append(tmp_path / f"full.{curriculum}.s0.csv")
         made_up("full", curriculum, classes=("ill", "well")).to_csv(files[-1], index=False)
-    common = {"split": "test", "thesis": THESIS, "draws": 5, "batches": {}, "stand_ins": []}
+    common = {"split": "test", "thesis": THESIS, "batches": {}, "stand_ins": []}
     name, out = "4.8_summary_full", tmp_path / "table.csv"
     for classes, told in ((("ill", "well"), True), (("negative", "typical"), False)):
         write_thesis_table(name, files, [], out, classes=classes, thesis_figures=True, **common)
