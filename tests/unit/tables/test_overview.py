@@ -15,7 +15,7 @@ from sscdl.tables.files import write_table
 from sscdl.tables.html_table import BOLD
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates
-from tests.unit.made_up import made_up, made_up_untrained
+from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_untrained
 
 
 @pytest.fixture(scope="module")

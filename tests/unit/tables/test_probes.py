@@ -36,7 +36,7 @@ def by_hand(rows, name, share, measured):
     """Return a score of each draw, (seeds, draws)."""
     part = rows[(rows["curriculum"] == name) & (rows["share"] == share)]
     return np.array(
-        [[score(run) for _, run in runs.groupby("draw")] for _, runs in part.groupby("seed")]
+        [[measured(run) for _, run in runs.groupby("draw")] for _, runs in part.groupby("seed")]
     )
 
 
