@@ -11,7 +11,7 @@ COLUMNS = {
     # What a row is about.
     "curriculum": "pretext tasks that the network was pretrained with, in their order; scratch: "
     "random weights, imagenet: weights trained on photographs",
-    "variant": "what of the radiograph the network sees: full, or the lungs alone",
+    "variant": "what of the radiograph the network was trained on: all of it, the lungs, the rest",
     "shown": "variant that the model was tested on",
     "set": "set of images",
     "without a label": "images without a label",
@@ -32,10 +32,10 @@ COLUMNS = {
     "backbone": "network",
     "value": "what the row is about, or, beside a learning rate, its metric",
     # What the classes and variants are called, where each has a column of its own.
-    "negative": "percent of the images without pneumonia that are right",
-    "typical": "percent of the images of typical appearance that are right",
-    "indeterminate": "percent of the images of indeterminate appearance that are right",
-    "atypical": "percent of the images of atypical appearance that are right",
+    **{
+        name: f"percent of the images of class {name} that are right"
+        for name in ("negative", "typical", "indeterminate", "atypical")
+    },
     "full": "of models that see the whole radiograph",
     "segmented_black": "of models that see the lungs, the rest black",
     "segmented_gray": "of models that see the lungs, the rest gray",
@@ -100,7 +100,7 @@ COLUMNS = {
     "difference": "difference between the two, in percent points",
     "only_model": "images that this model gets right more often, over its seeds, than the other",
     "only_against": "images that the other model or study gets right more often",
-    "p": "probability of so large a difference by chance alone",
+    "p": "how likely so large a difference would be if the two were alike",
     "p_permutation": "exact permutation test of what is right, each patient's results exchanged",
     "p_holm": "the same, corrected after Holm for the number of comparisons",
     "verdict": "what the interval shows, and in comparisons of models the corrected test, too",

@@ -189,7 +189,7 @@ PREDICTION_TABLES = {
     ),
     "shortcut": PredictionTable(
         lambda rows, split, thesis, draws: confounders.shortcut(rows, draws=draws),
-        "What becomes of the accuracy when the planted mark is removed or changes sides.",
+        "What becomes of the accuracy when the planted mark is removed or on the wrong patients.",
         (
             "The three sets show the same patients and differ in the mark alone.",
             "drop: fall in percent points from the mark as trained, paired over patients.",
