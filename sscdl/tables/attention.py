@@ -12,8 +12,8 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
-from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
+from sscdl.evaluation.prediction_files import OF_CLASS
+from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, parted, score_model
 
 # Attention in the lungs that needs no network, and what the models have above it.
 FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
@@ -86,14 +86,6 @@ def attention(
             line[column] = mean_percent(shown, column) if len(shown) else NAN
         table.append(line)
     return pd.DataFrame(table)
-
-
-def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of models, and those of untrained networks."""
-    if NETWORK not in predictions:
-        return predictions, predictions.iloc[:0].assign(network=[])
-    of_untrained = predictions[NETWORK].notna()
-    return predictions[~of_untrained], predictions[of_untrained]
 
 
 def beside_untrained(

@@ -170,7 +170,7 @@ _PARTS = {
     "_high": "upper end of the 95 % interval",
     "_lift": "AIL minus floor, in percent points",
     "_centre": "AIL of a Gaussian in the middle of every picture",
-    "_random": "AIL of the same network without training",
+    "_random": "AIL of networks with random weights, the mean over several",
     "_undefined": "images whose attention map has no positive value",
 }
 

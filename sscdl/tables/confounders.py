@@ -14,7 +14,15 @@ import pandas as pd
 
 from sscdl.archives.cohorts import MARKED
 from sscdl.evaluation import metrics
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
+from sscdl.tables.overview import (
+    METADATA,
+    NAN,
+    mean_percent,
+    models_in,
+    parted,
+    random_percent,
+    score_model,
+)
 
 VIEWS = ("AP", "PA")
 SEXES = ("F", "M")
@@ -60,6 +68,7 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
         the images where both are defined; ``ail_centre`` and ``ail_random``, as in ``attention``.
         No rows if none of the splits is present.
     """
+    predictions, untrained = parted(predictions)
     marked = predictions[predictions["split"].isin(MARKED)]
     table = []
     for (variant, curriculum), group in models_in(metrics.labelled(marked)):
@@ -83,8 +92,9 @@ def shortcut(predictions: pd.DataFrame, *, draws: int = 1000, seed: int = 0) -> 
                 defined = rows[rows[attention].notna() & rows[area].notna()]
                 line[name] = mean_percent(defined, attention)
                 line[floor] = mean_percent(defined, area)
-            for name in ("ail_centre", "ail_random"):
-                line[name] = mean_percent(rows[rows["ail"].notna()], name)
+            looked = rows[rows["ail"].notna()]
+            line["ail_centre"] = mean_percent(looked, "ail_centre")
+            line["ail_random"] = random_percent(untrained, variant, looked)
             table.append(line)
     return pd.DataFrame(table, columns=list(SHORTCUT_COLUMNS))
 

@@ -15,7 +15,14 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
-from sscdl.tables.overview import METADATA, mean_percent, models_in, score_model
+from sscdl.tables.overview import (
+    METADATA,
+    mean_percent,
+    models_in,
+    parted,
+    random_percent,
+    score_model,
+)
 
 COLUMNS = (
     *("variant", "curriculum", "shown", "split", "n_images", "n_patients", "balanced_accuracy"),
@@ -33,7 +40,8 @@ def cross_variants(
     Args:
         predictions: those of every model on its own variant, and those with the column ``shown``
             that :func:`sscdl.evaluation.predict.predict_shown` wrote; where it is empty or missing,
-            the model was shown its own variant.
+            the model was shown its own variant; and with the column ``network`` those of untrained
+            networks.
         split: the images that count.
 
     Returns:
@@ -48,6 +56,7 @@ def cross_variants(
     Raises:
         InputError: a model was shown other variants, but not its own.
     """
+    predictions, untrained = parted(predictions)
     rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
     shown = rows["shown"] if "shown" in rows else pd.Series("", index=rows.index)
     own = shown.isna() | (shown == "")
@@ -68,7 +77,7 @@ def cross_variants(
                     "curriculum": curriculum,
                     "shown": name,
                     "split": split,
-                    **_scores(part, draws=draws, seed=seed),
+                    **_scores(part, name, untrained, draws=draws, seed=seed),
                 }
             )
             if name != variant:
@@ -78,7 +87,9 @@ def cross_variants(
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
+def _scores(
+    rows: pd.DataFrame, shown: str, untrained: pd.DataFrame, *, draws: int, seed: int
+) -> dict[str, Any]:
     score = score_model(rows, metrics.balanced_accuracy_statistic, draws=draws, seed=seed)
     defined = rows[rows["ail"].notna()]
     return {
@@ -90,5 +101,5 @@ def _scores(rows: pd.DataFrame, *, draws: int, seed: int) -> dict[str, Any]:
         "ail": mean_percent(defined, "ail"),
         "ail_floor": mean_percent(defined, "lung_share"),
         "ail_centre": mean_percent(defined, "ail_centre"),
-        "ail_random": mean_percent(defined, "ail_random"),
+        "ail_random": random_percent(untrained, shown, defined),
     }

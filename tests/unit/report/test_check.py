@@ -74,7 +74,8 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     for variant, path in zip(variants, untrained, strict=True):
         made_up_untrained(variant, rows=more["rows"]).to_csv(path, index=False)
     made_of = {
-        "attention": files + untrained, "cross_variants": files + shown, "linear_probe": probe,
+        **dict.fromkeys(("4.15_ail_overview", "attention", "shortcut"), files + untrained),
+        "cross_variants": files + shown + untrained, "linear_probe": probe,
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
