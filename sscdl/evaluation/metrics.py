@@ -125,13 +125,10 @@ def macro_f1(matrix: Floats) -> Floats:
 
 
 def chance(predictions: pd.DataFrame) -> float:
-    """Return the balanced accuracy of guessing among the classes that the model knows, in [0, 1].
-
-    It is one over their number, however many of them the images have: whoever guesses among three
-    is right once in three also where only two occur. NaN for a table without probabilities.
-    """
-    known = len(class_names(predictions))
-    return 1.0 / known if known else float("nan")
+    """Return the balanced accuracy of guessing: one over the number of the model's classes."""
+    # Also where fewer of them occur: who guesses among three is right once in three.
+    known = class_names(predictions)
+    return 1.0 / len(known) if known else float("nan")
 
 
 def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:

@@ -68,6 +68,8 @@ KNOWN = {
         "figure",
         "dataset",
         "contact_sheet",
+        "implausible_masks",
+        "mask_sheet",
     },
     "images.duplicates": {"list_images", *PREDICTING},
     # What the list of images says stands in these.
