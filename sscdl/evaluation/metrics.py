@@ -125,8 +125,7 @@ def macro_f1(matrix: Floats) -> Floats:
 
 
 def chance(predictions: pd.DataFrame) -> float:
-    """Return the balanced accuracy of guessing: one over the number of the model's classes."""
-    # Also where fewer of them occur: who guesses among three is right once in three.
+    """Return the balanced accuracy of guessing among all classes that the model knows."""
     known = class_names(predictions)
     return 1.0 / len(known) if known else float("nan")
 
