@@ -1,6 +1,7 @@
 """Runs config/nih-seeds.yaml and prints the tables of docs/results-nih.md.
 
 python benchmarks/nih_seeds.py --cores 2
+python benchmarks/nih_seeds.py --print     # of a run that is finished
 """
 
 from __future__ import annotations
@@ -8,36 +9,57 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGURATION = "config/nih-seeds.yaml"
 MODEL = ["variant", "curriculum"]
+Tables = Mapping[str, pd.DataFrame]
+Maker = Callable[[Tables], pd.DataFrame]
 
 
 def main() -> None:
     """Run the study and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    makers = (accuracies, groups, comparisons, attention, shown_others, probes)
+    run_and_print("nih-seeds", "siim", makers, __doc__.splitlines()[0])
+
+
+def run_and_print(study: str, layout: str, makers: Iterable[Maker], about: str) -> None:
+    """Run the study of a configuration of the same name, as the command line asks; print tables.
+
+    Args:
+        study: its name, that of its configuration and of its results.
+        layout: layout of its archive, whose root the command line may give.
+        makers: what makes the tables of its page.
+        about: what the command says of itself.
+    """
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--cores", default="2")
+    parser.add_argument("--root", help="folder of the images, if not that of the configuration")
+    parser.add_argument("--print", action="store_true", help="the tables of a finished run alone")
     arguments = parser.parse_args()
-    command = [
-        sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
-        "--resources", f"gpu={arguments.cores}", "--configfile", CONFIGURATION,
-    ]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, check=True)
-    print_tables(ROOT / "results/nih-seeds/tables")
+    if not arguments.print:
+        command = [
+            sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
+            "--resources", f"gpu={arguments.cores}", "--configfile", f"config/{study}.yaml",
+        ]  # fmt: skip
+        if arguments.root:
+            root = Path(arguments.root).resolve()
+            command += ["--config", f'dataset={{{layout}: {{root: "{root}"}}}}']
+        subprocess.run(command, cwd=ROOT, check=True)
+    print_tables(ROOT / f"results/{study}/tables", makers)
 
 
-def print_tables(folder: Path) -> None:
-    """Print what the page shows of the tables in ``folder``, as Markdown."""
+def print_tables(folder: Path, makers: Iterable[Maker]) -> None:
+    """Print what a page shows of the tables in ``folder``, as Markdown."""
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
-    for make in (accuracies, groups, comparisons, attention, shown_others, probes):
+    for make in makers:
         print(make(tables).to_markdown(index=False, disable_numparse=True), "\n")
 
 
-def accuracies(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def accuracies(tables: Tables) -> pd.DataFrame:
     """Return each model's accuracy, its spread between seeds, and what it has above metadata."""
     rows = tables["subgroups"].query("group == 'all'")
     details = tables["accuracy_details"].query("split == 'test'").set_index(MODEL)
@@ -52,7 +74,7 @@ def accuracies(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def groups(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def groups(tables: Tables) -> pd.DataFrame:
     """Return each model's accuracy within groups of images, and in how many metadata is beaten."""
     rows = tables["subgroups"].query("group != 'all'")
     wide = rows.pivot_table(values="balanced_accuracy", index=MODEL, columns="group", sort=False)
@@ -64,7 +86,7 @@ def groups(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return text.reset_index()
 
 
-def comparisons(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def comparisons(tables: Tables) -> pd.DataFrame:
     """Return each model's difference to no pretraining and to its first task."""
     rows = tables["comparisons"]
     return pd.DataFrame(
@@ -77,7 +99,7 @@ def comparisons(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def attention(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def attention(tables: Tables) -> pd.DataFrame:
     """Return each model's attention inside the lungs beside what needs no trained model."""
     rows = tables["attention"]
     return pd.DataFrame(
@@ -93,7 +115,7 @@ def attention(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def shown_others(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def shown_others(tables: Tables) -> pd.DataFrame:
     """Return the accuracy of each model on the pictures of the other variant, and its fall."""
     rows = tables["cross_variants"]
     rows = rows[rows["shown"] != rows["variant"]]
@@ -107,7 +129,7 @@ def shown_others(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def probes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def probes(tables: Tables) -> pd.DataFrame:
     """Return the accuracy of linear probes by share of the labels, and the lead over no training.
 
     The lead is that with all labels.

@@ -16,10 +16,11 @@ OWN, SHOWN, PROBE, UNTRAINED = "", "shown", "probe", "untrained"  # folders in p
 OF_CLASS = "ail_of_"
 NETWORK = "network"  # a random network's number, in the rows of such a network alone
 _FOLDERS = {
+    "4.15_ail_overview": (OWN, UNTRAINED),
     "attention": (OWN, UNTRAINED),
-    "cross_variants": (OWN, SHOWN),
-    "linear_probe": (PROBE,),
+    "cross_variants": (OWN, SHOWN, UNTRAINED),
     "shortcut": (OWN, UNTRAINED),
+    "linear_probe": (PROBE,),
 }
 FOLDERS = tuple(dict.fromkeys(folder for folders in _FOLDERS.values() for folder in folders))
 

@@ -61,9 +61,9 @@ READING = (
     ("Attention inside the lungs (AIL)", "the part of the class activation map of the predicted "
      "class that lies within the lung mask. Three things that have learnt nothing score, too: a "
      "map that is the same everywhere (floor: the lungs' share of the image), a blob in the middle "
-     "of every picture (centre), and the same network with random weights (random). AIL that does "
-     "not exceed all three shows no attention to the lungs. AIL that does says where the map lies, "
-     "not what decides the prediction."),
+     "of every picture (centre), and networks with random weights (random, their mean). AIL that "
+     "does not exceed all three shows no attention to the lungs. AIL that does says where the map "
+     "lies, not what decides the prediction."),
     ("Comparisons", "better or worse only where the paired interval excludes zero and a "
      "permutation test, corrected for the number of comparisons, agrees. The highest of several "
      "accuracies is partly luck."),

@@ -17,7 +17,6 @@ from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.files import write_text
 from sscdl.images.held_out import read_as_texts
 from sscdl.report.facts import OF_THESIS, READING, listed
-from sscdl.tables.attention import LIFTS
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
 from sscdl.tables.dataset import split_names
 from sscdl.tables.files import (
@@ -33,12 +32,14 @@ from sscdl.tables.html_table import Content, page, section
 
 ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
 COMPARISONS, SHORTCUT = "comparisons", "shortcut"
-# Columns of what scores in attention inside the lungs without having learnt anything.
+# What scores in attention inside the lungs without having learnt anything: columns and words, and
+# the columns of what the models have above it.
 _UNTAUGHT = {
     "floor": "a map that is the same everywhere",
     "ail_centre": "a blob in the middle of every picture",
-    "ail_random": "the same network with random weights",
+    "ail_random": "networks with random weights",
 }
+_LIFTS = ("lift", "lift_centre", "lift_random")
 _PARTS = ("_std", "_low", "_high")
 _COHORTS = {
     **{"train": "training", "val": "validation", "test": "test"},
@@ -185,7 +186,7 @@ def _compared(rows: pd.DataFrame) -> str:
 
 def _attention(rows: pd.DataFrame, variant: str) -> str:
     """Return where the maps of a variant's models lie, beside those of what has learnt nothing."""
-    above = (rows[[f"{lift}_low" for lift in LIFTS]] > 0).all(axis=1).sum()
+    above = (rows[[f"{lift}_low" for lift in _LIFTS]] > 0).all(axis=1).sum()
     others = [
         f"{text} {_span(rows[name])} %"
         for name, text in _UNTAUGHT.items()
@@ -232,7 +233,7 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
              "another_low", "another_high", "p_holm", "verdict"]  # fmt: skip
     looked = ["variant", "curriculum", *(f"ail{part}" for part in ("", *_PARTS))]
     looked += list(_UNTAUGHT)
-    looked += [f"{lift}{part}" for lift in LIFTS for part in ("", "_low", "_high")]
+    looked += [f"{lift}{part}" for lift in _LIFTS for part in ("", "_low", "_high")]
     parts = ["<h2>Accuracy</h2>"]
     parts += [_image(figures, "accuracy_overview")]
     parts += [

@@ -16,11 +16,10 @@ from sscdl.evaluation.differences import of_factors
 from sscdl.evaluation.inference import patients_of, score
 from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
+from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, parted, score_model
 
 # Attention in the lungs that needs no network, and what the models have above it.
 FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
-LIFTS = (*FLOORS, "lift_random")
 
 
 def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -87,14 +86,6 @@ def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             line[column] = mean_percent(shown, column) if len(shown) else NAN
         table.append(line)
     return pd.DataFrame(table)
-
-
-def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of models, and those of untrained networks."""
-    if NETWORK not in predictions:
-        return predictions, predictions.iloc[:0].assign(network=[])
-    of_untrained = predictions[NETWORK].notna()
-    return predictions[~of_untrained], predictions[of_untrained]
 
 
 def beside_untrained(

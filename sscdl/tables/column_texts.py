@@ -11,7 +11,7 @@ COLUMNS = {
     # What a row is about.
     "curriculum": "pretext tasks that the network was pretrained with, in their order; scratch: "
     "random weights, imagenet: weights trained on photographs",
-    "variant": "what of the radiograph the network sees: full, or the lungs alone",
+    "variant": "what of the radiograph the network was trained on: all of it, the lungs, the rest",
     "shown": "variant that the model was tested on",
     "set": "set of images",
     "without a label": "images without a label",
@@ -32,10 +32,10 @@ COLUMNS = {
     "backbone": "network",
     "value": "what the row is about, or, beside a learning rate, its metric",
     # What the classes and variants are called, where each has a column of its own.
-    "negative": "percent of the images without pneumonia that are right",
-    "typical": "percent of the images of typical appearance that are right",
-    "indeterminate": "percent of the images of indeterminate appearance that are right",
-    "atypical": "percent of the images of atypical appearance that are right",
+    **{
+        name: f"percent of the images of class {name} that are right"
+        for name in ("negative", "typical", "indeterminate", "atypical")
+    },
     "full": "of models that see the whole radiograph",
     "segmented_black": "of models that see the lungs, the rest black",
     "segmented_gray": "of models that see the lungs, the rest gray",
@@ -176,7 +176,7 @@ _PARTS = {
     "_high": "upper end of the 95 % interval",
     "_lift": "AIL minus floor, in percent points",
     "_centre": "AIL of a Gaussian in the middle of every picture",
-    "_random": "AIL of the same network without training",
+    "_random": "AIL of networks with random weights, the mean over several",
     "_undefined": "images whose attention map has no positive value",
 }
 

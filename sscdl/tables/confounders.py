@@ -17,10 +17,16 @@ from sscdl.archives.cohorts import MARKED
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare, compare_same
 from sscdl.evaluation.inference import LEVEL
-from sscdl.evaluation.prediction_files import NETWORK
-from sscdl.tables.attention import beside_untrained, parted
 from sscdl.tables.comparisons import ONE_TRAINING, difference_columns, holm
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
+from sscdl.tables.overview import (
+    METADATA,
+    NAN,
+    mean_percent,
+    models_in,
+    parted,
+    random_percent,
+    score_model,
+)
 
 VALIDATION = "val"
 VIEWS = ("AP", "PA")
@@ -91,9 +97,7 @@ def shortcut(predictions: pd.DataFrame) -> pd.DataFrame:
                 line[floor] = mean_percent(defined, area)
             looked = rows[rows["ail"].notna()]
             line["ail_centre"] = mean_percent(looked, "ail_centre")
-            if len(looked):
-                _, random = beside_untrained(looked, untrained, "ail")
-                line["ail_random"] = 100 * random.groupby(NETWORK)["ail"].mean().mean()
+            line["ail_random"] = random_percent(untrained, variant, looked)
             table.append(line)
     return pd.DataFrame(table, columns=list(SHORTCUT_COLUMNS))
 

@@ -17,7 +17,14 @@ from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare_same
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import METADATA, mean_percent, models_in, score_model
+from sscdl.tables.overview import (
+    METADATA,
+    mean_percent,
+    models_in,
+    parted,
+    random_percent,
+    score_model,
+)
 
 COLUMNS = (
     *("variant", "curriculum", "shown", "split", "n_images", "n_patients", "balanced_accuracy"),
@@ -32,7 +39,8 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     Args:
         predictions: those of every model on its own variant, and those with the column ``shown``
             that :func:`sscdl.evaluation.predict.predict_shown` wrote; where it is empty or missing,
-            the model was shown its own variant.
+            the model was shown its own variant; and with the column ``network`` those of untrained
+            networks.
         split: the images that count.
 
     Returns:
@@ -47,6 +55,7 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     Raises:
         InputError: a model was shown other variants, but not its own.
     """
+    predictions, untrained = parted(predictions)
     rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
     shown = rows["shown"] if "shown" in rows else pd.Series("", index=rows.index)
     own = shown.isna() | (shown == "")
@@ -67,7 +76,7 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
                     "curriculum": curriculum,
                     "shown": name,
                     "split": split,
-                    **_scores(part),
+                    **_scores(part, name, untrained),
                 }
             )
             if name != variant:
@@ -76,7 +85,7 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _scores(rows: pd.DataFrame) -> dict[str, Any]:
+def _scores(rows: pd.DataFrame, shown: str, untrained: pd.DataFrame) -> dict[str, Any]:
     score = score_model(rows, measures.balanced_accuracy)
     defined = rows[rows["ail"].notna()]
     return {
@@ -88,5 +97,5 @@ def _scores(rows: pd.DataFrame) -> dict[str, Any]:
         "ail": mean_percent(defined, "ail"),
         "ail_floor": mean_percent(defined, "lung_share"),
         "ail_centre": mean_percent(defined, "ail_centre"),
-        "ail_random": mean_percent(defined, "ail_random"),
+        "ail_random": random_percent(untrained, shown, defined),
     }

@@ -24,6 +24,7 @@ from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.inference import score
 from sscdl.evaluation.measures import Measure
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.thesis import TWO_CLASSES, pretext_tasks
 from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
 
@@ -78,6 +79,27 @@ def mean_percent(rows: pd.DataFrame, column: str) -> float:
     if column not in rows:
         return NAN
     return 100 * float(rows[column].astype(float).groupby(rows["seed"]).mean().mean())
+
+
+def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of models, and those of untrained networks."""
+    if NETWORK not in predictions:
+        return predictions, predictions.iloc[:0].assign(network=[])
+    of_untrained = predictions[NETWORK].notna()
+    return predictions[~of_untrained], predictions[of_untrained]
+
+
+def random_percent(untrained: pd.DataFrame, variant: str, rows: pd.DataFrame) -> float:
+    """Return the mean AIL of untrained networks on pictures of a variant, in percent.
+
+    It is that of the images of ``rows``, which are of one split; NaN without such networks.
+    """
+    chosen = untrained[
+        (untrained["variant"] == variant)
+        & untrained["split"].isin(rows["split"])
+        & untrained["image_id"].isin(rows["image_id"])
+    ]
+    return float(100 * chosen.groupby(NETWORK)["ail"].mean().mean()) if len(chosen) else NAN
 
 
 def _variants(rows: pd.DataFrame) -> list[str]:
@@ -207,13 +229,14 @@ def ail_overview(
         area share of the lungs: the AIL of a map without preference), ``_lift`` (AIL minus floor,
         percent points), ``_undefined`` (images whose map has no positive value, all seeds
         together; they count in none of the means), and what scores without having learnt anything:
-        ``_centre``, AIL of a Gaussian in the middle of every picture, and ``_random``, that of the
-        untrained network. The last row, ``mean``, averages the rows above.
+        ``_centre``, AIL of a Gaussian in the middle of every picture, and ``_random``, the mean of
+        the untrained networks. The last row, ``mean``, averages the rows above.
 
     Raises:
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
     """
     thesis = read_thesis(thesis_dir, "4.15_ail_overview.csv")
+    predictions, untrained = parted(predictions)
     rows = _models(predictions, split)
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
@@ -241,8 +264,8 @@ def ail_overview(
             line.update({f"{variant}_{part}": value for part, value in score.items()})
             line[f"{variant}_floor"] = mean_percent(defined, "lung_share")
             line[f"{variant}_lift"] = line[variant] - line[f"{variant}_floor"]
-            for part in ("centre", "random"):
-                line[f"{variant}_{part}"] = mean_percent(defined, f"ail_{part}")
+            line[f"{variant}_centre"] = mean_percent(defined, "ail_centre")
+            line[f"{variant}_random"] = random_percent(untrained, variant, defined)
         table.append(line)
     result = pd.DataFrame(table)
     numbers = result.drop(columns="curriculum")

@@ -39,9 +39,9 @@ SAME_VALUE = "On segmented images, the thesis prints 83.7985 for both relloc and
 # What attention inside the lungs has to exceed before it can be the model's doing.
 BASELINES = (
     "Without having learnt anything there score: floor, a map that is the same everywhere (the "
-    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, the "
-    "same network with random weights. AIL that does not exceed all three shows no attention to "
-    "the lungs."
+    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, "
+    "networks with random weights, their mean. AIL that does not exceed all three shows no "
+    "attention to the lungs."
 )
 # What attention inside the lungs means on variants that do not show the whole radiograph.
 AIL_NOTES = {
@@ -189,7 +189,7 @@ PREDICTION_TABLES = {
     ),
     "shortcut": PredictionTable(
         lambda rows, split, thesis, margin: confounders.shortcut(rows),
-        "What becomes of the accuracy when the planted mark is removed or changes sides.",
+        "What becomes of the accuracy when the planted mark is removed or on the wrong patients.",
         (
             "The three sets show the same patients and differ in the mark alone.",
             "drop: fall in percent points from the mark as trained, paired over patients.",

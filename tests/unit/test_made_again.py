@@ -58,7 +58,7 @@ IN_THE_STORE = {
 # Written down by hand, so that a fault in the search for imports shows.
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
           "implausible_masks", "learning_rates", "search"}  # fmt: skip
-PREDICTING = {"predict", "predict_shown", "probe", "metadata_baseline"}
+PREDICTING = {"predict", "predict_shown", "probe", "metadata_baseline", "untrained"}
 PICTURING = {"summary", "figure", "contact_sheet"}
 KNOWN = {
     "images.split": {  # whose names of splits tables and figures have in them
@@ -68,6 +68,8 @@ KNOWN = {
         "figure",
         "dataset",
         "contact_sheet",
+        "implausible_masks",
+        "mask_sheet",
     },
     "images.duplicates": {"list_images", *PREDICTING},
     # What the list of images says stands in these.
@@ -76,7 +78,7 @@ KNOWN = {
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},
     "report.summary": {"summary"},
-    "training.batch_statistics": {"predict", "predict_shown", "probe"},
+    "training.batch_statistics": {"probe", "untrained"},
     "planning.plan": set(),
     "upkeep.verify": set(),
     "model.card": set(),

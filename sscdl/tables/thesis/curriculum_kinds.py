@@ -148,5 +148,8 @@ def means_by_kind(table: pd.DataFrame) -> list[str]:
             if len(chosen := part.loc[part["kind"] == name, "delta"].dropna())
         ]
         if means:
-            found.append(f"Mean delta on {variant} (of how many): {', '.join(means)}.")
+            found.append(
+                f"Mean delta on {variant} (of how many models; no test was made of it): "
+                f"{', '.join(means)}."
+            )
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.nih_seeds import print_tables
+from benchmarks import nih_seeds, pediatric
 from sscdl.__main__ import main
 from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
@@ -76,8 +76,8 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
         made = [made_up_untrained(variant, split=s, rows=more["rows"]) for s in splits]
         pd.concat(made).to_csv(path, index=False)
     made_of = {
-        "attention": files + untrained, "cross_variants": files + shown, "linear_probe": probe,
-        "shortcut": files + untrained,
+        **dict.fromkeys(("4.15_ail_overview", "attention", "shortcut"), files + untrained),
+        "cross_variants": files + shown + untrained, "linear_probe": probe,
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
@@ -131,13 +131,33 @@ def test_every_column_is_explained(finished, tmp_path):
 
 
 def test_the_benchmark_prints_what_these_tables_hold(finished, capsys):
-    print_tables(finished / "tables")
+    makers = [nih_seeds.accuracies, nih_seeds.groups, nih_seeds.comparisons, nih_seeds.attention]
+    nih_seeds.print_tables(finished / "tables", [*makers, nih_seeds.shown_others, nih_seeds.probes])
     printed = capsys.readouterr().out
     accuracy = pd.read_csv(finished / "tables/subgroups.csv").iloc[0]
     cells = [f"{accuracy[f'balanced_accuracy{part}']:.1f}" for part in ("", "_low", "_high")]
     assert f"| {cells[0]} [{cells[1]}, {cells[2]}]" in printed
     assert printed.count("| variant ") == 6
     assert "nan" not in printed.partition("segmented_black")[0]
+
+
+def test_the_pediatric_page_is_printed_from_these_tables(finished, tmp_path, capsys):
+    tables = shutil.copytree(finished / "tables", tmp_path / "tables")
+    runs = [
+        ("full", name, "classification", seed, lr, epochs, lr == 0.1)
+        for name in ("scratch", "moco")
+        for seed in (0, 1)
+        for lr, epochs in ((0.1, 2), (0.3, 2), (0.1, 6))
+    ]
+    columns = ["variant", "curriculum", "stage", "seed", "lr", "epochs", "chosen"]
+    pd.DataFrame(runs, columns=columns).to_csv(tables / "learning_rates.csv", index=False)
+    nih_seeds.print_tables(tables, pediatric.MAKERS)
+    printed = capsys.readouterr().out
+    assert printed.count("| variant ") == len(pediatric.MAKERS)
+    assert "above metadata" not in printed
+    chosen = pediatric.rates({"learning_rates": pd.read_csv(tables / "learning_rates.csv")})
+    assert chosen["0.1"].tolist() == ["2", "2"]
+    assert chosen["0.3"].tolist() == ["0", "0"]
 
 
 def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):

@@ -136,10 +136,9 @@ def test_chance_is_that_of_the_models_classes_in_every_table():
     marked = pd.concat([rows.assign(split=split) for split in MARKED])
     probes = rows.assign(share=1.0, draw=0, n_labels=9)
     shown = pd.concat([rows, rows.assign(shown="lung_box")])
-    blank = pd.concat([rows, marked]).assign(curriculum="", network=0)
     made = {
-        "shortcut": pd.concat([marked, blank]), "linear_probe": probes, "cross_variants": shown,
-        "attention": pd.concat([rows, blank]),
+        "shortcut": marked, "linear_probe": probes, "cross_variants": shown,
+        "attention": pd.concat([rows, made_up_untrained("full", rows=90)]),
     }  # fmt: skip
     for name, table in PREDICTION_TABLES.items():
         found = table.make(made.get(name, rows), "test", THESIS, 1)
@@ -159,6 +158,8 @@ def test_ail_overview_gives_floor_lift_and_mean(predictions):
     some = predictions.copy()
     hidden = some.index[(some["curriculum"] == "scratch") & (some["split"] == "test")][:5]
     some.loc[hidden, "ail"] = np.nan
+    random = made_up_untrained("full")
+    some = pd.concat([some, random])
     table = overview.ail_overview(some, "test", thesis_dir=THESIS)
     leading = pd.read_csv(THESIS / "4.15_ail_overview.csv").columns.tolist()
     assert table.columns[:3].tolist() == leading
@@ -166,6 +167,10 @@ def test_ail_overview_gives_floor_lift_and_mean(predictions):
     scratch, mean = table.iloc[0], table.iloc[-1]
     assert scratch["full_undefined"] == 5
     kept = some[(some["curriculum"] == "scratch") & some["ail"].notna()]
+    assert scratch["full_centre"] == pytest.approx(100 * kept["ail_centre"].mean())
+    seen = random[random["image_id"].isin(kept["image_id"])]
+    assert scratch["full_random"] == pytest.approx(100 * seen["ail"].mean())
+    assert np.isnan(scratch["segmented_black_random"])
     assert scratch["full"] == pytest.approx(100 * kept["ail"].mean())
     assert scratch["full_floor"] == pytest.approx(100 * kept["lung_share"].mean())
     assert scratch["full_lift"] == pytest.approx(10)

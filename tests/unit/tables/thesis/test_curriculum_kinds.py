@@ -125,5 +125,6 @@ def test_means_by_kind_name_how_many_they_are_of():
         }
     )
     assert means_by_kind(table) == [
-        "Mean delta on full (of how many): curriculum +1.50 (2), anti-curriculum -3.00 (1)."
+        "Mean delta on full (of how many models; no test was made of it): curriculum +1.50 (2), "
+        "anti-curriculum -3.00 (1)."
     ]
