@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sscdl.errors import InputError
 
-OWN, SHOWN, PROBE, UNTRAINED = "", "shown", "probe", "untrained"  # folders in predictions/
+# Folders in predictions/.
+OWN, SHOWN, PROBE, UNTRAINED, FAITHFULNESS = "", "shown", "probe", "untrained", "faithfulness"
+OF_MODELS = (OWN, SHOWN, FAITHFULNESS)  # those whose files are of one model each
 # Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
 # or random mean two things.
 OF_CLASS = "ail_of_"
@@ -18,6 +20,7 @@ NETWORK = "network"  # a random network's number, in the rows of such a network 
 _FOLDERS = {
     "attention": (OWN, UNTRAINED),
     "cross_variants": (OWN, SHOWN),
+    "faithfulness": (FAITHFULNESS,),
     "linear_probe": (PROBE,),
 }
 FOLDERS = tuple(dict.fromkeys(folder for folders in _FOLDERS.values() for folder in folders))

@@ -2,7 +2,7 @@
 
 The predictions are those of :mod:`sscdl.evaluation.probe_study`; the table's conventions (percent,
 seeds, intervals) are those of :mod:`sscdl.tables.overview`. Values are means over the draws of
-labels of a seed, then over seeds.
+labels of a seed, for random networks over these and the draws, then over seeds.
 """
 
 from __future__ import annotations
@@ -14,32 +14,39 @@ import pandas as pd
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.trie import SCRATCH
-from sscdl.tables.overview import NAN, models_in
+from sscdl.tables.overview import models_in
 
 COLUMNS = (
-    *("variant", "curriculum", "label_share", "n_labels", "n_seeds", "n_draws"),
+    *("variant", "curriculum", "label_share", "n_labels", "n_seeds", "n_networks", "n_draws"),
     *("balanced_accuracy", "balanced_accuracy_std", "balanced_accuracy_low"),
-    *("balanced_accuracy_high", "balanced_accuracy_draws", "chance"),
+    *("balanced_accuracy_high", "balanced_accuracy_networks", "balanced_accuracy_draws", "chance"),
     *("difference", "difference_low", "difference_high"),
     *("auc", "auc_std", "auc_low", "auc_high"),
 )
+_RUN = ("seed", NETWORK, "draw")
 _BALANCED, _AUC = metrics.balanced_accuracy_statistic, metrics.auc_statistic
 
 
 class Runs:
-    """The probes of one network with one share of the labels: one for each seed and draw.
+    """The probes of one curriculum with one share of the labels, a run each.
+
+    ``runs`` has each run's predictions by (seed, network, draw). A trained network is another with
+    every seed, and is number 0 of its seed. Random networks are the same with all seeds, which say
+    which labels are drawn: every network meets the draws of every seed, as the trained ones do.
 
     All predict the same images, so that a resample of patients weighs the images of all alike.
     """
 
     def __init__(self, rows: pd.DataFrame) -> None:
-        """Take labelled rows of one network and share, of any number of seeds and draws."""
-        self.seeds: dict[int, list[pd.DataFrame]] = {}
-        for (seed, _), part in rows.groupby(["seed", "draw"]):
-            run = part.sort_values("image_id").reset_index(drop=True)
-            self.seeds.setdefault(seed, []).append(run)
-        self.all = [run for runs in self.seeds.values() for run in runs]
+        """Take labelled rows of one curriculum and share, of any number of runs."""
+        network = rows[NETWORK].fillna(0).astype(int) if NETWORK in rows else 0
+        self.runs: dict[tuple[int, int, int], pd.DataFrame] = {
+            key: part.sort_values("image_id").reset_index(drop=True)
+            for key, part in rows.assign(**{NETWORK: network}).groupby(list(_RUN))
+        }
+        self.all = list(self.runs.values())
         self.images = self.all[0][["image_id", "patient_id", "label"]]
         if not all(run[self.images.columns].equals(self.images) for run in self.all):
             raise InputError(
@@ -48,25 +55,23 @@ class Runs:
             )
 
     def mean(self, statistic: metrics.Statistic) -> metrics.Statistic:
-        """Return ``statistic`` averaged over the draws of a seed, then over seeds.
+        """Return ``statistic`` averaged over the networks and draws of a seed, then over seeds.
 
         It takes the table of images, which it makes no use of, and weights (resamples, images).
         """
 
         def averaged(images: pd.DataFrame, weights: metrics.Floats) -> metrics.Floats:
-            return np.mean(
-                [
-                    np.mean([statistic(run, weights) for run in runs], axis=0)
-                    for runs in self.seeds.values()
-                ],
-                axis=0,
-            )
+            found: dict[int, list[metrics.Floats]] = {}
+            for (seed, _, _), run in self.runs.items():
+                found.setdefault(seed, []).append(statistic(run, weights))
+            return np.mean([np.mean(of_seed, axis=0) for of_seed in found.values()], axis=0)
 
         return averaged
 
-    def values(self, statistic: metrics.Statistic) -> list[list[float]]:
-        """Return ``statistic`` of each draw, by seed."""
-        return [[metrics.evaluate(run, statistic) for run in runs] for runs in self.seeds.values()]
+    def values(self, statistic: metrics.Statistic) -> pd.Series:
+        """Return ``statistic`` of each run, with the index (seed, network, draw)."""
+        found = [metrics.evaluate(run, statistic) for run in self.all]
+        return pd.Series(found, pd.MultiIndex.from_tuples(list(self.runs), names=list(_RUN)))
 
 
 def linear_probe(
@@ -76,12 +81,13 @@ def linear_probe(
 
     Returns:
         one row per ``variant, curriculum`` (a pretext stage, or a root) and ``label_share`` (text):
-        ``n_labels`` (mean over draws), ``n_seeds``, ``n_draws`` (of each seed);
-        ``balanced_accuracy`` in percent with ``_std`` (between seeds), ``_low, _high`` and
-        ``_draws`` (standard deviation between the draws of a seed, mean over seeds); ``chance``;
-        ``difference`` to ``scratch``, the random network of the same seeds and draws, in percent
-        points, with the interval of a bootstrap paired over patients (empty for ``scratch``
-        itself); ``auc`` in [0, 1] with its three.
+        ``n_labels`` (mean over draws), ``n_seeds``, ``n_networks`` (with each seed), ``n_draws``
+        (of each seed); ``balanced_accuracy`` in percent with ``_std`` (between seeds), ``_low,
+        _high``, ``_networks`` (between random networks) and ``_draws`` (standard deviation between
+        the draws of a seed, mean over seeds and networks); ``chance``; ``difference`` to
+        ``scratch``, the mean of all random networks with the same draws, in percent points, with
+        the interval of a bootstrap paired over patients (empty for ``scratch`` itself); ``auc`` in
+        [0, 1] with its three.
     """
     rows = metrics.labelled(predictions[predictions["split"] == split])
     groups = {
@@ -94,19 +100,19 @@ def linear_probe(
         line: dict[str, Any] = {"variant": variant, "curriculum": curriculum}
         line["label_share"] = f"{share:g}"  # a text, as it names the row and is not to be rounded
         line["n_labels"] = float(np.mean([run["n_labels"].iloc[0] for run in runs.all]))
-        line["n_seeds"] = len(runs.seeds)
-        line["n_draws"] = max(len(of_seed) for of_seed in runs.seeds.values())
+        for name, numbers in zip(_RUN, zip(*runs.runs, strict=True), strict=True):
+            line[f"n_{name}s"] = len(set(numbers))
         for name, statistic, scale in (("balanced_accuracy", _BALANCED, 100), ("auc", _AUC, 1)):
             found = metrics.bootstrap_interval(
                 runs.images, runs.mean(statistic), draws=draws, seed=seed
             )
-            values = runs.values(statistic)
+            values = scale * runs.values(statistic)
             line[name] = scale * found.estimate
-            line[f"{name}_std"] = scale * _deviation([float(np.mean(each)) for each in values])
+            line[f"{name}_std"] = values.groupby("seed").mean().std()
             line[f"{name}_low"], line[f"{name}_high"] = scale * found.low, scale * found.high
             if name == "balanced_accuracy":
-                spread = [_deviation(each) for each in values]
-                line["balanced_accuracy_draws"] = scale * float(np.mean(spread))
+                line[f"{name}_networks"] = values.groupby(NETWORK).mean().std()
+                line[f"{name}_draws"] = values.groupby(["seed", NETWORK]).std().mean()
         line["chance"] = 100 * metrics.chance(rows)
         random = groups.get((variant, SCRATCH, share))
         if random is not None and curriculum != SCRATCH:
@@ -128,8 +134,3 @@ def _difference(runs: Runs, random: Runs, *, draws: int, seed: int) -> dict[str,
     )
     named = {"": found.estimate, "_low": found.low, "_high": found.high}
     return {f"difference{key}": 100 * value for key, value in named.items()}
-
-
-def _deviation(values: list[float]) -> float:
-    """Return the sample standard deviation, NaN of a single value."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else NAN
