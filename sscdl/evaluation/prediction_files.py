@@ -10,7 +10,9 @@ from pathlib import Path
 
 from sscdl.errors import InputError
 
-OWN, SHOWN, PROBE, UNTRAINED = "", "shown", "probe", "untrained"  # folders in predictions/
+# Folders in predictions/.
+OWN, SHOWN, PROBE, UNTRAINED, FAITHFULNESS = "", "shown", "probe", "untrained", "faithfulness"
+OF_MODELS = (OWN, SHOWN, FAITHFULNESS)  # those whose files are of one model each
 # Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
 # or random mean two things.
 OF_CLASS = "ail_of_"
@@ -19,6 +21,7 @@ _FOLDERS = {
     "4.15_ail_overview": (OWN, UNTRAINED),
     "attention": (OWN, UNTRAINED),
     "cross_variants": (OWN, SHOWN, UNTRAINED),
+    "faithfulness": (FAITHFULNESS,),
     "shortcut": (OWN, UNTRAINED),
     "linear_probe": (PROBE,),
 }

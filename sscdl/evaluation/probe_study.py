@@ -4,17 +4,19 @@ A classifier that is fine-tuned changes the network that it starts from, and its
 much about learning rates as about what pretraining has learnt. A linear probe leaves the network
 as it is (Alain & Bengio 2017, arXiv:1610.01644), and with a small share of the labels it tells how
 many of them pretraining saves (Chen et al. 2020, arXiv:2002.05709).
+
+What it is compared with are networks with random weights. They differ among themselves by more than
+many a pretraining gains, so that there are several, and each is probed with the same draws of
+labels as the study's own networks.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,18 +25,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sscdl.errors import InputError
+from sscdl.evaluation.label_draws import Draw, label_draws
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.evaluation.probe import extract_features, fit_probe
+from sscdl.evaluation.untrained import random_network
 from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import check_list
 from sscdl.store.store import Store, read_pointer
-from sscdl.study.trie import CLASSIFY
-from sscdl.training.backbones import Backbone, build_backbone, load_root
+from sscdl.study.trie import SCRATCH
+from sscdl.training.backbones import build_backbone, load_root
 from sscdl.training.batch_statistics import settle, spread
 from sscdl.training.device import lease
-from sscdl.training.order import mixed_seed
 
 LOGGER = logging.getLogger("sscdl.probe")
 BATCH = 64
@@ -43,19 +47,12 @@ READ = 1024  # images that are read from the packed array at a time
 
 @dataclass(frozen=True)
 class Network:
-    """A frozen network: a pretext stage, or what a curriculum starts from."""
+    """A frozen network: a pretext stage, what a curriculum starts from, or a random network."""
 
     name: str
     pointer: Path | None = None  # of a pretext stage
-    root: Path | None = None  # weights of a root; without either, the network is random
-
-
-class Draw(NamedTuple):
-    """A random choice of labelled training images."""
-
-    share: float  # of the patients of each class
-    number: int  # from 0, of the draws of this share
-    rows: NDArray[np.int64]  # places in the list of the labelled training images
+    root: Path | None = None  # weights of a root
+    number: int = 0  # of a random network, which has neither
 
 
 class Frozen:
@@ -67,7 +64,6 @@ class Frozen:
         images_csv: Path,
         described: dict[str, Any],
         *,
-        seed: int,
         data: dict[str, Any],
         backbone: dict[str, Any],
         image_size: int,
@@ -81,7 +77,11 @@ class Frozen:
             rows = select_rows(images_csv, described, data).normalise
             self.mean, self.std = variants.mean_std(described, {described["ids"][r] for r in rows})
             self.size = image_size
-            self.backbone = root_network(backbone, seed, network.root)
+            if network.root is None:
+                self.backbone = random_network(network.number, backbone, len(data["classes"]))[0]
+            else:
+                self.backbone = build_backbone(**backbone)
+                load_root(self.backbone, network.root)
             return
         store, named = Store(network.pointer.parent.parent), read_pointer(network.pointer)
         lineage = store.lineage(named)
@@ -114,86 +114,80 @@ class Frozen:
         return torch.cat(parts).numpy()
 
 
-def root_network(backbone: dict[str, Any], seed: int, weights: Path | None) -> Backbone:
-    """Return the network that a curriculum starts from.
+class Probed:
+    """The images of a variant that probes learn from and are tested on."""
 
-    Without ``weights`` it is the random one of ``seed`` that the classifier of ``scratch`` starts
-    from. (Each task's random network is another one; they differ by chance alone.)
-    """
-    torch.manual_seed(mixed_seed(seed, "weights", CLASSIFY))
-    network = build_backbone(**backbone)
-    if weights is not None:
-        load_root(network, weights)
-    return network
+    def __init__(
+        self,
+        pack: Path,
+        images_csv: Path,
+        *,
+        variant: str,
+        data: dict[str, Any],
+        backbone: dict[str, Any],
+        image_size: int,
+        batch_statistics: str,
+    ) -> None:
+        """Take the packed pictures of ``variant`` and the classifier's data recipe ``data``.
 
+        ``backbone``, ``image_size`` and ``batch_statistics`` are those of networks that were not
+        trained here: these are normalised as those that were. Raises InputError where images to
+        test on are among those that train.
+        """
+        self.array, self.described = variants.read_pack(pack)
+        check_list(images_csv, self.described, data)
+        self.images_csv, self.variant = images_csv, variant
+        self.settings = {"data": data, "backbone": backbone, "image_size": image_size}
+        self.estimated = batch_statistics == "estimated"
+        self.train_rows = select_rows(images_csv, self.described, data).train
+        self.classes: list[str] = data["classes"]
+        images = read_images(images_csv)
+        train_ids = [self.described["ids"][row] for row in self.train_rows]
+        self.train = images.set_index("image_id").loc[train_ids]
+        self.test = held_out(images, self.classes)
+        if self.test["image_id"].isin(train_ids).any():
+            raise InputError(f"{images_csv}: the probes would be tested on images that train them")
+        shared = self.test["patient_id"].isin(self.train["patient_id"]).sum()
+        if shared:
+            LOGGER.info(
+                "%d of %d images to test on are of patients who train", shared, len(self.test)
+            )
 
-def label_draws(
-    labels: Sequence[str], patients: Sequence[str], shares: Sequence[float], number: int, seed: int
-) -> Iterator[Draw]:
-    """Yield ``number`` random draws for each share of the labels, one for all of them.
+    def draws(self, shares: Sequence[float], number: int, seed: int) -> list[Draw]:
+        """Return the draws of labels of a ``seed``: see :func:`label_draws`."""
+        labels, patients = list(self.train["label"]), list(self.train["patient_id"])
+        return list(label_draws(labels, patients, shares, number, seed))
 
-    A draw takes that share of the patients of each class, rounded up, and at least two, so that
-    every class has the two that cross-validation needs. A patient who has images of several classes
-    counts in each of them by itself. Patients come in the order of a hash of seed, draw and
-    id: the draw of a smaller share is a part of the same draw of a larger one, and nobody changes
-    places because others come or go.
+    def features(self, network: Network, device: str) -> NDArray:
+        """Return a network's features (N, C): of the training images, then of those to test on."""
+        frozen = Frozen(network, self.images_csv, self.described, **self.settings)
+        if network.pointer is None and self.estimated:
+            frozen.settle(torch.from_numpy(self.array[spread(self.train_rows)]))
+        row_of = {image_id: row for row, image_id in enumerate(self.described["ids"])}
+        rows = [*self.train_rows, *(row_of[image_id] for image_id in self.test["image_id"])]
+        with lease(device, 1) as (name,):
+            return frozen.features(self.array, rows, torch.device(name))
 
-    Shares below 1 that take everybody, or as many of each class as a larger share, are left out
-    (all labels take their place if no share remains), and so are classes of one patient; the log
-    says so. Raises InputError if fewer than two classes are left.
-
-    Args:
-        labels: class of each training image, (N,).
-        patients: patient of each training image, (N,).
-        shares: in (0, 1].
-        number: of draws of each share below 1.
-        seed: of the training whose networks are probed.
-    """
-    frame = pd.DataFrame({"label": labels, "patient": patients})
-    counts = frame.groupby("label")["patient"].nunique()
-    for name in sorted(counts.index[counts < 2]):
-        LOGGER.warning("class %s has one training patient: no probe can learn it", name)
-    classes = sorted(counts.index[counts >= 2])
-    if len(classes) < 2:
-        raise InputError(
-            "linear probe: fewer than two classes have two patients with labels to train on; give "
-            "results.label_shares an empty list to leave the probes out"
-        )
-    own = {name: frame.loc[frame["label"] == name, "patient"].unique() for name in classes}
-    for share, sizes in _sizes({name: len(them) for name, them in own.items()}, shares).items():
-        for draw in range(1 if share == 1 else number):
-            kept = np.zeros(len(frame), dtype=bool)
-            for name, size in sizes.items():
-                first = sorted(own[name], key=lambda patient: _place(seed, draw, patient))[:size]
-                kept |= (frame["label"] == name) & frame["patient"].isin(first)
-            yield Draw(share, draw, np.flatnonzero(kept))
-
-
-def _sizes(patients: dict[str, int], shares: Sequence[float]) -> dict[float, dict[str, int]]:
-    """Return how many patients of each class a draw takes, by share, the smallest share first."""
-    found: dict[float, dict[str, int]] = {}
-    larger = None
-    for share in sorted(set(shares), reverse=True):
-        # Less a little: 0.1 of 30 patients is 3, although 0.1 * 30 is more.
-        wanted = {name: math.ceil(share * count - 1e-9) for name, count in patients.items()}
-        sizes = {name: min(patients[name], max(2, size)) for name, size in wanted.items()}
-        if share < 1 and sizes == patients:
-            LOGGER.warning("share %g of the labels is left out: a draw would take all", share)
-            continue
-        if sizes == larger:
-            LOGGER.warning("share %g of the labels is left out: no fewer than the next", share)
-            continue
-        for name in (name for name in sizes if sizes[name] > wanted[name]):
-            LOGGER.warning("share %g: two patients of class %s, the fewest possible", share, name)
-        found[share] = larger = sizes
-    if not found:
-        LOGGER.warning("all labels are used instead")
-        found = {1.0: patients}
-    return dict(reversed(found.items()))
-
-
-def _place(seed: int, draw: int, patient: str) -> bytes:
-    return hashlib.blake2b(f"{seed}:{draw}:{patient}".encode()).digest()
+    def predictions(
+        self, name: str, features: NDArray, draws: Iterable[Draw], seed: int
+    ) -> pd.DataFrame:
+        """Return what probes of a network's ``features`` predict, one line a draw and image."""
+        whose, number = self.train["patient_id"].to_numpy(), len(self.train)
+        truth = np.array([self.classes.index(label) for label in self.train["label"]])
+        parts = []
+        for draw in draws:
+            fitted = fit_probe(features[draw.rows], truth[draw.rows], whose[draw.rows], seed)
+            chances = np.zeros((len(self.test), len(self.classes)))
+            chances[:, fitted.classes] = fitted.probabilities(features[number:])
+            part = prediction_columns(self.test, chances, self.classes)
+            part.insert(0, "seed", seed)
+            part.insert(0, "curriculum", name)
+            part.insert(0, "variant", self.variant)
+            parts.append(part.assign(share=draw.share, draw=draw.number, n_labels=len(draw.rows)))
+        right = (parts[-1]["label"] == parts[-1]["predicted"]).groupby(parts[-1]["split"]).mean()
+        told = ", ".join(f"{100 * share:.1f} % of {name} right" for name, share in right.items())
+        LOGGER.info("%s %s, %d labels: %s", self.variant, name, parts[-1]["n_labels"].iloc[0], told)
+        return pd.concat(parts, ignore_index=True)
 
 
 def probe_networks(
@@ -202,65 +196,55 @@ def probe_networks(
     images_csv: Path,
     out: Path,
     *,
-    variant: str,
     seed: int,
-    data: dict[str, Any],
-    backbone: dict[str, Any],
-    image_size: int,
-    batch_statistics: str,
     shares: Sequence[float],
     draws: int,
     device: str,
     threads: int,
+    **settings: Any,
 ) -> None:
-    """Write what linear probes of ``networks`` say of the images that classifiers are tested on.
+    """Write what linear probes of ``networks`` predict, for each draw of a share of the labels.
 
     One line per network, draw of labels and image, in the format of predictions (see
     :mod:`sscdl.tables.overview`), with ``share``, ``draw`` and ``n_labels``, the number of training
-    images of the draw. ``data`` is the classifier's data recipe. Networks that were not trained
-    here are normalised as ``batch_statistics`` says, as those that were.
+    images of the draw. ``settings`` are those of :class:`Probed`.
     """
     torch.set_num_threads(threads)
-    array, described = variants.read_pack(pack)
-    check_list(images_csv, described, data)
-    chosen = select_rows(images_csv, described, data)
-    classes: list[str] = data["classes"]
-    images = read_images(images_csv)
-    train_ids = [described["ids"][row] for row in chosen.train]
-    train = images.set_index("image_id").loc[train_ids]
-    test = held_out(images, classes)
-    if test["image_id"].isin(train_ids).any():
-        raise InputError(f"{images_csv}: the probes would be tested on images that train them")
-    shared = test["patient_id"].isin(train["patient_id"]).sum()
-    if shared:
-        LOGGER.info("%d of %d images to test on are of patients who train", shared, len(test))
-    row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
-    rows = [*chosen.train, *(row_of[image_id] for image_id in test["image_id"])]
-    number = len(chosen.train)
-    drawn = list(label_draws(list(train["label"]), list(train["patient_id"]), shares, draws, seed))
-    whose = train["patient_id"].to_numpy()
-    truth = np.array([classes.index(label) for label in train["label"]])
+    probed = Probed(pack, images_csv, **settings)
+    drawn = probed.draws(shares, draws, seed)
+    parts = [
+        probed.predictions(network.name, probed.features(network, device), drawn, seed)
+        for network in networks
+    ]
+    write_csv(pd.concat(parts, ignore_index=True), out)
+
+
+def probe_random(
+    networks: int,
+    pack: Path,
+    images_csv: Path,
+    out: Path,
+    *,
+    seeds: Sequence[int],
+    shares: Sequence[float],
+    draws: int,
+    device: str,
+    threads: int,
+    **settings: Any,
+) -> None:
+    """Write what linear probes of random networks predict, with the draws of labels of ``seeds``.
+
+    The lines are those of :func:`probe_networks` for ``networks`` random networks, all under the
+    curriculum ``scratch``, with ``network``, their number from 0. The networks do not depend on the
+    seeds, which only say which labels are drawn: each network meets every draw of the study's own.
+    """
+    torch.set_num_threads(threads)
+    probed = Probed(pack, images_csv, **settings)
+    drawn = {seed: probed.draws(shares, draws, seed) for seed in seeds}
     parts = []
-    for network in networks:
-        frozen = Frozen(
-            network, images_csv, described,
-            seed=seed, data=data, backbone=backbone, image_size=image_size,
-        )  # fmt: skip
-        if network.pointer is None and batch_statistics == "estimated":
-            frozen.settle(torch.from_numpy(array[spread(chosen.train)]))
-        with lease(device, 1) as (name,):
-            features = frozen.features(array, rows, torch.device(name))
-        for draw in drawn:
-            fitted = fit_probe(features[draw.rows], truth[draw.rows], whose[draw.rows], seed)
-            chances = np.zeros((len(test), len(classes)))
-            chances[:, fitted.classes] = fitted.probabilities(features[number:])
-            part = prediction_columns(test, chances, classes)
-            part.insert(0, "seed", seed)
-            part.insert(0, "curriculum", network.name)
-            parts.append(part.assign(share=draw.share, draw=draw.number, n_labels=len(draw.rows)))
-        right = (parts[-1]["label"] == parts[-1]["predicted"]).groupby(parts[-1]["split"]).mean()
-        told = ", ".join(f"{100 * share:.1f} % of {name} right" for name, share in right.items())
-        LOGGER.info("%s %s, %d labels: %s", variant, network.name, len(drawn[-1].rows), told)
-    result = pd.concat(parts, ignore_index=True)
-    result.insert(0, "variant", variant)
-    write_csv(result, out)
+    for number in range(networks):
+        features = probed.features(Network(SCRATCH, number=number), device)
+        for seed, of_seed in drawn.items():
+            found = probed.predictions(SCRATCH, features, of_seed, seed)
+            parts.append(found.assign(**{NETWORK: number}))
+    write_csv(pd.concat(parts, ignore_index=True), out)

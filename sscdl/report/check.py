@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from sscdl.errors import InputError
-from sscdl.evaluation.prediction_files import FOLDERS, OWN, SHOWN, folders_of
+from sscdl.evaluation.prediction_files import FOLDERS, OF_MODELS, OWN, folders_of
 from sscdl.files import HOME
 from sscdl.study.thesis import OF_RATES, THESIS_TABLES
 from sscdl.tables.beside import beside
@@ -32,7 +32,7 @@ THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
 KEYS = (
     *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
-    *("label_share", "group", "label", "predicted", "bin"),
+    *("order", "label_share", "group", "label", "predicted", "bin"),
 )
 BESIDE = "beside"
 EVERY = "accuracy_details"  # the table that names every model
@@ -82,7 +82,7 @@ def check_tables(
     if (results / "tables" / f"{EVERY}.csv").is_file():
         known = _models_named(results / "tables")
         faults = _strays(read[OWN], known)
-        for folder in (OWN, SHOWN):
+        for folder in OF_MODELS:
             if read[folder] is not None:
                 read[folder] = read[folder][_model(read[folder]).isin(known)]
     rows = read[OWN]

@@ -44,6 +44,7 @@ _PLACES = {
     "confusions": (DETAILS, "Confusion matrices: table"),
     "cross_variants": (DETAILS, "Models on the other variants: table"),
     "figure_label_efficiency": (DETAILS, "Label efficiency: figure"),
+    "faithfulness": (DETAILS, "Attention, whether it is needed: table"),
     "linear_probe": (DETAILS, "Linear probe: table"),
     "subgroups": (DETAILS, "Subgroups and metadata: table"),
     "figure_4.4_attention": (DETAILS, "Attention maps: figure 4.4"),

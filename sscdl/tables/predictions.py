@@ -18,6 +18,7 @@ from sscdl.tables import (
     confounders,
     cross_variants,
     details,
+    faithfulness,
     overview,
     probes,
 )
@@ -123,7 +124,9 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, margin: probes.linear_probe(rows, split),
         "Linear probes: logistic regression on the frozen features of each network.",
         (
-            "curriculum: the stages that the network went through; scratch is a random network.",
+            "curriculum: the stages that the network went through; scratch: n_networks networks "
+            "with random weights, each with the labels of all seeds and draws. networks: standard "
+            "deviation between these.",
             "label_share: of the training patients of each class; n_labels: images, mean of the "
             "draws. draws: standard deviation between draws of labels.",
             "Balanced accuracy in percent, AUC in [0, 1]. difference: to scratch with the same "
@@ -171,6 +174,21 @@ PREDICTION_TABLES = {
             "box_hit: how often the map's maximum lies in a box around findings; pointing at "
             "random scores box_share.",
             "undefined: maps without positive values, which count nowhere.",
+            INTERVALS,
+        ),
+    ),
+    "faithfulness": PredictionTable(
+        lambda rows, split, thesis, margin: faithfulness.faithfulness(rows, split),
+        "Whether models need what their attention maps show: deletion and insertion curves.",
+        (
+            "deletion: area under the curve of the probability of the predicted class, percent, "
+            "while pixels are replaced by the blurred picture's, first those that are highest by "
+            "order: the lower, the sooner the model misses them. insertion: while they are put "
+            "into the blurred picture: the higher, the sooner it has what it needs.",
+            "order: map, Zhou's of the predicted class; contrast, that minus the mean of the other "
+            "classes'; centre, from the middle of the picture outwards; random, as coarse noise. A "
+            "map that is no better than these two does not show what the model uses.",
+            "lift: minus the area of the random order, image by image, in percent points.",
             INTERVALS,
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,3 +81,16 @@ def made_up_untrained(
         )
         for number in range(networks)
     )
+
+
+def made_up_curves(variant: str, curriculum: str, *, seed: int = 0, **more: Any) -> pd.DataFrame:
+    """Return a model's areas under deletion and insertion curves on the images of ``made_up``."""
+    images = made_up(variant, curriculum, seed=seed, **more)
+    keys = ["variant", "curriculum", "seed", "image_id", "patient_id", "split", "label"]
+    values = np.random.default_rng([seed, len(curriculum)])
+    parts = []
+    for shift, order in enumerate(("map", "contrast", "centre", "random")):
+        part = images[[*keys, "predicted"]].assign(order=order)
+        part["deletion"] = 0.4 + 0.1 * shift + 0.1 * values.random(len(part))
+        parts.append(part.assign(insertion=1 - part["deletion"] + 0.05 * values.random(len(part))))
+    return pd.concat(parts, ignore_index=True)

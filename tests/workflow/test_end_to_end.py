@@ -35,7 +35,7 @@ def test_everything_is_written(study):
     figures = {path.stem for path in (study.results / "figures").iterdir()}
     assert {"4.1_variants", "4.2_validation_curves", "4.3_ail_by_model", "4.4_attention"} <= figures
     assert len(list((study.results / "predictions").glob("*.csv"))) == 5
-    for folder, files in (("probe", 2), ("untrained", 2)):
+    for folder, files in (("probe", 4), ("untrained", 2), ("faithfulness", 4)):
         assert len(list((study.results / "predictions" / folder).glob("*.csv"))) == files
     assert {"label_efficiency", "calibration"} <= figures
 

@@ -72,6 +72,30 @@ rule predict_shown:
         "../scripts/predict_shown.py"
 
 
+rule faithfulness:
+    input:
+        unpack(model_input),
+    output:
+        f"{RESULTS}/predictions/faithfulness/{{variant}}.{{curriculum}}.s{{seed}}.csv",
+    log:
+        f"{RESULTS}/logs/predict/faithfulness/{{variant}}.{{curriculum}}.s{{seed}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+        curriculum=one_of(STUDY.curricula),
+        seed="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        split=STUDY.reported,
+        training=STUDY.config["training"],
+        code=lambda wildcards: made_by("faithfulness"),
+    script:
+        "../scripts/faithfulness.py"
+
+
 rule probe:
     input:
         unpack(probe_input),
@@ -92,12 +116,32 @@ rule probe:
             node.curriculum for node in probed(wildcards.variant, int(wildcards.seed))
         ],
         roots=list(ROOTS),
-        settings=lambda wildcards: {
-            **classifier_settings(wildcards.variant),
-            "shares": STUDY.config["results"]["label_shares"],
-            "draws": STUDY.config["results"]["probe_draws"],
-        },
+        settings=lambda wildcards: probe_settings(wildcards.variant),
         training=STUDY.config["training"],
         code=lambda wildcards: made_by("probe"),
     script:
         "../scripts/probe.py"
+
+
+rule probe_random:
+    input:
+        unpack(random_probe_input),
+    output:
+        f"{RESULTS}/predictions/probe/{{variant}}.random.csv",
+    log:
+        f"{RESULTS}/logs/probe/{{variant}}.random.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        networks=STUDY.config["results"]["random_networks"],
+        seeds=STUDY.seeds,
+        settings=lambda wildcards: probe_settings(wildcards.variant),
+        training=STUDY.config["training"],
+        code=lambda wildcards: made_by("probe_random"),
+    script:
+        "../scripts/probe_random.py"

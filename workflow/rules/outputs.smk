@@ -59,7 +59,7 @@ def comparison_pages(most):
 
 
 def model_input(wildcards):
-    """Return what the predictions of one model are made from."""
+    """Return what the predictions of one model, and their curves, are made from."""
     node = STUDY.models[(wildcards.variant, wildcards.curriculum, int(wildcards.seed))]
     return {
         "pointer": str(STUDY.pointer(node.fingerprint)),
@@ -120,6 +120,20 @@ def probe_input(wildcards):
     }
 
 
+def random_probe_input(wildcards):
+    """Return what the linear probes of the random networks of one variant are made from."""
+    return {"pack": str(STUDY.pack(wildcards.variant)), "images": IMAGES}
+
+
+def probe_settings(variant):
+    """Return how the networks of a variant are probed."""
+    return {
+        **classifier_settings(variant),
+        "shares": STUDY.config["results"]["label_shares"],
+        "draws": STUDY.config["results"]["probe_draws"],
+    }
+
+
 @cache
 def made_by(script):
     """Return what changes with the code that a script calls: what that has written is made again.
@@ -165,6 +179,7 @@ def prediction_tables():
         "calibration_bins",
         "comparisons",
         "confusions",
+        "faithfulness",
         "subgroups",
     ]
     names += ["cross_variants"] if CROSS else []
@@ -273,10 +288,13 @@ SHOWN = [
     f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
 ]
 PROBES = [
-    f"{RESULTS}/predictions/probe/{variant}.s{seed}.csv"
+    f"{RESULTS}/predictions/probe/{variant}.{whose}.csv"
     for variant in STUDY.variants
-    for seed in STUDY.seeds
+    for whose in (*(f"s{s}" for s in STUDY.seeds if PRETEXT or ROOTS), "random")
     if STUDY.config["results"]["label_shares"]
+]
+FAITHFULNESS = [
+    f"{RESULTS}/predictions/faithfulness/{name}.csv" for name in names(STUDY.models)
 ]
 UNTRAINED_PREDICTIONS = [
     f"{RESULTS}/predictions/untrained/{variant}.csv" for variant in STUDY.variants
@@ -287,6 +305,7 @@ PREDICTED = {
     prediction_files.SHOWN: SHOWN,
     prediction_files.PROBE: PROBES,
     prediction_files.UNTRAINED: UNTRAINED_PREDICTIONS,
+    prediction_files.FAITHFULNESS: FAITHFULNESS,
 }
 PREDICTION_TABLES = prediction_tables()
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}

@@ -11,7 +11,6 @@ if __name__ == "__main__":
         pointers = zip(params.nodes, snakemake.input.pointers, strict=True)
         roots = zip(params.roots, snakemake.input.roots, strict=True)
         networks = [
-            Network("scratch"),
             *(Network(name, root=Path(path)) for name, path in roots),
             *(Network(name, pointer=Path(path)) for name, path in pointers),
         ]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sscdl.errors import InputError
-from sscdl.evaluation import metrics
+from sscdl.evaluation import measures
 from sscdl.evaluation.baselines import metadata_predictions, write_metadata_predictions
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import describe_list
@@ -44,7 +44,7 @@ def test_predicts_the_other_splits_and_finds_the_confounder():
     assert set(table["seed"]) == {3}
     assert (table["prob_negative"] + table["prob_typical"]).to_numpy() == pytest.approx(1)
     assert (table["predicted"] == np.where(table["view"] == "PA", "typical", "negative")).all()
-    assert metrics.evaluate(table, metrics.balanced_accuracy_statistic) > 0.7
+    assert measures.value(table, measures.balanced_accuracy) > 0.7
     assert table["ail"].isna().all()
 
 

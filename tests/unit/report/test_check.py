@@ -22,7 +22,7 @@ from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.write import write_thesis_table
 from sscdl.tables.write import write_prediction_table
 from tests.unit import records
-from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_untrained
+from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_curves, made_up_untrained
 
 TWO = ("4.8_summary_full", "4.10_summary_full", "curriculum_kinds")
 FOUR = ("4.5_naive_full",)
@@ -62,8 +62,10 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     (folder / "predictions/probe").mkdir()
     probe = [folder / "predictions/probe/full.s0.csv"]
     runs = [
-        made_up("full", name, seed=draw, **more).assign(seed=0, share=0.1, draw=draw, n_labels=9)
-        for name in ("scratch", "moco")
+        made_up("full", name, seed=draw + 2 * network, **more).assign(
+            seed=0, share=0.1, draw=draw, n_labels=9, network=network if name == "scratch" else None
+        )
+        for name, network in (("scratch", 0), ("scratch", 1), ("moco", 0))
         for draw in (0, 1)
     ]
     # A whole number beside fractions: text in one table, a number in another.
@@ -75,9 +77,14 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
         splits = ("test", *MARKED)
         made = [made_up_untrained(variant, split=s, rows=more["rows"]) for s in splits]
         pd.concat(made).to_csv(path, index=False)
+    (folder / "predictions/faithfulness").mkdir()
+    curves = [folder / f"predictions/faithfulness/full.moco.s{seed}.csv" for seed in (0, 1)]
+    for seed, path in enumerate(curves):
+        made_up_curves("full", "moco", seed=seed, **more).to_csv(path, index=False)
     made_of = {
         **dict.fromkeys(("4.15_ail_overview", "attention", "shortcut"), files + untrained),
         "cross_variants": files + shown + untrained, "linear_probe": probe,
+        "faithfulness": curves,
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
@@ -169,6 +176,7 @@ def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
         "split",
         "group",
         "shown",
+        "order",
         "label",
         "predicted",
         "label_share",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,30 +15,46 @@ from sscdl.evaluation.inference import score
 from sscdl.tables.probes import COLUMNS, linear_probe
 from tests.unit.made_up import made_up
 
+NETWORKS = {"scratch": (0, 1, 2), "moco": (None,)}
 RIGHT = {"scratch": 0.6, "moco": 0.8}
 
 
 def probes(rows: int = 40) -> pd.DataFrame:
-    """Predictions of two networks and two seeds: three draws of a tenth, one of all labels."""
+    """Predictions of a trained network and three random ones, with the labels of two seeds.
+
+    Three draws of a tenth, one of all labels.
+    """
     parts = []
     for name, right in RIGHT.items():
-        for seed in (0, 1):
+        for network, seed in itertools.product(NETWORKS[name], (0, 1)):
             for share, draw in ((0.1, 0), (0.1, 1), (0.1, 2), (1.0, 0)):
-                run = made_up(
-                    "full", name, seed=100 * seed + 10 * int(share) + draw, right=right, rows=rows
-                )
+                start = 1000 * (network or 0) + 100 * seed + 10 * int(share) + draw
+                run = made_up("full", name, seed=start, right=right, rows=rows)
                 labels = 10 + draw + seed if share < 1 else 100
-                run = run.assign(seed=seed, share=share, draw=draw, n_labels=labels)
+                run = run.assign(
+                    seed=seed, share=share, draw=draw, n_labels=labels, network=network
+                )
                 # In another order, as a file may have been sorted.
                 parts.append(run.sample(frac=1, random_state=seed + draw))
     return pd.concat(parts, ignore_index=True)
 
 
+def accuracy(run):
+    return 100 * balanced_accuracy_score(run["label"], run["predicted"])
+
+
 def by_hand(rows, name, share, measured):
-    """Return a score of each draw, (seeds, draws)."""
+    """Return a score of each run, (seeds, networks, draws)."""
     part = rows[(rows["curriculum"] == name) & (rows["share"] == share)]
+    part = part.assign(network=part["network"].astype(float).fillna(0))
     return np.array(
-        [[measured(run) for _, run in runs.groupby("draw")] for _, runs in part.groupby("seed")]
+        [
+            [
+                [measured(run) for _, run in runs.groupby("draw")]
+                for _, runs in of_seed.groupby("network")
+            ]
+            for _, of_seed in part.groupby("seed")
+        ]
     )
 
 
@@ -50,9 +68,6 @@ def test_means_and_deviations_are_over_draws_and_then_seeds():
     table = table.set_index(["curriculum", "label_share"])
     assert table.index.tolist() == [(n, s) for n in ("scratch", "moco") for s in (0.1, 1.0)]
 
-    def accuracy(run):
-        return 100 * balanced_accuracy_score(run["label"], run["predicted"])
-
     def auc(run):
         return roc_auc_score(run["label"] == "typical", run["prob_typical"])
 
@@ -60,14 +75,19 @@ def test_means_and_deviations_are_over_draws_and_then_seeds():
         for column, measured in (("balanced_accuracy", accuracy), ("auc", auc)):
             values = by_hand(rows, name, share, measured)
             assert line[column] == pytest.approx(values.mean())
-            assert line[f"{column}_std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
+            assert line[f"{column}_std"] == pytest.approx(values.mean(axis=(1, 2)).std(ddof=1))
             assert line[f"{column}_low"] <= line[column] <= line[f"{column}_high"]
         values = by_hand(rows, name, share, accuracy)
         if share < 1:
-            expected = values.std(axis=1, ddof=1).mean()
+            expected = values.std(axis=2, ddof=1).mean()
             assert line["balanced_accuracy_draws"] == pytest.approx(expected)
+        if name == "scratch":
+            expected = values.mean(axis=(0, 2)).std(ddof=1)
+            assert line["balanced_accuracy_networks"] == pytest.approx(expected)
     assert table["n_labels"].tolist() == [11.5, 100] * 2
     assert table["n_draws"].tolist() == [3, 1] * 2
+    assert table["n_networks"].tolist() == [3, 3, 1, 1]
+    assert table["balanced_accuracy_networks"].isna().tolist() == [False, False, True, True]
     assert table["n_seeds"].eq(2).all()
     assert table["chance"].eq(50).all()
     assert table["balanced_accuracy_draws"].isna().tolist() == [False, True] * 2
@@ -76,16 +96,13 @@ def test_means_and_deviations_are_over_draws_and_then_seeds():
 def test_intervals_are_over_patients_seeds_and_random_networks():
     """Two seeds of a model and three random networks, each with the draws of both seeds."""
     rows = probes()
-    scratch = rows[rows["curriculum"] == "scratch"]
-    random = pd.concat(
-        scratch.assign(network=number, predicted=_flipped(scratch, number)) for number in range(3)
-    )
-    rows = pd.concat([rows[rows["curriculum"] == "moco"], random])
     table = linear_probe(rows, "test").set_index(["curriculum", "label_share"])
     few = {name: part[part["share"] == 0.1] for name, part in rows.groupby("curriculum")}
 
     def accuracies(part: pd.DataFrame, by: list[str]) -> pd.Series:
-        runs = part.fillna({"network": 0}).groupby(["seed", "network", "draw"])
+        runs = part.assign(network=part["network"].astype(float).fillna(0)).groupby(
+            ["seed", "network", "draw"]
+        )
         values = {key: measures.value(run, measures.balanced_accuracy) for key, run in runs}
         return pd.Series(values).rename_axis(["seed", "network", "draw"]).groupby(by).mean()
 
@@ -99,7 +116,7 @@ def test_intervals_are_over_patients_seeds_and_random_networks():
     )
     half = (line["difference_high"] - line["difference_low"]) / 200
     assert half > 1.96 * np.sqrt(apart.var() / 2 + networks.var() / 3)
-    alone = linear_probe(rows[rows["network"].fillna(0) == 0], "test")
+    alone = linear_probe(rows[rows["network"].astype(float).fillna(0) == 0], "test")
     alone = alone.set_index(["curriculum", "label_share"]).loc[("moco", "0.1")]
     assert alone["difference"] != pytest.approx(line["difference"])
     assert table.loc["scratch", "difference"].isna().all()
@@ -114,13 +131,6 @@ def test_with_one_seed_the_draws_of_labels_widen_the_interval():
     line = table.loc[("moco", "0.1")]
     assert line["balanced_accuracy_low"] == pytest.approx(100 * expected.low)
     assert line["balanced_accuracy_high"] == pytest.approx(100 * expected.high)
-
-
-def _flipped(rows: pd.DataFrame, number: int) -> np.ndarray:
-    """Return what a random network predicts, another share of it wrong for each."""
-    flip = np.random.default_rng(number).random(len(rows)) < 0.1 * number
-    other = rows["predicted"].map({"negative": "typical", "typical": "negative"})
-    return np.where(flip, other, rows["predicted"])
 
 
 def test_without_scratch_there_is_no_difference_and_other_images_are_refused():
