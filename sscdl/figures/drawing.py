@@ -36,17 +36,18 @@ def draw_data(images: Path, rejected: Path, full: Path) -> Figure:
     return dataset_figure(table, pd.read_csv(rejected, keep_default_na=False), histograms)
 
 
-def draw_ail(table: Path) -> Figure:
-    """Draw figure 4.3 from table 4.15."""
-    return overviews.ail_by_model(pd.read_csv(table))
+def draw_ail(table: Path, seeds: Path) -> Figure:
+    """Draw figure 4.3 from the tables of attention and of each training."""
+    return overviews.ail_by_model(pd.read_csv(table), pd.read_csv(seeds))
 
 
-def draw_accuracy(table: Path, subgroups: Path) -> Figure:
+def draw_accuracy(table: Path, seeds: Path, subgroups: Path) -> Figure:
     """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
     groups = pd.read_csv(subgroups)
     baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
     lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
-    return overviews.accuracy_overview_figure(pd.read_csv(table), baselines=lines)
+    accuracies, trainings = pd.read_csv(table), pd.read_csv(seeds)
+    return overviews.accuracy_overview_figure(accuracies, trainings, baselines=lines)
 
 
 def draw_comparisons(table: Path, page: str = "") -> Figure:

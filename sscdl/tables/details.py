@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sscdl.evaluation import metrics
-from sscdl.tables.overview import NAN, models_in, score_model
+from sscdl.tables.overview import METADATA, NAN, models_in, score_model
 
 
 def accuracy_details(
@@ -55,6 +55,32 @@ def accuracy_details(
                 line[name] = score.pop("value")
                 line.update({f"{name}_{part}": value for part, value in score.items()})
             table.append({**line, "chance": 100 * metrics.chance(rows)})
+    return pd.DataFrame(table)
+
+
+def seeds(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return accuracy and attention of each training alone, on one split, in percent.
+
+    Returns:
+        ``variant, curriculum, split, seed, balanced_accuracy`` and ``ail`` (empty where no map has
+        a positive value), one row an image model and seed.
+    """
+    classes = metrics.class_names(predictions)
+    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    table = []
+    for (variant, curriculum), group in models_in(rows):
+        for seed, part in group.groupby("seed"):
+            matrix = metrics.confusion_matrix(part["label"], part["predicted"], classes)
+            table.append(
+                {
+                    "variant": variant,
+                    "curriculum": curriculum,
+                    "split": split,
+                    "seed": seed,
+                    "balanced_accuracy": 100 * float(metrics.balanced_accuracy(matrix)),
+                    "ail": 100 * part["ail"].mean(),
+                }
+            )
     return pd.DataFrame(table)
 
 

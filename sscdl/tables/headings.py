@@ -45,6 +45,7 @@ _PLACES = {
     "cross_variants": (DETAILS, "Models on the other variants: table"),
     "figure_label_efficiency": (DETAILS, "Label efficiency: figure"),
     "linear_probe": (DETAILS, "Linear probe: table"),
+    "seeds": (DETAILS, "Trainings one by one: table"),
     "subgroups": (DETAILS, "Subgroups and metadata: table"),
     "figure_4.4_attention": (DETAILS, "Attention maps: figure 4.4"),
     "dataset": (DATA, "Images by split: table"),

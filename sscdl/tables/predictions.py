@@ -136,6 +136,11 @@ PREDICTION_TABLES = {
         "Confusion matrices, one row a cell.",
         ("share: percent of the images of that label.",),
     ),
+    "seeds": PredictionTable(
+        lambda rows, split, thesis, draws: details.seeds(rows, split),
+        "Accuracy and attention of each training alone, in percent.",
+        ("What is the same in a curriculum's rows but for the seed differs by chance alone.",),
+    ),
     "comparisons": PredictionTable(
         lambda rows, split, thesis, draws: comparisons.comparisons(rows, split, draws=draws),
         "Each model against scratch, ImageNet and its own first task: balanced accuracy.",

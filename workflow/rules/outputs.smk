@@ -165,6 +165,7 @@ def prediction_tables():
         "calibration_bins",
         "comparisons",
         "confusions",
+        "seeds",
         "subgroups",
     ]
     names += ["cross_variants"] if CROSS else []
@@ -203,6 +204,7 @@ def figure_inputs():
     table = f"{RESULTS}/tables/{{}}.csv".format
     accuracy = {
         "table": table("4.14_accuracy_overview"),
+        "seeds": table("seeds"),
         "subgroups": table("subgroups"),
     }
     found = {
@@ -220,7 +222,10 @@ def figure_inputs():
             }
             for page, models in pages("4.2_validation_curves", most=12).items()
         },
-        "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
+        "4.3_ail_by_model": {
+            "table": table("attention"),
+            "seeds": table("seeds"),
+        },
         "accuracy_overview": accuracy,
         **{page: {"table": table("comparisons")} for page in comparison_pages(most=36)},
         "calibration": {
