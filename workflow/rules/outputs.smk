@@ -58,6 +58,20 @@ def comparison_pages(most):
     return [f"comparisons-{v}-{kind}" for v in STUDY.variants for kind in kinds]
 
 
+def curve_pages(most):
+    """Return the pages of the curves over thresholds, and the variants of each.
+
+    One page for all as long as it has no more than ``most`` panels, otherwise one for each variant.
+    """
+    many = len(STUDY.config["classes"])
+    panels = len(STUDY.variants) * (1 if many == 2 else many)
+    return (
+        {"": STUDY.variants}
+        if panels <= most
+        else {f"-{v}": [v] for v in STUDY.variants}
+    )
+
+
 def model_input(wildcards):
     """Return what the predictions of one model are made from."""
     node = STUDY.models[(wildcards.variant, wildcards.curriculum, int(wildcards.seed))]
@@ -165,6 +179,7 @@ def prediction_tables():
         "calibration_bins",
         "comparisons",
         "confusions",
+        "operating_points",
         "seeds",
         "subgroups",
     ]
@@ -228,6 +243,17 @@ def figure_inputs():
         },
         "accuracy_overview": accuracy,
         **{page: {"table": table("comparisons")} for page in comparison_pages(most=36)},
+        **{
+            f"{figure}{page}": {
+                "predictions": [
+                    f"{RESULTS}/predictions/{name}.csv"
+                    for name in names(m for m in STUDY.models if m[0] in variants)
+                ],
+                "table": table("operating_points"),
+            }
+            for figure in ("roc", "precision_recall")
+            for page, variants in curve_pages(most=9).items()
+        },
         "calibration": {
             "bins": table("calibration_bins"),
             "table": table("calibration"),

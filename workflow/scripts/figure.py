@@ -41,6 +41,10 @@ if __name__ == "__main__":
                 figure = drawing.draw_label_efficiency(given["table"])
             case "calibration":
                 figure = drawing.draw_calibration(given["bins"], given["table"])
+            case "roc" | "precision_recall":
+                figure = drawing.draw_curves(
+                    given["predictions"], given["table"], kind=name, split=params.split
+                )
             case "shortcut":
                 figure = drawing.draw_shortcut(given["table"])
             case "masks":
