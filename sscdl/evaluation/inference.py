@@ -169,8 +169,10 @@ def _stratum_limits(part: Stratum, larger: float, df: float, alpha: float) -> tu
         return part.value - half, part.value + half
     share = min(max(part.value, 0.0), 1.0)
     sides = share * (1 - share)
-    # All alike: nothing tells how much images of a patient agree, so each patient counts once.
-    worth = min(sides / spread, part.images) / larger if spread > 0 and sides > 0 else part.patients
+    # All alike, or no variance left: nothing tells how much images of a patient agree, so each
+    # patient counts once.
+    told = spread > 0 and sides > 0 and larger > 0
+    worth = min(sides / spread, part.images) / larger if told else part.patients
     return 1 - _wilson_high(1 - share, worth, quantile, alpha), _wilson_high(
         share, worth, quantile, alpha
     )

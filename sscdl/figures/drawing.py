@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sscdl.archives.cohorts import DUPLICATE
 from sscdl.evaluation.metrics import class_names
 from sscdl.evaluation.prediction_files import OF_CLASS
-from sscdl.figures import attention, overviews, panels, quality
+from sscdl.figures import attention, curves, overviews, panels, quality
 from sscdl.figures.dataset import dataset_figure
 from sscdl.figures.forest import forest
 from sscdl.figures.validation import validation_curves
@@ -36,17 +36,18 @@ def draw_data(images: Path, rejected: Path, full: Path) -> Figure:
     return dataset_figure(table, pd.read_csv(rejected, keep_default_na=False), histograms)
 
 
-def draw_ail(table: Path) -> Figure:
-    """Draw figure 4.3 from table 4.15."""
-    return overviews.ail_by_model(pd.read_csv(table))
+def draw_ail(table: Path, seeds: Path) -> Figure:
+    """Draw figure 4.3 from the tables of attention and of each training."""
+    return overviews.ail_by_model(pd.read_csv(table), pd.read_csv(seeds))
 
 
-def draw_accuracy(table: Path, subgroups: Path) -> Figure:
+def draw_accuracy(table: Path, seeds: Path, subgroups: Path) -> Figure:
     """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
     groups = pd.read_csv(subgroups)
     baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
     lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
-    return overviews.accuracy_overview_figure(pd.read_csv(table), baselines=lines)
+    accuracies, trainings = pd.read_csv(table), pd.read_csv(seeds)
+    return overviews.accuracy_overview_figure(accuracies, trainings, baselines=lines)
 
 
 def draw_comparisons(table: Path, page: str = "") -> Figure:
@@ -77,6 +78,15 @@ def draw_calibration(bins: Path, table: Path) -> Figure:
     return quality.reliability(pd.read_csv(bins), pd.read_csv(table))
 
 
+def draw_curves(predictions: list[Path], table: Path, *, kind: str, split: str) -> Figure:
+    """Draw curves over thresholds from the predictions, with the points of that table.
+
+    ``kind`` is "roc" or "precision_recall".
+    """
+    rows = read_predictions(predictions)
+    return curves.curves(rows[rows["split"] == split], pd.read_csv(table), kind)
+
+
 def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
     """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
 
@@ -84,7 +94,7 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
     """
     runs = [run for run in read_runs(pointers) if run["stage"] == "classification"]
     seed = min(run["seed"] for run in runs)
-    curves = []
+    histories = []
     for run in runs:
         points = [r for r in run["history"] if r.get("val_balanced_accuracy") is not None]
         # A continuation's history starts at the first epoch: it holds its search run.
@@ -97,7 +107,7 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
         ]
         if run["epochs"] < max(one["epochs"] for one in model if one["lr"] == run["lr"]):
             continue
-        curves.append(
+        histories.append(
             {
                 **{key: run[key] for key in ("variant", "curriculum", "lr", "metric", "chosen")},
                 "searched": max(
@@ -107,7 +117,7 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
                 "values": [r["val_balanced_accuracy"] for r in points],
             }
         )
-    return validation_curves(curves, chance=1 / classes)
+    return validation_curves(histories, chance=1 / classes)
 
 
 def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:

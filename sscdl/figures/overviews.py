@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from sscdl.errors import InputError
 from sscdl.figures import charts
@@ -24,46 +25,71 @@ _SPLIT_STYLES = {
 }
 
 
+_UNTRAINED = "#E2E2E2"
+_TRAININGS = Line2D(
+    [], [], color=charts.GRAY, marker="o", markersize=2.6, markerfacecolor="none",
+    markeredgewidth=0.7, linestyle="", label="each training alone",
+)  # fmt: skip
+
+
 def _variants_of(table: pd.DataFrame) -> list[str]:
     """Return the variants of an overview table that have any value."""
     names = [str(name).removesuffix("_low") for name in table if str(name).endswith("_low")]
     return [name for name in names if table[name].notna().any()]
 
 
-def _overview(table: pd.DataFrame, extra_handles: int) -> tuple[Figure, Axes, list[Line2D]]:
-    """Return a figure with one row per curriculum and the variants' estimates and intervals."""
-    variants = _variants_of(table)
-    if not variants:
-        raise InputError("figure: the overview table has no values to draw")
-    lines_of_legend = math.ceil((len(variants) + extra_handles) / 3)
-    height = 0.75 + 0.2 * lines_of_legend + len(table) * (0.13 + 0.055 * len(variants))
-    figure = Figure(figsize=(charts.PAGE_WIDTH, max(2.2, height)), layout="constrained")
-    axes = figure.subplots()
-    handles = []
-    for (name, (color, marker)), shift in zip(
-        charts.styles(variants).items(), charts.offsets(len(variants)), strict=True
-    ):
-        rows = np.arange(len(table)) + shift
-        low, high = table[f"{name}_low"], table[f"{name}_high"]
-        charts.intervals(axes, rows, table[name], low, high, color, marker)
-        handles.append(charts.point(color, marker, f"{name} (95 % interval)"))
-    charts.name_rows(axes, table["curriculum"].tolist())
-    return figure, axes, handles
+def _trainings(
+    axes: Axes, seeds: pd.DataFrame, value: str, rows: Mapping[str, float], color: str
+) -> bool:
+    """Draw ``value`` of each training in the row of its curriculum; return if there are several."""
+    shown = seeds[seeds["curriculum"].isin(list(rows))]
+    if shown["seed"].nunique() < 2:
+        return False
+    axes.plot(
+        shown[value], shown["curriculum"].map(rows), linestyle="", color=color, zorder=1.5,
+        marker="o", markersize=2.6, markerfacecolor="none", markeredgewidth=0.7, alpha=0.8,
+    )  # fmt: skip
+    return True
 
 
 def accuracy_overview_figure(
-    table: pd.DataFrame, *, baselines: Mapping[str, float] | None = None
+    table: pd.DataFrame, seeds: pd.DataFrame, *, baselines: Mapping[str, float] | None = None
 ) -> Figure:
-    """Draw every curriculum's balanced accuracy with its interval, by variant.
+    """Draw every curriculum's balanced accuracy with its interval and trainings, by variant.
 
     Args:
         table: what :func:`sscdl.tables.overview.accuracy_overview` returns (percent).
+        seeds: what :func:`sscdl.tables.details.seeds` returns: each training is a dot, if there are
+            several.
         baselines: balanced accuracies in percent of models that see no image, by name; each is a
             dotted line.
+
+    Raises:
+        InputError: the table has no values.
     """
+    variants = _variants_of(table)
+    if not variants:
+        raise InputError("figure: the overview table has no values to draw")
     baselines = baselines or {}
+    lines_of_legend = math.ceil((len(variants) + 2 + len(baselines)) / 3)
+    height = 0.75 + 0.2 * lines_of_legend + len(table) * (0.13 + 0.055 * len(variants))
     with charts.figure_style():
-        figure, axes, handles = _overview(table, 1 + len(baselines))
+        figure = Figure(figsize=(charts.PAGE_WIDTH, max(2.2, height)), layout="constrained")
+        axes = figure.subplots()
+        handles, several = [], False
+        for (name, (color, marker)), shift in zip(
+            charts.styles(variants).items(), charts.offsets(len(variants)), strict=True
+        ):
+            rows = np.arange(len(table)) + shift
+            low, high = table[f"{name}_low"], table[f"{name}_high"]
+            charts.intervals(axes, rows, table[name], low, high, color, marker)
+            handles.append(charts.point(color, marker, f"{name} (95 % interval)"))
+            places = dict(zip(table["curriculum"], rows, strict=True))
+            own = seeds[seeds["variant"] == name]
+            several |= _trainings(axes, own, "balanced_accuracy", places, color)
+        if several:
+            handles.append(_TRAININGS)
+        charts.name_rows(axes, table["curriculum"].tolist())
         axes.axvline(table["chance"].iloc[0], color=charts.GRAY, linestyle="--", linewidth=1)
         handles.append(Line2D([], [], color=charts.GRAY, linestyle="--", label="chance"))
         patterns = [":", "-.", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1))]
@@ -76,30 +102,74 @@ def accuracy_overview_figure(
     return figure
 
 
-def ail_by_model(table: pd.DataFrame) -> Figure:
-    """Draw every model's attention inside the lungs beside its floor, by variant.
+def ail_by_model(table: pd.DataFrame, seeds: pd.DataFrame) -> Figure:
+    """Draw every model's attention inside the lungs beside all that scores without training.
+
+    That is a map that is the same everywhere, a Gaussian in the middle of the picture, and
+    networks with random weights. Each variant has a panel.
 
     Args:
-        table: what :func:`sscdl.tables.overview.ail_overview` returns (percent), ``mean`` row
-            included.
+        table: what :func:`sscdl.tables.attention.attention` returns (percent).
+        seeds: what :func:`sscdl.tables.details.seeds` returns: each training is a dot, if there are
+            several.
+
+    Raises:
+        InputError: the table has no rows.
     """
+    if table.empty:
+        raise InputError("figure: the table of attention has no rows to draw")
+    variants = list(dict.fromkeys(table["variant"]))
+    names = list(dict.fromkeys(table["curriculum"]))
+    rows, columns = charts.grid_shape(len(variants), most=3)
+    height = 1.15 + rows * (0.4 + max(4, len(names)) * 0.19)
+    several = False
     with charts.figure_style():
-        variants = _variants_of(table)
-        figure, axes, handles = _overview(table, len(variants))
-        # Each variant's floor spans its own part of the row: equal floors would hide each other.
-        half = 0.5 / len(variants)
-        pattern = (0, (2, 1))
-        for index, (name, (color, _)) in enumerate(charts.styles(variants).items()):
-            rows = np.arange(len(table)) - 0.5 + half * (2 * index + 1)
-            floor = table[f"{name}_floor"]
-            axes.vlines(floor, rows - half, rows + half, color=color, linestyle=pattern)
-            label = f"{name}: floor (lung area)"
-            handles.append(Line2D([], [], color=color, linestyle=pattern, label=label))
-        if table["curriculum"].iloc[-1] == "mean" and len(table) > 1:
-            axes.axhline(len(table) - 1.5, color=charts.BLACK, linewidth=0.8)
-        axes.set_xlabel("attention inside the lungs (AIL), % of the map's sum")
-        charts.legend(figure, handles, columns=2)
+        figure = Figure(figsize=(charts.PAGE_WIDTH, height), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes in grid.flat[len(variants) :]:
+            axes.remove()
+        for axes, (variant, (color, marker)) in zip(
+            grid.flat, charts.styles(variants).items(), strict=False
+        ):
+            part = table[table["variant"] == variant].set_index("curriculum").reindex(names)
+            places = dict(zip(names, range(len(names)), strict=True))
+            _baselines(axes, part)
+            low, high = part["ail_low"], part["ail_high"]
+            charts.intervals(axes, np.arange(len(names)), part["ail"], low, high, color, marker)
+            own = seeds[seeds["variant"] == variant]
+            several |= _trainings(axes, own, "ail", places, color)
+            charts.name_rows(axes, names)
+            axes.set_title(variant, loc="left")
+        for axes in grid.flat[max(0, len(variants) - columns) : len(variants)]:
+            axes.tick_params(labelbottom=True)
+        figure.supxlabel("attention inside the lungs (AIL), % of the map's sum", fontsize=8.5)
+        handles: list[Line2D | Patch] = [
+            charts.point(charts.GRAY, "o", "model (95 % interval)"),
+            *([_TRAININGS] if several else []),
+            Line2D(
+                [], [], color=charts.BLACK, linestyle="--", label="map that is the same everywhere"
+            ),
+            Line2D([], [], color=charts.BLACK, linestyle=":", label="Gaussian in the middle"),
+            Patch(color=_UNTRAINED, label="networks with random weights (mean, ± sd)"),
+        ]
+        charts.legend(figure, handles, columns=3)
     return figure
+
+
+def _baselines(axes: Axes, part: pd.DataFrame) -> None:
+    """Draw what needs no trained network, in the rows of the models that it is measured beside."""
+    rows = np.arange(len(part))
+    random, spread = part["ail_random"], part["ail_random_std"].fillna(0)
+    axes.barh(rows, 2 * spread, 1.0, random - spread, color=_UNTRAINED, zorder=0)
+    for column, color, pattern in (
+        ("ail_random", charts.GRAY, "-"),
+        ("floor", charts.BLACK, "--"),
+        ("ail_centre", charts.BLACK, ":"),
+    ):
+        axes.vlines(
+            part[column], rows - 0.5, rows + 0.5, color=color, linestyle=pattern, linewidth=1,
+            zorder=1,
+        )  # fmt: skip
 
 
 def shortcut_figure(table: pd.DataFrame) -> Figure:

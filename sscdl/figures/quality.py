@@ -52,7 +52,7 @@ def _many(number: int) -> str:
     return f"{number} task" if number == 1 else f"{number} tasks"
 
 
-def _series(scores: pd.Series) -> list[Series]:
+def set_off(scores: pd.Series) -> list[Series]:
     """Return the networks to set off: all of a few, else roots and the best of each depth.
 
     ``scores`` (by name) say which one is the best.
@@ -111,7 +111,7 @@ def label_efficiency(table: pd.DataFrame) -> Figure:
 def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
     lines = {name: part.sort_values("label_share") for name, part in table.groupby("curriculum")}
     scores = table.groupby("curriculum", sort=False)["balanced_accuracy"].mean()
-    series = _series(scores)
+    series = set_off(scores)
     others = [name for name in lines if name not in {one.name for one in series}]
     for name in others:
         color, _ = _style(len(pretext_tasks(name)))

@@ -96,6 +96,16 @@ COLUMNS = {
     "best": "variants on which this row is the highest of those with as many pretext tasks, where "
     "there are at least two",
     "drop": "fall in percent points, from the mark as trained or from the model's own variant",
+    # At a threshold.
+    "positive": "class that is told from all others",
+    "rule": "how the threshold was chosen",
+    "chosen_on": "set of images on which it was chosen",
+    "prevalence": "percent of the images that are of that class",
+    "threshold": "probability from which on an image is called positive, mean over trainings",
+    "sensitivity": "percent of the positive images that are called so",
+    "specificity": "percent of the negative images that are called so",
+    "ppv": "positive predictive value: percent of the images called positive that are",
+    "npv": "negative predictive value: percent of the images called negative that are",
     # Compared with what.
     "against": "the model that this one is compared with",
     "metadata": "what the model that sees no image is told",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sscdl.evaluation import measures, metrics
-from sscdl.tables.overview import NAN, models_in, score_model
+from sscdl.tables.overview import METADATA, NAN, models_in, score_model
 
 
 def accuracy_details(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -53,6 +53,31 @@ def accuracy_details(predictions: pd.DataFrame) -> pd.DataFrame:
                 line[name] = score.pop("value")
                 line.update({f"{name}_{part}": value for part, value in score.items()})
             table.append({**line, "chance": 100 * metrics.chance(rows)})
+    return pd.DataFrame(table)
+
+
+def seeds(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return accuracy and attention of each training alone, on one split, in percent.
+
+    Returns:
+        ``variant, curriculum, split, seed, balanced_accuracy`` and ``ail`` (empty where no map has
+        a positive value), one row an image model and seed.
+    """
+    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    table = []
+    for (variant, curriculum), group in models_in(rows):
+        for seed, part in group.groupby("seed"):
+            known = metrics.labelled(part)
+            table.append(
+                {
+                    "variant": variant,
+                    "curriculum": curriculum,
+                    "split": split,
+                    "seed": seed,
+                    "balanced_accuracy": 100 * measures.value(known, measures.balanced_accuracy),
+                    "ail": 100 * part["ail"].mean(),
+                }
+            )
     return pd.DataFrame(table)
 
 

@@ -19,6 +19,7 @@ from sscdl.tables import (
     cross_variants,
     details,
     faithfulness,
+    operating_points,
     overview,
     probes,
 )
@@ -138,6 +139,25 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, margin: details.confusions(rows),
         "Confusion matrices, one row a cell.",
         ("share: percent of the images of that label.",),
+    ),
+    "operating_points": PredictionTable(
+        lambda rows, split, thesis, margin: operating_points.operating_points(rows, split),
+        "What each model is worth at thresholds chosen on validation images, in percent.",
+        (
+            "An image is called positive if its probability of the class positive is at least the "
+            "threshold, which each training has of its own. Youden: the largest sum of sensitivity "
+            "and specificity. sensitivity 90 % (specificity 90 %): where that is reached at the "
+            "least cost of the other.",
+            "chosen_on: images on which the threshold was chosen. Where these are the reported "
+            "ones, as in a split without validation images, all that is reported is too good.",
+            "ppv, npv: among images with the prevalence of these.",
+            "Intervals are 95 %, over patients and trainings.",
+        ),
+    ),
+    "seeds": PredictionTable(
+        lambda rows, split, thesis, margin: details.seeds(rows, split),
+        "Accuracy and attention of each training alone, in percent.",
+        ("What is the same in a curriculum's rows but for the seed differs by chance alone.",),
     ),
     "comparisons": PredictionTable(
         lambda rows, split, thesis, margin: comparisons.comparisons(rows, split, margin=margin),

@@ -71,7 +71,7 @@ def write_prediction_table(
     if any("ail" in column or column.endswith("_floor") for column in frame):
         notes.append(f"Lung masks: {convention}.")
     notes += stand_in_notes(stand_ins)
-    digits = {**P_VALUES, "n_labels": 0}
+    digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}
     for key in ("auc", "f1", "brier", "nll"):
         digits |= {key: 3} | {f"{key}_{part}": 3 for part in ("std", "low", "high", "prior")}
     write_table(

@@ -58,6 +58,20 @@ def comparison_pages(most):
     return [f"comparisons-{v}-{kind}" for v in STUDY.variants for kind in kinds]
 
 
+def curve_pages(most):
+    """Return the pages of the curves over thresholds, and the variants of each.
+
+    One page for all as long as it has no more than ``most`` panels, otherwise one for each variant.
+    """
+    many = len(STUDY.config["classes"])
+    panels = len(STUDY.variants) * (1 if many == 2 else many)
+    return (
+        {"": STUDY.variants}
+        if panels <= most
+        else {f"-{v}": [v] for v in STUDY.variants}
+    )
+
+
 def model_input(wildcards):
     """Return what the predictions of one model, and their curves, are made from."""
     node = STUDY.models[(wildcards.variant, wildcards.curriculum, int(wildcards.seed))]
@@ -180,6 +194,8 @@ def prediction_tables():
         "comparisons",
         "confusions",
         "faithfulness",
+        "operating_points",
+        "seeds",
         "subgroups",
     ]
     names += ["cross_variants"] if CROSS else []
@@ -218,6 +234,7 @@ def figure_inputs():
     table = f"{RESULTS}/tables/{{}}.csv".format
     accuracy = {
         "table": table("4.14_accuracy_overview"),
+        "seeds": table("seeds"),
         "subgroups": table("subgroups"),
     }
     found = {
@@ -235,9 +252,23 @@ def figure_inputs():
             }
             for page, models in pages("4.2_validation_curves", most=12).items()
         },
-        "4.3_ail_by_model": {"table": table("4.15_ail_overview")},
+        "4.3_ail_by_model": {
+            "table": table("attention"),
+            "seeds": table("seeds"),
+        },
         "accuracy_overview": accuracy,
         **{page: {"table": table("comparisons")} for page in comparison_pages(most=36)},
+        **{
+            f"{figure}{page}": {
+                "predictions": [
+                    f"{RESULTS}/predictions/{name}.csv"
+                    for name in names(m for m in STUDY.models if m[0] in variants)
+                ],
+                "table": table("operating_points"),
+            }
+            for figure in ("roc", "precision_recall")
+            for page, variants in curve_pages(most=9).items()
+        },
         "calibration": {
             "bins": table("calibration_bins"),
             "table": table("calibration"),

@@ -27,20 +27,24 @@ if __name__ == "__main__":
             case "4.2_validation_curves":
                 figure = drawing.draw_validation_curves(given["pointers"], classes=params.classes)
             case "4.3_ail_by_model":
-                figure = drawing.draw_ail(given["table"])
+                figure = drawing.draw_ail(given["table"], given["seeds"])
             case "4.4_attention" | "class_maps":
                 files = zip(params.models, given["predictions"], given["maps"], strict=True)
                 models = [(v, c, p, m) for (v, c, _), p, m in files]
                 draw = drawing.draw_class_maps if name == "class_maps" else drawing.draw_attention
                 figure = draw(models, pictures, split=params.split, number=params.number)
             case "accuracy_overview":
-                figure = drawing.draw_accuracy(given["table"], given["subgroups"])
+                figure = drawing.draw_accuracy(given["table"], given["seeds"], given["subgroups"])
             case "comparisons":
                 figure = drawing.draw_comparisons(given["table"], page)
             case "label_efficiency":
                 figure = drawing.draw_label_efficiency(given["table"])
             case "calibration":
                 figure = drawing.draw_calibration(given["bins"], given["table"])
+            case "roc" | "precision_recall":
+                figure = drawing.draw_curves(
+                    given["predictions"], given["table"], kind=name, split=params.split
+                )
             case "shortcut":
                 figure = drawing.draw_shortcut(given["table"])
             case "masks":

@@ -17,7 +17,7 @@ def rows() -> pd.DataFrame:
 
 def test_areas_are_means_over_images_and_seeds_in_percent(rows):
     elsewhere = rows.assign(split="val", deletion=0.0)
-    table = faithfulness(pd.concat([rows, elsewhere]), "test", draws=50)
+    table = faithfulness(pd.concat([rows, elsewhere]), "test")
     table = table.set_index(["variant", "curriculum", "order"])
     assert table.index.is_unique
     assert len(table) == 8
@@ -32,7 +32,7 @@ def test_areas_are_means_over_images_and_seeds_in_percent(rows):
 
 
 def test_lifts_are_over_the_random_order_image_by_image(rows):
-    table = faithfulness(rows, "test", draws=50).set_index(["curriculum", "order"])
+    table = faithfulness(rows, "test").set_index(["curriculum", "order"])
     random = table.loc[("moco", "random")]
     for order in ("map", "contrast", "centre"):
         line = table.loc[("moco", order)]
