@@ -33,7 +33,6 @@ from sscdl.images.likeness import (
 from sscdl.images.near_duplicates import _SMALL_BOUND, BOUND, candidates, hashed
 from sscdl.images.picture import read_image
 
-GOES_ON = 0.7  # at 64 px, lower than the package's: what its gate might have hidden is seen
 EVERY = 1000
 
 Picture = np.ndarray
@@ -62,10 +61,15 @@ def looked_at(pictures: list[Picture]) -> tuple[np.ndarray, np.ndarray]:
     return small, np.array([hashed(one) for one in small])
 
 
-def compared(one: Picture, other: Picture, sign: int, goes_on: float) -> tuple[float, float]:
-    """Return the correlation of two pictures at 64 px and, from ``goes_on`` there, at 256 px."""
-    way, alike = aligned(structure(reduced(one, SMALL)), sign * structure(reduced(other, SMALL)))
-    if way is None or alike < goes_on:
+def compared(
+    one: Picture, other: Picture, small: tuple[np.ndarray, np.ndarray], sign: int
+) -> tuple[float, float]:
+    """Return the correlation of two pictures at 64 px and, where that passes there, at 256 px.
+
+    ``small`` are both, reduced.
+    """
+    way, alike = aligned(structure(small[0]), sign * structure(small[1]))
+    if way is None or alike < _SMALL_BOUND:
         return alike, 0.0
     first, second = (structure(reduced(each, LARGE)) for each in (one, other))
     return alike, registered_correlation(first, sign * second, way)
@@ -74,34 +78,41 @@ def compared(one: Picture, other: Picture, sign: int, goes_on: float) -> tuple[f
 def different(data: Path, out: Path, number: int) -> None:
     """Correlate ``number`` pairs of different patients, and print the highest."""
     names, patients, pictures = load(data)
-    near = [p for p in candidates(*looked_at(pictures)) if patients[p[0]] != patients[p[1]]]
+    small, hashes = looked_at(pictures)
+    near = [p for p in candidates(small, hashes) if patients[p[0]] != patients[p[1]]]
     draws = np.random.default_rng(1)
     pairs = dict.fromkeys(near)
     while len(pairs) < number:
         one, other = sorted(draws.integers(0, len(names), 2).tolist())
         if patients[one] != patients[other] and (one, other, -1) not in pairs:
             pairs[one, other, 1] = None
-    chosen = list(pairs)[:number]
-    done = len(out.read_text(encoding="utf-8").splitlines()) if out.exists() else 0
+    done = set()
+    if out.exists():
+        with open(out, newline="", encoding="utf-8") as file:
+            done = {(row[1], row[2]) for row in csv.reader(file)}
     with open(out, "a", encoding="utf-8") as file:
-        for count, (one, other, sign) in enumerate(chosen[done:], start=done + 1):
-            small, large = compared(pictures[one], pictures[other], sign, GOES_ON)
+        for count, (one, other, sign) in enumerate(list(pairs)[:number], start=1):
+            if (names[one], names[other]) in done:
+                continue
+            both = small[one], small[other]
+            values = compared(pictures[one], pictures[other], both, sign)
             kind = "nearest" if count <= len(near) else "random"
-            file.write(f"{kind},{names[one]},{names[other]},{sign},{small:.4f},{large:.4f}\n")
+            numbers = ",".join(f"{value:.4f}" for value in values)
+            file.write(f"{kind},{names[one]},{names[other]},{sign},{numbers}\n")
             if count % EVERY == 0:
                 file.flush()
                 print(count, flush=True)
     with open(out, newline="", encoding="utf-8") as file:
         rows = [(float(row[5]), float(row[4]), *row[:3]) for row in csv.reader(file)]
     for kind in ("nearest", "random"):
-        small = np.array([row[1] for row in rows if row[2] == kind])
+        first = np.array([row[1] for row in rows if row[2] == kind])
         large = np.array([row[0] for row in rows if row[2] == kind])
-        if not len(small):
+        if not len(first):
             continue
-        passed = (small >= _SMALL_BOUND).sum()
+        passed = (first >= _SMALL_BOUND).sum()
         print(
-            f"{kind}: {len(small)} pairs; at 64 px median {np.median(small):.2f}, 99 % "
-            f"{np.quantile(small, 0.99):.2f}, from {_SMALL_BOUND} on {passed}; "
+            f"{kind}: {len(first)} pairs; at 64 px median {np.median(first):.2f}, 99 % "
+            f"{np.quantile(first, 0.99):.2f}, from {_SMALL_BOUND} on {passed}; "
             f"at 256 px highest {large.max():.3f}, 99.9 % {np.quantile(large, 0.999):.3f}, "
             f"from {BOUND} on {(large >= BOUND).sum()}"
         )
@@ -192,7 +203,9 @@ def exports(data: Path, number: int) -> None:
         places = [(one, len(pictures) + k) for k, one in enumerate(chosen)]
         values = np.array(
             [
-                compared(pictures[place[0]], copies[k], signs[place], _SMALL_BOUND)[1]
+                compared(
+                    pictures[place[0]], copies[k], (small[place[0]], others[0][k]), signs[place]
+                )[1]
                 if place in signs
                 else -1
                 for k, place in enumerate(places)

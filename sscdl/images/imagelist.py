@@ -178,8 +178,8 @@ def _report_pairs(
         rows.append(row | {"correlation": pair["correlation"]})
     table = pd.DataFrame(rows, columns=NEAR_COLUMNS)
     write_csv(table.sort_values("correlation", ascending=False, kind="stable"), path)
-    if pairs:
-        apart = int((table["patient_id"] != table["other_patient_id"]).sum())
+    apart = sum(pair["patient_ids"][0] != pair["patient_ids"][1] for pair in pairs)
+    if apart or (pairs and treatment == ASIDE):
         LOGGER.warning(
             "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: %s "
             "(split.near_duplicates); they are listed in %s", len(pairs), apart, treatment, path,

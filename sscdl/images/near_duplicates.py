@@ -34,13 +34,14 @@ from sscdl.progress import Timer
 from sscdl.records import IMAGE_MANIFEST, read_record
 
 LOGGER = logging.getLogger("sscdl.images")
-BOUND = 0.7  # correlation at 256 px; see the table in benchmarks/README.md
+BOUND = 0.85  # correlation at 256 px; see the table in benchmarks/README.md
 _SMALL_BOUND = 0.8  # at 64 px, where all pictures are more alike: what goes on to 256 px
 _HASH = 16  # side of the hash: 256 numbers
 _NEAREST = 3  # candidates of each picture
-_ALIKE = 0.4  # least likeness of two hashes, -1 to 1
-_EXAMPLES, _VIEWS = 500, 4  # pictures, and changed views of each, that say what a hash must bear
+_ALIKE = 0.3  # least likeness of two hashes, -1 to 1
+_VIEWS = 2000  # changed views of pictures that say what a hash must bear
 _SPREAD = 0.1  # weight of the spread between pictures beside that between views of one
+_RIDGE = 1e-2  # of the mean spread, as some directions are seen in no view
 _ROWS, _COLUMNS = 2048, 8192  # of the block of likenesses that is in memory at a time
 _EVERY = 10_000
 
@@ -126,14 +127,12 @@ def candidates(small: NDArray[np.uint8], hashes: NDArray[np.float32]) -> list[tu
     signs = np.where(hashes @ directions[:, -1] < 0, -1, 1)
     upright = hashes * signs[:, None].astype(np.float32)
     centred = upright - upright.mean(axis=0)
-    chosen = np.linspace(0, len(small) - 1, min(_EXAMPLES, len(small))).round().astype(int)
+    chosen = np.linspace(0, len(small) - 1, _VIEWS).round().astype(int)
     draws = np.random.default_rng(0)
-    moved = np.array(
-        [hashed(_view(small[k], draws)) - hashes[k] for k in chosen for _ in range(_VIEWS)]
-    )
+    moved = np.array([hashed(_view(small[k], draws)) - hashes[k] for k in chosen])
     within = moved.T @ moved / len(moved)
     between = centred.T @ centred / len(centred)
-    ridge = 1e-4 * np.trace(within + between) / len(within) * np.eye(len(within))
+    ridge = _RIDGE * np.trace(within + between) / len(within) * np.eye(len(within))
     spread, axes = np.linalg.eigh(within + _SPREAD * between + ridge)
     points = (centred @ (axes / np.sqrt(spread))).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True) + 1e-9
