@@ -19,7 +19,7 @@ from sscdl.segment.networks import default
 from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import source_hash
 from sscdl.study import root_names
-from sscdl.study.identity import IMAGES, MASKS, Identity, decide
+from sscdl.study.identity import IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
@@ -215,6 +215,18 @@ class Material:
         split = self.config["split"]
         pairs = near_pairs.read_pairs(self.near_record)
         return near_pairs.effect(pairs, split["near_duplicates"], split["by"]).recipe()
+
+    def near_sentence(self) -> str | None:
+        """Return what a plan says where images are there and nobody has looked for pairs yet."""
+        ignored = self.config["split"]["near_duplicates"] == near_pairs.IGNORE
+        folder = self.store / IMAGES / self.images
+        if ignored or self.near_record.exists() or not complete(folder):
+            return None
+        return (
+            f"Undecided: nobody has looked for near-duplicates among the images {self.images} yet; "
+            "the next run does. If some join patients, it ends and says so: the split is then "
+            "another, and stages that were trained by it are trained anew"
+        )
 
     @property
     def identities(self) -> list[Identity]:

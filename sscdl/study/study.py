@@ -179,7 +179,9 @@ class Study(Material):
             "store": str(self.store),
             "images_csv": str(self.results / "images.csv"),
             "image_files": self.image_files,
-            "identities": [text for one in self.identities if (text := one.sentence())],
+            "identities": list(
+                filter(None, [*(one.sentence() for one in self.identities), self.near_sentence()])
+            ),
             "split": {**self.split, "seed": self.config["split_seed"]},
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
