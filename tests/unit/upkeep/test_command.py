@@ -281,6 +281,15 @@ def test_a_missing_raw_mask(store):
     assert damaged(store) == [(manifest.parent / "png/0.raw.png", "missing")]
 
 
+def test_a_damaged_list_of_near_duplicates(store):
+    path = store.folder / "near_duplicates/dddddddddddd.eeeeeeeeeeee.json"
+    path.parent.mkdir()
+    write_json(path, {"pairs": [], "compared": 2, "bound": 0.85})
+    assert damaged(store) == []
+    write_json(path, {"pairs": [{"image_ids": ["a", "b"]}], "compared": 2, "bound": 0.85})
+    assert [one for one, fault in damaged(store) if "missing" in fault] == [path]
+
+
 def test_numbers_that_numpy_does_not_have_are_no_damage(store):
     header = b'{"w":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
     path = store.folder / "roots" / "other.ffffffffffff.safetensors"
