@@ -44,6 +44,9 @@ def trimmed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return a picture (H, W) without its borders, squeezed to (side, side)."""
+    # Where borders end is seen as well in a smaller picture, and ten times as fast.
+    height, width = (min(length, 2 * LARGE) for length in picture.shape)
+    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
     whole = np.ascontiguousarray(trimmed(picture))
     return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
 

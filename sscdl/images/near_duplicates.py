@@ -35,7 +35,7 @@ from sscdl.records import IMAGE_MANIFEST, read_record
 
 LOGGER = logging.getLogger("sscdl.images")
 BOUND = 0.85  # correlation at 256 px; see the table in benchmarks/README.md
-_SMALL_BOUND = 0.8  # at 64 px, where all pictures are more alike: what goes on to 256 px
+_SMALL_BOUND = 0.85  # at 64 px, where all pictures are more alike: what goes on to 256 px
 _HASH = 16  # side of the hash: 256 numbers
 _NEAREST = 3  # candidates of each picture
 _ALIKE = 0.3  # least likeness of two hashes, -1 to 1
