@@ -111,7 +111,7 @@ def prepare(name: str, data: Path, work: Path) -> Data:
     array, about = read_pack(described)
     images, _ = collect([manifest])
     classes = study.config["classes"]
-    split = {**study.config["split"]}
+    split = study.split
     images["split"] = assign_split(images, **split, seed=0)
     images = images.set_index("image_id").loc[about["ids"]]
     labels = [classes.index(one) if one in classes else -1 for one in images["label"]]

@@ -81,6 +81,17 @@ IMAGE_LIST = Kind(
     f"delete images.csv beside it and {SAME_COMMAND}: both are made from the store in seconds",
     {"sha256": str, "split": dict, "source": str},
 )
+NEAR_DUPLICATES = Kind(
+    "the list of near-duplicates",
+    f"delete it and {SAME_COMMAND}: the pictures are compared again",
+    {
+        "pairs": [
+            {"image_ids": [str], "patient_ids": [str], "cohorts": [str], "correlation": float}
+        ],
+        "compared": int,
+        "bound": float,
+    },
+)
 PACK = Kind(
     "the description of a packed array",
     f"delete it and {SAME_COMMAND}: the images are packed again",

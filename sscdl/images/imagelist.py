@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE
+from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
+from sscdl.errors import InputError
 from sscdl.files import atomic_path
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
+from sscdl.images.near_pairs import ASIDE, IGNORE, NEARLY, Effect, effect, read_pairs
 from sscdl.images.split import assign_split
 from sscdl.images.vouched import check_masks, describe_list
-from sscdl.records import MASK_MANIFEST, read_record
+from sscdl.records import MASK_MANIFEST, SAME_COMMAND, read_record
 
 LOGGER = logging.getLogger("sscdl.images")
 COLUMNS = [
     "image_id", "study_id", "patient_id", "label", "split", "png", "mask", "cohort", "view", "sex",
     "age", "rows", "columns", "transfer_syntax", "boxes", "mark", "mask_area", "mask_faults",
     "modality", "body_part", "photometric", "bits_stored", "remark",
+]  # fmt: skip
+NEAR_COLUMNS = [
+    "image_id", "other_image_id", "patient_id", "other_patient_id", "cohort", "other_cohort",
+    "label", "other_label", "split", "other_split", "correlation",
 ]  # fmt: skip
 
 
@@ -42,6 +49,8 @@ def list_images(
     implausible: str,
     split: dict[str, Any],
     split_seed: int,
+    near_duplicates: Path | None = None,
+    treatment: str = IGNORE,
 ) -> None:
     """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
 
@@ -52,6 +61,13 @@ def list_images(
     image without lungs has an empty ``mask``, and so has one with an ``implausible`` mask unless
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
+
+    ``near_duplicates`` is the record of pairs that are nearly one picture, None if nobody looked
+    for them; they are written to ``near_duplicates.csv`` beside the list. ``treatment`` (the key
+    ``split.near_duplicates``) says what becomes of them: patients whom a pair joins come to one
+    side ("together"), copies are set aside besides ("aside"), or nothing ("ignore"). Pictures for
+    pretraining of patients so joined with some who are held out are set aside. Raises InputError if
+    ``split``, the recipe by which stages were planned, was made without knowing these pairs.
     """
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
@@ -59,20 +75,31 @@ def list_images(
     masks = _masks(mask_manifests, implausible)
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
-    doubles = find_duplicates(images)
-    twice = dict(zip(doubles["image_id"], doubles["reason"], strict=True))
+    pairs = read_pairs(near_duplicates) if near_duplicates else []
+    near = effect(pairs, treatment, split["by"])
+    if split.get("near_duplicates") != near.recipe():
+        raise InputError(
+            f"{near_duplicates}: the near-duplicates in it ({len(pairs)} pairs of pictures) decide "
+            "which images are trained on, and this run was planned before they were known. Nothing "
+            f"was trained: {SAME_COMMAND}, and all is planned with them (or set "
+            "split.near_duplicates: ignore)"
+        )
+    twice = _copies(images, near)
     single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
     images.loc[single, "split"] = assign_split(
-        images[single],
+        _joined(images[single], near),
         by=split["by"],
         stratified=split["stratified"],
         val=split["val"],
         test=split["test"],
         seed=split_seed,
     )
+    twice |= _held_back(images, near)
+    images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
+    others = _others(pairs)
     remarks = zip(
-        [twice.get(image_id, "") for image_id in images["image_id"]],
+        [twice.get(image_id) or others.get(image_id, "") for image_id in images["image_id"]],
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         strict=True,
@@ -86,10 +113,77 @@ def list_images(
     recipe = {**split, "seed": split_seed}
     describe_list(images_csv, split=recipe, source=group_hash("split"))
     write_csv(rejected[["file", "reason"]], rejected_csv)
+    if near_duplicates:
+        _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
     counts = images.groupby(["split", "label"], dropna=False).size()
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)
+
+
+def _copies(images: pd.DataFrame, near: Effect) -> dict[str, str]:
+    """Return why an image is set aside as a copy of another one, by the ids of such images."""
+    found = find_duplicates(images)
+    reasons = dict(zip(found["image_id"], found["reason"], strict=True))
+    if near.treatment != ASIDE:
+        return reasons
+    # Pictures that are nearly one are treated as if they were.
+    rest = images[~images["image_id"].isin(reasons)]
+    found = find_duplicates(
+        rest.assign(pixel_hash=[near.pictures.get(one, one) for one in rest["image_id"]])
+    )
+    nearly = found["reason"].str.replace("the same picture as", NEARLY, n=1)
+    return reasons | dict(zip(found["image_id"], nearly, strict=True))
+
+
+def _joined(images: pd.DataFrame, near: Effect) -> pd.DataFrame:
+    """Return what is divided: those whom near-duplicates join have one id."""
+    groups = {"patient_id": near.patients, "image_id": near.pictures}
+    return images.assign(
+        **{key: [group.get(one, one) for one in images[key]] for key, group in groups.items()}
+    )
+
+
+def _held_back(images: pd.DataFrame, near: Effect) -> dict[str, str]:
+    """Return why an image for pretraining shows a patient who is held out, by its id."""
+    people = images["patient_id"].map(near.patients)
+    held_out = people[images["split"].isin(["val", "test"])].dropna()
+    others = (images["cohort"] == PRETRAINING) & (images["split"] != DUPLICATE)
+    reason = f"shows a patient whom a near-duplicate joins with one that cohort {MAIN} holds out"
+    return dict.fromkeys(images.loc[others & people.isin(held_out), "image_id"], reason)
+
+
+def _others(pairs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the remark about the picture that each one is most like, by image id."""
+    found: dict[str, str] = {}
+    for pair in sorted(pairs, key=lambda pair: -pair["correlation"]):
+        one, other = pair["image_ids"]
+        whose = "" if len(set(pair["patient_ids"])) == 1 else " of another patient"
+        found.setdefault(one, f"{NEARLY} {other}{whose}")
+        found.setdefault(other, f"{NEARLY} {one}{whose}")
+    return found
+
+
+def _report_pairs(
+    images: pd.DataFrame, pairs: Sequence[dict[str, Any]], treatment: str, path: Path
+) -> None:
+    """Write the near-duplicates with what became of them, and say how many there are."""
+    known = images.set_index("image_id")
+    rows = []
+    for pair in pairs:
+        row = dict(zip(("image_id", "other_image_id"), pair["image_ids"], strict=True))
+        for key in ("patient_id", "cohort", "label", "split"):
+            row |= {key: known.loc[row["image_id"], key]}
+            row |= {f"other_{key}": known.loc[row["other_image_id"], key]}
+        rows.append(row | {"correlation": pair["correlation"]})
+    table = pd.DataFrame(rows, columns=NEAR_COLUMNS)
+    write_csv(table.sort_values("correlation", ascending=False, kind="stable"), path)
+    apart = sum(pair["patient_ids"][0] != pair["patient_ids"][1] for pair in pairs)
+    if apart or (pairs and treatment == ASIDE):
+        LOGGER.warning(
+            "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: %s "
+            "(split.near_duplicates); they are listed in %s", len(pairs), apart, treatment, path,
+        )  # fmt: skip
 
 
 def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:

@@ -11,12 +11,15 @@ from typing import Any
 
 from sscdl.archives.cohorts import MAIN, MARKED, PRETRAINING
 from sscdl.archives.digests import Digests
+from sscdl.canonical import PACKAGE
 from sscdl.equivalence import group_hash
+from sscdl.images import near_pairs
 from sscdl.recipe import file_hash, fingerprint
 from sscdl.segment.networks import default
 from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
+from sscdl.source import source_hash
 from sscdl.study import root_names
-from sscdl.study.identity import IMAGES, MASKS, Identity, decide
+from sscdl.study.identity import IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
@@ -88,6 +91,7 @@ class Material:
             "given": self._given,
             "roots": self.root_identities,
             "image_files": self.image_files,
+            "near": self.near_duplicates,
             IMAGES: self.image_identity,
             MASKS: self.mask_identity,
         }
@@ -190,6 +194,39 @@ class Material:
     def masks(self) -> str:
         """Return the fingerprint under which the lung masks lie."""
         return self.mask_identity.used
+
+    @cached_property
+    def near_record(self) -> Path:
+        """Return the file that lists the near-duplicates among the images."""
+        finder = source_hash(f"{PACKAGE}.images.near_duplicates")
+        return self.store / "near_duplicates" / f"{self.images}.{finder}.json"
+
+    @cached_property
+    def near_duplicates(self) -> dict[str, Any] | None:
+        """Return what near-duplicates change in the split, as it stands in recipes.
+
+        None where they change nothing, and as long as nobody has looked for them: who lists the
+        images then ends the run if they do change it.
+        """
+        if self._found:
+            return self._found["near"]
+        if not self.near_record.exists():
+            return None
+        split = self.config["split"]
+        pairs = near_pairs.read_pairs(self.near_record)
+        return near_pairs.effect(pairs, split["near_duplicates"], split["by"]).recipe()
+
+    def near_sentence(self) -> str | None:
+        """Return what a plan says where images are there and nobody has looked for pairs yet."""
+        ignored = self.config["split"]["near_duplicates"] == near_pairs.IGNORE
+        folder = self.store / IMAGES / self.images
+        if ignored or self.near_record.exists() or not complete(folder):
+            return None
+        return (
+            f"Undecided: nobody has looked for near-duplicates among the images {self.images} yet; "
+            "the next run does. If some join patients, it ends and says so: the split is then "
+            "another, and stages that were trained by it are trained anew"
+        )
 
     @property
     def identities(self) -> list[Identity]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import PRETRAINING
 from sscdl.equivalence import group_hash
+from sscdl.images.near_pairs import ASIDE
 from sscdl.images.variant_kinds import EDGED
 from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
@@ -58,9 +59,20 @@ class Study(Material):
         """Return the description of a variant's packed array."""
         return self.store / "packs" / f"{variant}.{self.pack_fingerprint(variant)}.json"
 
+    @cached_property
+    def split(self) -> dict[str, Any]:
+        """Return the recipe of the split but for its seed.
+
+        What is done with near-duplicates stands there where it changes something, and only there:
+        an archive without any keeps what was trained before anyone looked.
+        """
+        given = dict(self.config["split"])
+        del given["near_duplicates"]
+        return {**given, "near_duplicates": near} if (near := self.near_duplicates) else given
+
     def data(self, variant: str) -> dict[str, Any]:
         """Return the data recipes of pretext stages and of the classifier for a variant."""
-        split = {**self.config["split"], "seed": self.config["split_seed"]}
+        split = {**self.split, "seed": self.config["split_seed"]}
         strict = self.config["protocol"] == "strict"
         pack = self.pack_fingerprint(variant)
         # An image whose lungs were not found has no segmented variant.
@@ -71,6 +83,8 @@ class Study(Material):
             "source": group_hash("split"),
         }
         everything = {**common, "train": "all", "normalise": "all"}
+        if self.near_duplicates and self.near_duplicates["treatment"] == ASIDE:
+            everything["near_duplicates"] = self.near_duplicates
         chosen = {**common, "split": split, "train": "train", "normalise": "train"}
         pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
         if PRETRAINING in self.cohorts:
@@ -165,8 +179,10 @@ class Study(Material):
             "store": str(self.store),
             "images_csv": str(self.results / "images.csv"),
             "image_files": self.image_files,
-            "identities": [text for one in self.identities if (text := one.sentence())],
-            "split": {**self.config["split"], "seed": self.config["split_seed"]},
+            "identities": list(
+                filter(None, [*(one.sentence() for one in self.identities), self.near_sentence()])
+            ),
+            "split": {**self.split, "seed": self.config["split_seed"]},
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
             "curricula": self.curricula,

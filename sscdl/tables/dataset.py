@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MARKED
+from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
 UNKNOWN = "(unknown)"
@@ -160,6 +161,8 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
     text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
     rows += _counted("text", text, parts, sorted(set(text) - {""}))
+    near = tidy["remark"].str.contains(NEARLY).map({True: "images with one", False: ""})
+    rows += _counted("near-duplicates", near, parts, sorted(set(near) - {""}))
     rows += [
         _row("set aside", reason, {"total": n}) for reason, n in reason_counts(rejected).items()
     ]

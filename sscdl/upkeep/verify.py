@@ -24,6 +24,7 @@ from sscdl.records import (
     LINEAGE,
     MASK_MANIFEST,
     METRICS,
+    NEAR_DUPLICATES,
     PACK,
     Kind,
     read_record,
@@ -63,7 +64,7 @@ def verify(store: Path) -> list[Finding]:
     """Return all findings, damage first."""
     held = held_locks(store)
     found = list(_locks(store, held))
-    for check in (_pointers, _objects, _packs, _phantoms, _weights, _identities):
+    for check in (_pointers, _objects, _packs, _phantoms, _weights, _identities, _pairs):
         LOGGER.info("checking %s", check.__name__.strip("_"))
         found += check(store)
     for name, kind in (("images", IMAGE_MANIFEST), ("masks", MASK_MANIFEST)):
@@ -264,6 +265,12 @@ def _identities(store: Path) -> Iterator[Finding]:
         used = path.name.split(".")[0], value["same_as"] if value else ""
         if value and not (store / used[0] / used[1]).is_dir():
             yield Finding("damaged", path, f"names {'/'.join(used)}, which is gone", AGAIN)
+
+
+def _pairs(store: Path) -> Iterator[Finding]:
+    """Check the lists of near-duplicates."""
+    for path in sorted((store / "near_duplicates").glob("[!.]*.json")):
+        yield from _read(path, NEAR_DUPLICATES)[1]
 
 
 def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:

@@ -156,9 +156,26 @@ for ONE, EARLIER, ANEW, MADE_OF in (
                 "../scripts/compare.py"
 
 
+if unfinished([STUDY.near_record]):
+
+    rule near_duplicates:
+        input:
+            [str(path) for path in STUDY.image_manifests()],
+        output:
+            update(str(STUDY.near_record)),
+        log:
+            f"{RESULTS}/logs/near_duplicates.log",
+        conda:
+            ENVIRONMENT
+        threads: THREADS
+        script:
+            "../scripts/near_duplicates.py"
+
+
 rule list_images:
     input:
         RECORDS,
+        near_duplicates=str(STUDY.near_record),
         images=[str(path) for path in STUDY.image_manifests()],
         masks=[str(path) for path in STUDY.mask_manifests()],
         phantom=PHANTOM_DONE if PHANTOM else [],
@@ -166,6 +183,7 @@ rule list_images:
         images=IMAGES,
         description=f"{RESULTS}/images.json",
         rejected=REJECTED,
+        near_duplicates=f"{RESULTS}/near_duplicates.csv",
     log:
         f"{RESULTS}/logs/list_images.log",
     conda:
@@ -177,7 +195,8 @@ rule list_images:
             else []
         ),
         implausible=STUDY.config["lungs"]["implausible"],
-        split=STUDY.config["split"],
+        split=STUDY.split,
+        treatment=STUDY.config["split"]["near_duplicates"],
         split_seed=STUDY.config["split_seed"],
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.

@@ -16,4 +16,6 @@ if __name__ == "__main__":
             implausible=snakemake.params.implausible,
             split=snakemake.params.split,
             split_seed=snakemake.params.split_seed,
+            near_duplicates=Path(snakemake.input.near_duplicates),
+            treatment=snakemake.params.treatment,
         )

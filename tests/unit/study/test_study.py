@@ -103,6 +103,78 @@ def test_a_second_archive_concerns_the_pretext_stages_alone(tmp_path):
     assert "also" not in study(one).data("full")["pretext"]
 
 
+def test_near_duplicates_stand_in_recipes_only_where_they_change_something(tmp_path):
+    write_siim(tmp_path / "archive")
+    (tmp_path / "archive/train/0/1/3.dcm").write_bytes(b"321")
+    pair = {"image_ids": ["2", "3"], "cohorts": ["main", "main"], "correlation": 0.9}
+    lists = {
+        "none": [],
+        "of one patient": [pair | {"patient_ids": ["p", "p"]}],
+        "of two": [pair | {"patient_ids": ["p", "q"]}],
+    }
+    ways = ("together", "aside", "ignore")
+    changes = {
+        (way, protocol): {"split": {"near_duplicates": way}, "protocol": protocol}
+        for way in ways
+        for protocol in ("strict", "thesis")
+    }
+    one = siim(tmp_path / "archive")
+    before = {key: study(one | change).data("full") for key, change in changes.items()}
+    assert len({json.dumps(before[way, "strict"]) for way in ways}) == 1
+    assert "near_duplicates" not in json.dumps(before["together", "strict"])
+    record = study(one).near_record
+    record.parent.mkdir(parents=True)
+    changed = {}
+    for name, pairs in lists.items():
+        record.write_text(json.dumps({"pairs": pairs, "compared": 2, "bound": 0.85}))
+        for key, change in changes.items():
+            after = study(one | change).data("full")
+            for kind in ("pretext", "classify"):
+                if after[kind] != before[key][kind]:
+                    changed.setdefault((name, *key), set()).add(kind)
+    both = {"pretext", "classify"}
+    assert changed == {
+        ("of one patient", "aside", "strict"): both,
+        ("of one patient", "aside", "thesis"): both,
+        ("of two", "together", "strict"): both,
+        # Protocol thesis pretrains on all images, whatever the split.
+        ("of two", "together", "thesis"): {"classify"},
+        ("of two", "aside", "strict"): both,
+        ("of two", "aside", "thesis"): both,
+    }
+
+
+def test_jobs_take_over_what_the_plan_knew_of_near_duplicates(tmp_path):
+    write_siim(tmp_path / "archive")
+    one = siim(tmp_path / "archive")
+    planned = study(one)
+    found = json.loads(json.dumps(planned.found))
+    pair = {"image_ids": ["2", "3"], "cohorts": ["main", "main"], "correlation": 0.9}
+    pairs = [pair | {"patient_ids": ["p", "q"]}]
+    planned.near_record.parent.mkdir(parents=True)
+    planned.near_record.write_text(json.dumps({"pairs": pairs, "compared": 2, "bound": 0.85}))
+    told, anew = Study(planned.config, found), study(one)
+    assert told.data("full") == planned.data("full")
+    assert anew.data("full") != planned.data("full")
+    assert anew.outline()["split"]["near_duplicates"]["treatment"] == "together"
+
+
+def test_a_plan_says_that_nobody_has_looked_for_near_duplicates(tmp_path):
+    write_siim(tmp_path / "archive")
+    one = siim(tmp_path / "archive")
+    folder = tmp_path / "store/images" / study(one).images
+    assert study(one).near_sentence() is None  # there is nothing yet that could be another's
+    for shard in range(2):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"shard-{shard}-of-2.json").write_text("{}")
+    assert "nobody has looked for near-duplicates" in study(one).outline()["identities"][-1]
+    assert study(one | {"split": {"near_duplicates": "ignore"}}).near_sentence() is None
+    record = study(one).near_record
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"pairs": [], "compared": 2, "bound": 0.85}))
+    assert study(one).near_sentence() is None
+
+
 def test_what_was_found_is_not_looked_up_again(tmp_path, monkeypatch):
     """The processes of a run's jobs neither walk nor read what the main process has read."""
     write_siim(tmp_path / "archive")

@@ -196,6 +196,11 @@ def test_remarks_count_in_their_split():
     found = cells(dataset_table(images, NOTHING), "text")
     assert list(found) == ["perhaps burned in"]
     assert found["perhaps burned in"][-1] == 1
+    assert cells(dataset_table(images, NOTHING), "near-duplicates") == {}
+    images = IMAGES.assign(remark=["nearly the same picture as b of another patient"] + [""] * 4)
+    found = cells(dataset_table(images, NOTHING), "near-duplicates")
+    assert list(found) == ["images with one"]
+    assert found["images with one"][-1] == 1
 
 
 def test_table_can_be_written(tmp_path):

@@ -61,7 +61,7 @@ def test_ls_shows_each_stage_and_the_totals(store, capsys):
     assert totals["recipes"] == "3"
     assert totals["objects"] == "9"
     assert totals["segmenters"] == totals["packs"] == totals["phantom"] == "1"
-    assert "images      1 (2 PNGs)" in "\n".join(lines)
+    assert ["images", "1", "(2", "PNGs)"] in [line.split()[:4] for line in lines]
 
 
 def test_ls_of_an_empty_store_and_of_a_damaged_pointer(small_store, capsys):  # noqa: F811
@@ -279,6 +279,15 @@ def test_a_missing_raw_mask(store):
     value["masks"][0]["raw_png"] = "0.raw.png"
     write_json(manifest, value)
     assert damaged(store) == [(manifest.parent / "png/0.raw.png", "missing")]
+
+
+def test_a_damaged_list_of_near_duplicates(store):
+    path = store.folder / "near_duplicates/dddddddddddd.eeeeeeeeeeee.json"
+    path.parent.mkdir()
+    write_json(path, {"pairs": [], "compared": 2, "bound": 0.85})
+    assert damaged(store) == []
+    write_json(path, {"pairs": [{"image_ids": ["a", "b"]}], "compared": 2, "bound": 0.85})
+    assert [one for one, fault in damaged(store) if "missing" in fault] == [path]
 
 
 def test_numbers_that_numpy_does_not_have_are_no_damage(store):
