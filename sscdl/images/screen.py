@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from sscdl.dicom.radiograph import Radiograph
+from sscdl.dicom.terms import OTHER
 
 
 def set_aside(radiograph: Radiograph, accept: Mapping[str, Any]) -> str | None:
@@ -20,9 +21,10 @@ def set_aside(radiograph: Radiograph, accept: Mapping[str, Any]) -> str | None:
 
     ``accept`` is the configuration's block ``ingest.accept``:
 
-    - ``modality``, ``body_part``, ``view``: lists of accepted codes ('' for a missing one), or None
-      for any. Where the view is missing and '' accepted, a patient orientation with an axis from
-      front to back (PS3.3 C.7.6.1.1.1) gives a lateral view away;
+    - ``modality``, ``body_part``, ``view``: lists of accepted codes ('' for a missing one, OTHER
+      for a text that is not understood), or None for any. Where the view is missing and ''
+      accepted, a patient orientation with an axis from front to back (PS3.3 C.7.6.1.1.1) gives a
+      lateral view away;
     - ``image_type_without``: values that ImageType must not have, or None;
     - ``colour``: whether a picture may be coloured;
     - ``uniform``: the largest share of the pixels, in [0, 1], that may have one gray value (of 256,
@@ -66,6 +68,10 @@ def _not_accepted(field: str, value: str) -> str:
     name = field.replace("_", " ")
     if not value:
         return f"{name} is missing, which is not accepted (ingest.accept.{field})"
+    if value == OTHER:
+        return (
+            f"{name} is none that is known ({OTHER}), which is not accepted (ingest.accept.{field})"
+        )
     return f"{name} {value} is not accepted (ingest.accept.{field})"
 
 
