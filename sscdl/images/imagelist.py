@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from sscdl.archives.cohorts import DUPLICATE
 from sscdl.equivalence import group_hash
 from sscdl.files import atomic_path
+from sscdl.images.classes import check_classes
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.split import assign_split
@@ -42,6 +44,8 @@ def list_images(
     implausible: str,
     split: dict[str, Any],
     split_seed: int,
+    classes: Sequence[str] = (),
+    masked: bool = False,
 ) -> None:
     """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
 
@@ -52,6 +56,9 @@ def list_images(
     image without lungs has an empty ``mask``, and so has one with an ``implausible`` mask unless
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
+
+    Raises InputError if one of ``classes`` has no image, or none where one is needed (see
+    ``sscdl.images.classes``; ``masked`` as there).
     """
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
@@ -71,10 +78,12 @@ def list_images(
         test=split["test"],
         seed=split_seed,
     )
+    check_classes(images, rejected, classes, masked=masked)
     remarks = zip(
         [twice.get(image_id, "") for image_id in images["image_id"]],
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
+        images["tones"],
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]

@@ -32,7 +32,7 @@ _PROGRESS_EVERY = 100
 _COLUMNS = [
     "cohort", "image_id", "study_id", "patient_id", "label", "boxes", "view", "sex", "age", "rows",
     "columns", "transfer_syntax", "photometric", "bits_stored", "modality", "body_part", "png",
-    "sha256", "pixel_hash", "text",
+    "sha256", "pixel_hash", "text", "tones",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def ingest_shard(
       rows, columns, transfer_syntax, photometric, bits_stored, modality, body_part, png (file
       name), sha256 (of the PNG file), pixel_hash (32 hex digits, alike for alike pictures), text
       (list of the regions as ``sscdl.images.burned_in.text_regions`` gives them, null if they were
-      not looked for);
+      not looked for), tones (what is odd about the gray values, if anything is);
       where the archive's tables give patient, sex, age or view, these go before the header's;
     - ``rejected``: file (as the index shows it, after the cohort's name unless it is the main one)
       and reason, for images that cannot be used;
@@ -146,6 +146,7 @@ def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
             "check the root of the data set and its files"
         )
     images["age"] = images["age"].astype(float)
+    images["tones"] = [one if isinstance(one, str) else "" for one in images["tones"]]
     return images.sort_values("image_id", ignore_index=True), rejected
 
 

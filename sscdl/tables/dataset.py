@@ -160,6 +160,8 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
     text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
     rows += _counted("text", text, parts, sorted(set(text) - {""}))
+    tones = tidy["remark"].str.contains(r"picture (?:uses|has) \d").map({True: "few", False: ""})
+    rows += _counted("gray values", tones, parts, sorted(set(tones) - {""}))
     rows += [
         _row("set aside", reason, {"total": n}) for reason, n in reason_counts(rejected).items()
     ]

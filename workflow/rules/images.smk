@@ -179,6 +179,8 @@ rule list_images:
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.config["split"],
         split_seed=STUDY.config["split_seed"],
+        classes=STUDY.config["classes"],
+        masked=STUDY.variants != ["full"],
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.
         source=STUDY.data("full")["pretext"]["source"],

@@ -16,4 +16,6 @@ if __name__ == "__main__":
             implausible=snakemake.params.implausible,
             split=snakemake.params.split,
             split_seed=snakemake.params.split_seed,
+            classes=snakemake.params.classes,
+            masked=snakemake.params.masked,
         )
