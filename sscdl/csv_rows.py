@@ -16,6 +16,10 @@ from sscdl.errors import InputError
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 
 
+class MissingColumn(InputError):
+    """A column that is asked for is not there."""
+
+
 def read_rows(
     path: Path, columns: Sequence[str], *, key: str = ""
 ) -> Iterator[tuple[int, dict[str, str]]]:
@@ -111,6 +115,15 @@ def check_columns(path: Path, columns: Sequence[str]) -> None:
     next(read_rows(path, columns), None)
 
 
+def has_column(path: Path, column: str) -> bool:
+    """Return whether the CSV file has ``column``, once; InputError if it cannot be read."""
+    try:
+        check_columns(path, [column])
+    except MissingColumn:
+        return False
+    return True
+
+
 def missing_column(path: Path, column: str, header: Sequence[str]) -> str:
     """Return a message that names the column most like the one that is missing."""
     near = difflib.get_close_matches(column, header, n=1, cutoff=0.0)
@@ -124,5 +137,5 @@ def _place(path: Path, column: str, header: Sequence[str]) -> int:
     if header.count(column) > 1:
         raise InputError(f"{path}: column {column!r} is there twice; rename or delete one of them")
     if column not in header:
-        raise InputError(missing_column(path, column, header))
+        raise MissingColumn(missing_column(path, column, header))
     return header.index(column)
