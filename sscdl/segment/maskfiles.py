@@ -44,7 +44,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
     Where there are only 0 and one other value, that is lung, whatever it is; of others all above
     127, as a mask that was resized has smooth edges. Raises InputError for a file that cannot be
-    read, and for one whose values are labels of several things: which of them are lung is not known.
+    read, and for one whose values are labels of several things: which are lung is not known.
     """
     values = read_gray(path)
     codes, counts = np.unique(values, return_counts=True)
