@@ -56,6 +56,8 @@ def read_rows(
                     )
                 yield reader.line_num, {name: fields[place].strip() for name, place in places}
     except csv.Error as error:
+        if "limit" in str(error) and reader.line_num <= start:
+            raise InputError(f"{path}, line {start}: {error}; shorten or repair the row") from error
         raise InputError(_open_quote(path, start, reader.line_num)) from error
     except (UnicodeDecodeError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

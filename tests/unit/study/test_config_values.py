@@ -171,6 +171,18 @@ def test_a_key_twice_names_both_lines(tmp_path):
         read_yaml(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("0123", "83"), ("-0_17", "-15"), ("12:30", "750"), ("1:02:03", "3723")]
+)
+def test_numbers_that_yaml_takes_for_others(tmp_path, text, value):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"keep:\n  values: [1, {text}]\n")
+    with pytest.raises(InputError, match=rf"c.yaml, line 2: {text} is {value} to YAML"):
+        read_yaml(file)
+    file.write_text(f"keep: {{values: ['{text}', 10, 0, 0x1F, 1_000, -5]}}\n")
+    assert read_yaml(file)["keep"]["values"] == [text, 10, 0, 31, 1000, -5]
+
+
 def test_anchors_and_merged_blocks_are_no_second_key(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("a: &one {x: 1, y: 2}\nb:\n  <<: *one\n  x: 3\nc: *one\n")
