@@ -85,3 +85,23 @@ def test_no_patient_is_both_pretrained_on_and_tested(root, tmp_path, other_key):
     report = dataset_table(listed.reset_index(), rejected).set_index(["group", "value"])
     assert report.loc[("patients", "also in the pretraining archive"), "total"] == 8
     assert report.loc[("set aside", "files of the archive main, left out of pretraining: 8")].any()
+
+
+def test_warnings_of_the_archives_reach_the_terminal_once(root, tmp_path, caplog):
+    whole = {"layout": "table", "root": str(root), "table": "table.csv", "id_key": "k",
+             "columns": {"file": "f", "patient": "p", "view": "l"}}  # fmt: skip
+    table = root / "table.csv"
+    table.write_text(table.read_text().replace(",negative", ",AP"))
+    for shard in range(2):
+        ingest_shard(
+            {"main": whole}, shard, 2, tmp_path / "png", tmp_path / f"{shard}.json",
+            rendering=Rendering(), accept=ACCEPT_ALL, find_text=False, time_limit=30,
+        )  # fmt: skip
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 2
+    assert said[0].endswith(
+        "(table.columns.view) says nothing in 16 of 24 rows, for example line 3"
+    )
+    assert said[1].endswith("cannot be understood in 4 of 24 rows, for example line 4")
+    reasons = [row["reason"] for row in read_json(tmp_path / "0.json")["problems"]]
+    assert "line 4: view is not understood; counts as OTHER (ingest.accept.view)" in reasons
