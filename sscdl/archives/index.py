@@ -21,18 +21,24 @@ class Index:
 
     ``images``, sorted by image_id: image_id, study_id, path (relative to the root, forward
     slashes), label ('' if unknown), boxes (list of [x, y, width, height] in pixels, floats);
-    patient_id (as in the archive's table, not to be written anywhere), sex (F or M), age (years)
-    and view, which are '' or NaN where the file's own header is to say it; shown (what to call the
-    image's file in messages: no patient's id is in it). ``problems``: file, reason.
+    patient_id (as in the archive's table, not to be written anywhere), sex, age (years) and view
+    (see ``sscdl.dicom.terms``), which are '' or NaN where the file's own header is to say it; shown
+    (what to call the image's file in messages: no patient's id is in it). ``problems``: file,
+    reason. ``warnings``: sentences for whoever starts the run, of settings that mean little.
     """
 
     images: pd.DataFrame
     problems: pd.DataFrame
+    warnings: tuple[str, ...] = ()
 
 
-def make_index(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, str]]) -> Index:
+def make_index(
+    rows: Iterable[Mapping[str, Any]],
+    problems: Iterable[tuple[str, str]],
+    warnings: Iterable[str] = (),
+) -> Index:
     """Return the index of ``rows``, which may lack what the files' headers are to say."""
     ordered = sorted(rows, key=lambda row: row["image_id"])
     images = pd.DataFrame([{**_UNKNOWN, **row} for row in ordered], columns=COLUMNS)
     images["age"] = images["age"].astype(float)
-    return Index(images, pd.DataFrame(problems, columns=["file", "reason"]))
+    return Index(images, pd.DataFrame(problems, columns=["file", "reason"]), tuple(warnings))

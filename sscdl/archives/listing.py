@@ -7,16 +7,19 @@ that question is asked before anything heavy is imported.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from sscdl.dicom import kinds
 from sscdl.errors import InputError
 
 STUDY_CSV = "train_study_level.csv"
 IMAGE_CSV = "train_image_level.csv"
 LAYOUT = "train/<study>/<series>/<image>.dcm"
 DICOM_SUFFIXES = (".dcm", ".dicom")
+_IMAGES = (kinds.DICOM, "PNG", "JPEG", "TIFF")
+_TEXT = "text"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -25,11 +28,12 @@ class Listing:
     """What lies in an archive: paths are relative to its root, with forward slashes, sorted.
 
     ``files`` holds (path, size in bytes) of the image files; ``problems`` holds (path, reason) of
-    everything that was set aside.
+    everything that was set aside; ``texts`` are the paths of files that hold text, such as tables.
     """
 
     files: list[tuple[str, int]]
     problems: list[tuple[str, str]]
+    texts: list[str] = field(default_factory=list)
 
 
 def file_list(root: str | Path) -> list[tuple[str, int]]:
@@ -46,8 +50,10 @@ def file_list(root: str | Path) -> list[tuple[str, int]]:
 def scan(root: str | Path) -> Listing:
     """Walk ``root``/train once and return its DICOM files and what had to be set aside.
 
-    Set aside are links that lead out of the root or to a folder, DICOM files at another depth than
-    train/<study>/<series>/<image>.dcm, unprintable names and unreadable folders.
+    These have the suffix .dcm, or are DICOM by their first bytes. Set aside are links that lead out
+    of the root or to a folder, DICOM files at another depth than
+    train/<study>/<series>/<image>.dcm, files of another kind, unprintable names and unreadable
+    folders.
     Raises InputError if the root, its train folder, a CSV file or every DICOM file is missing.
     """
     root = Path(root)
@@ -73,7 +79,7 @@ def scan(root: str | Path) -> Listing:
             f"{top}: is a link that leads out of the root; set the root to the folder that really "
             "holds the files, with the two CSV files beside train/"
         )
-    found = _walk(root, "train", lambda name: name.lower().endswith(".dcm"))
+    found = _walk(root, "train", lambda name: name.lower().endswith(".dcm"), (kinds.DICOM,))
     depth = LAYOUT.count("/")
     files = [file for file in found.files if file[0].count("/") == depth]
     misplaced = [(path, f"not at {LAYOUT}") for path, _ in found.files if path.count("/") != depth]
@@ -81,15 +87,16 @@ def scan(root: str | Path) -> Listing:
     if not files:
         hint = f"; first of {len(problems)} set aside: {': '.join(problems[0])}" if problems else ""
         raise InputError(f"{top}: no DICOM file found as {LAYOUT}{hint}")
-    return Listing(files, problems)
+    return Listing(files, problems, found.texts)
 
 
 def scan_pictures(root: str | Path) -> Listing:
-    """Walk ``root`` once and return all files that by their names may be images.
+    """Walk ``root`` once and return all files that may be images.
 
-    These have a suffix of DICOM, PNG, JPEG or TIFF, or none (then they may be DICOM). Hidden files
-    and folders are passed over. Set aside are links that lead out of the root or to a folder,
-    unprintable names and unreadable folders.
+    These have a suffix of DICOM, PNG, JPEG or TIFF, or none (then they may be DICOM), or are one of
+    these by their first bytes. Hidden files and folders are passed over. Set aside are other files
+    that are no text, links that lead out of the root or to a folder, unprintable names and
+    unreadable folders.
     Raises InputError if the root is missing or there is not one such file.
     """
     root = Path(root)
@@ -98,9 +105,10 @@ def scan_pictures(root: str | Path) -> Listing:
             f"{root}: there is no such folder; set the data set's root to the folder that the "
             "image files lie in, at any depth"
         )
-    found = _walk(root, "", _may_be_image, hidden=False)
+    found = _walk(root, "", _may_be_image, _IMAGES, hidden=False)
     if not found.files:
-        hint = f" ({len(found.problems)} names were set aside)" if found.problems else ""
+        first = ": ".join(found.problems[0]) if found.problems else ""
+        hint = f" ({len(found.problems)} set aside, the first: {first})" if first else ""
         raise InputError(
             f"{root}: no image file ({', '.join(DICOM_SUFFIXES + PICTURE_SUFFIXES)}, or DICOM "
             f"without a suffix) at any depth{hint}; check the root of the data set"
@@ -114,7 +122,7 @@ def stem(name: str) -> str:
     Names of DICOM files are often UIDs, whose last number is no suffix.
     """
     front, suffix = os.path.splitext(name)
-    return front if suffix.lower() in DICOM_SUFFIXES + PICTURE_SUFFIXES else name
+    return front if suffix.lower() in (*DICOM_SUFFIXES, *PICTURE_SUFFIXES, ".ima", ".img") else name
 
 
 def _may_be_image(name: str) -> bool:
@@ -126,8 +134,20 @@ def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _walk(root: Path, below: str, wanted: Callable[[str], bool], *, hidden: bool = True) -> Listing:
-    """List the files below ``root``/``below`` whose names are ``wanted``, and what is set aside."""
+def _walk(
+    root: Path,
+    below: str,
+    wanted: Callable[[str], bool],
+    taken: Collection[str],
+    *,
+    hidden: bool = True,
+) -> Listing:
+    """List the files below ``root``/``below``, and what is set aside.
+
+    These are files whose names are ``wanted``, and others, not hidden, that are of a kind that is
+    ``taken`` (see ``sscdl.dicom.kinds``).
+    """
+    texts: list[str] = []
     top, real_root = str(root), os.path.realpath(root)
     files: list[tuple[str, int]] = []
     problems: list[tuple[str, str]] = []
@@ -161,6 +181,29 @@ def _walk(root: Path, below: str, wanted: Callable[[str], bool], *, hidden: bool
                         files.append((path, entry.stat().st_size))
                     else:
                         problems.append((path, "not a regular file, or a broken link"))
+                elif entry.is_file() and not entry.name.startswith("."):
+                    kind = _kind(entry.path)
+                    if kind in taken:
+                        files.append((path, entry.stat().st_size))
+                    elif kind == _TEXT:
+                        texts.append(path)
+                    else:
+                        named = f"a {kind} file, of which there is no use here"
+                        problems.append((path, named if kind in _IMAGES else kind))
             except OSError as error:
                 problems.append((path, f"cannot be looked at: {error.strerror}"))
-    return Listing(sorted(files), sorted(problems))
+    return Listing(sorted(files), sorted(problems), sorted(texts))
+
+
+def _kind(path: str) -> str:
+    """Return the kind of an image file, ``_TEXT``, or why a file is neither."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(kinds.LENGTH)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if kind := kinds.image_kind(start):
+        return kind
+    if packed := kinds.packed_by(start):
+        return packed
+    return _TEXT if kinds.is_text(start) else f"no image ({', '.join(_IMAGES)}) by its contents"

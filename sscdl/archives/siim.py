@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sscdl import identifiers
 from sscdl.archives.index import Index, make_index
-from sscdl.archives.listing import IMAGE_CSV, STUDY_CSV, scan
+from sscdl.archives.listing import IMAGE_CSV, STUDY_CSV, scan, stem
 from sscdl.csv_rows import read_rows
 from sscdl.errors import InputError
 
@@ -46,7 +46,7 @@ def read_index(root: str | Path) -> Index:
     unlabelled: set[str] = set()
     for path, _ in listing.files:
         _, study, _, name = path.split("/")
-        image = name[: -len(".dcm")]
+        image = stem(name)
         bad = [part for part in (study, image) if identifiers.fault(part)]
         if bad:
             problems.append((path, f"id {bad[0]!r} {identifiers.fault(bad[0])}; left out"))

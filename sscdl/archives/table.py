@@ -8,7 +8,6 @@ without it.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,14 +19,17 @@ from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, ste
 from sscdl.archives.lookup import find_files
 from sscdl.archives.table_settings import Column, TableSettings, read_settings
 from sscdl.csv_rows import read_rows
+from sscdl.dicom import terms
 from sscdl.errors import InputError
 
 _LISTED = 1000  # rows that are named one by one for each reason; the others are counted
-_OLDEST = 130  # years; what is above is a mistake, as 411 and 155 in ChestX-ray14
-_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
-_VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO"}
-_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
+_DESCRIBED = ("patient", "study", "sex", "age", "view")
 _NOTHING = Column("")
+_NOT_UNDERSTOOD = {
+    "age": f"age is not between 0 and {terms.OLDEST} years; taken as unknown",
+    "sex": f"sex is not understood; counts as {terms.OTHER}",
+    "view": f"view is not understood; counts as {terms.OTHER} (ingest.accept.view)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,19 @@ class _Report:
         self.table = table
         self._lines: dict[str, list[tuple[int, str]]] = defaultdict(list)
         self._others: list[tuple[str, str]] = []
+        self.empty: dict[str, list[int]] = defaultdict(list)
+        self.odd: dict[str, list[int]] = defaultdict(list)
+        self.warnings: list[str] = []
+
+    def seen(self, line: int, texts: Mapping[str, str], read: Mapping[str, Any]) -> None:
+        """Note which fields of a row are empty, and which are not understood."""
+        for name, text in texts.items():
+            if not text:
+                self.empty[name].append(line)
+        for name, value in read.items():
+            if value in (math.inf, terms.OTHER):
+                self.odd[name].append(line)
+                self.row(line, _NOT_UNDERSTOOD[name])
 
     def row(self, line: int, reason: str, detail: str = "") -> None:
         self._lines[reason].append((line, detail))
@@ -98,7 +113,7 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         _entry(row, image, path, settings)
         for row, image, path in _with_id(rows, found, settings, report)
     ]
-    return make_index(entries, report.problems())
+    return make_index(entries, report.problems(), report.warnings)
 
 
 def _report_files(listing: Listing, ids: str, report: _Report) -> None:
@@ -114,7 +129,7 @@ def _read_table(settings: TableSettings, report: _Report) -> tuple[list[_Row], l
     """Return the rows that are kept, and the file names of the others."""
     rows: list[_Row] = []
     excluded: list[str] = []
-    column = {name: settings.columns.get(name, _NOTHING) for name in ("patient", "study", "view")}
+    columns = {name: settings.columns.get(name, _NOTHING) for name in _DESCRIBED}
     fitting: Counter[str] = Counter()
     for line, texts in read_rows(settings.table, settings.used):
         texts[""] = ""  # what a column that is not given holds
@@ -126,20 +141,22 @@ def _read_table(settings: TableSettings, report: _Report) -> tuple[list[_Row], l
         fitting.update(labels)
         if len(labels) > 1:
             report.row(line, f"fits the labels {' and '.join(labels)}; used without a label")
-        patient = column["patient"].value(texts)
-        if "patient" in settings.columns and not patient:
+        found = {name: column.value(texts) for name, column in columns.items()}
+        if "patient" in settings.columns and not found["patient"]:
             report.row(line, "names no patient; one of its own unless the file's header does")
-        sex = settings.columns.get("sex", _NOTHING).value(texts)
+        age, sex = terms.years(found["age"]), terms.sex(found["sex"])
+        view = terms.view(found["view"])
+        report.seen(line, found, {"age": age, "sex": sex, "view": view})
         rows.append(
             _Row(
                 line=line,
                 file=file,
                 label=labels[0] if len(labels) == 1 else "",
-                patient=patient,
-                study=column["study"].value(texts),
-                sex=_SEXES.get(sex.lower(), ""),
-                age=_age(settings.columns.get("age", _NOTHING).value(texts), line, report),
-                view=_view(column["view"].value(texts)),
+                patient=found["patient"],
+                study=found["study"],
+                sex=sex,
+                age=math.nan if math.isinf(age) else age,
+                view=view,
             )
         )
     if not rows:
@@ -151,28 +168,31 @@ def _read_table(settings: TableSettings, report: _Report) -> tuple[list[_Row], l
                 f"{settings.table}: no row has one of the values of table.labels.{name} in column "
                 f"{rule.column!r}; correct the values, or set the separator if cells hold several"
             )
+    _check_columns(settings, report, len(rows))
     return rows, excluded
 
 
-def _age(text: str, line: int, report: _Report) -> float:
-    """Return years, of a number or a text such as 045Y, 006M, 003W or 010D (DICOM PS3.5 6.2)."""
-    if not text:
-        return math.nan
-    match = re.fullmatch(r"(\d{1,5}(?:\.\d*)?)([DWMY]?)", text.upper())
-    age = float(match[1]) * _DAYS[match[2] or "Y"] / _DAYS["Y"] if match else math.inf
-    if age > _OLDEST:
-        report.row(line, f"age is not between 0 and {_OLDEST} years; taken as unknown")
-        return math.nan
-    return age
-
-
-def _view(text: str) -> str:
-    """Return the code of DICOM PS3.3 C.8.7.1, or LATERAL, or ''; AP_SUPINE counts as AP."""
-    # What is no such code is left out: it could hold a name.
-    word = re.match("[A-Z]*", text.upper())[0]
-    if word in ("L", "LAT", "LATERAL"):
-        return "LATERAL"
-    return word if word in _VIEWS else ""
+def _check_columns(settings: TableSettings, report: _Report, rows: int) -> None:
+    """Raise InputError for a column that says nothing in any row; report what some rows lack."""
+    for name in _DESCRIBED:
+        column = settings.columns.get(name)
+        if column is None:
+            continue
+        pattern = f" with the pattern {column.pattern.pattern!r}" if column.pattern else ""
+        where = f"{settings.table}: column {column.name!r}{pattern} (table.columns.{name})"
+        for fault, lines in (
+            ("says nothing", report.empty[name]),
+            ("cannot be understood", report.odd[name]),
+        ):
+            if len(lines) == rows:
+                raise InputError(
+                    f"{where} {fault} in any of the {rows} rows, for example line {lines[0]}; "
+                    "correct column and pattern, or leave the setting out"
+                )
+            if lines:
+                report.warnings.append(
+                    f"{where} {fault} in {len(lines)} of {rows} rows, for example line {lines[0]}"
+                )
 
 
 def _with_file(

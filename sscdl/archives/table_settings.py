@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sscdl.csv_rows import check_columns
+from sscdl.csv_rows import check_columns, plain_number
 from sscdl.errors import InputError
 
+_EXACT = 2**53  # what a float holds to the last digit
 FIELDS = ("file", "patient", "study", "sex", "age", "view")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rule:
         cell = row[self.column]
         if cell not in self._known:
             parts = cell.split(self.separator) if self.separator else [cell]
-            self._known[cell] = any(_canonical(part) in self.values for part in parts)
+            self._known[cell] = any(plain_number(part) in self.values for part in parts)
         return self._known[cell]
 
 
@@ -147,11 +147,10 @@ def _rule(given: Mapping[str, Any], key: str) -> Rule:
     for value in given["values"]:
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
             raise InputError(f"{key}.values: {value!r} is no text and no number; put it in quotes")
-    values = frozenset(_canonical(str(value)) for value in given["values"])
+        if isinstance(value, float) and abs(value) >= _EXACT:
+            raise InputError(
+                f"{key}.values: {value!r} is more than a number holds digit by digit; put it in "
+                "quotes, as it stands in the table"
+            )
+    values = frozenset(plain_number(str(value)) for value in given["values"])
     return Rule(given["column"].strip(), values, given.get("separator") or "")
-
-
-def _canonical(text: str) -> str:
-    """Return one text for all ways to write a number: 1, 1.0 and 01 are alike."""
-    text = text.strip()
-    return repr(float(text)) if _NUMBER.fullmatch(text) else text

@@ -6,27 +6,16 @@ standard defines, and documented spellings of it, passes.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 
 from pydicom import Dataset
 
+from sscdl.dicom import terms as vocabulary
 from sscdl.dicom.header import item_of, text_of, texts_of
+from sscdl.dicom.terms import OTHER, terms
 
-
-def _terms(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# PS3.3 C.7.3.1.1.1: defined terms for images, and retired ones.
-_MODALITIES = _terms("""
-    AR BI BMD CR CT CTPROTOCOL DG DMS DX ECG EPS ES GM HD IO IVOCT IVUS KER LEN LS MG MR NM OAM OCT
-    OP OPM OPR OPT OPTBSV OPTENF OPV OSS OT PA PT PX RF RG RTDOSE RTIMAGE SC SEG SM TG US VA XA XC
-    AS CD CF CP CS DD DF DM DS EC FA FS LP MA MS OPMAP ST TH VF
-""")
-# PS3.3 C.8.1.1 (CR) and C.8.11.5 (DX), and names for what CID 4010 knows besides.
-_VIEWS = _terms("AP PA LL RL LLD RLD LLO RLO LATERAL LAO RAO LPO RPO OBLIQUE AXIAL")
-_VIEW_SPELLINGS = {"LAT": "LATERAL", "LLAT": "LL", "RLAT": "RL"}
 # PS3.16 CID 4010, in SNOMED CT and in the SNOMED RT codes that it replaced.
 _VIEW_CODES = {
     "399348003": "AP",
@@ -52,7 +41,7 @@ _VIEW_CODES = {
     "399061009": "AXIAL",
     "R-10241": "AXIAL",
     **dict.fromkeys(
-        _terms("""
+        terms("""
             399182000 R-102C1 399184004 R-10238 399236003 R-10234 399312000 R-10208 399059000
             R-10216 260426006 R-40782 260427002 R-40783 399160007 R-10204 399004004 R-10246
         """),
@@ -61,7 +50,7 @@ _VIEW_CODES = {
 }
 # PS3.16 annex L: the defined terms for regions of CID 4031 and for other parts of the body that
 # are imaged on their own.
-_BODY_PARTS = _terms("""
+_BODY_PARTS = terms("""
     ABDOMEN ABDOMENPELVIS ACJOINT ADRENAL ANKLE AORTA ARM AXILLA BACK BILEDUCT BLADDER BRAIN BREAST
     BRONCHUS BUTTOCK CALCANEUS CALF CAROTID CEREBELLUM CERVIX CHEEK CHEST CHESTABDOMEN
     CHESTABDPELVIS CIRCLEOFWILLIS CLAVICLE COCCYX COLON CORNEA CORONARYARTERY CSPINE CTSPINE
@@ -76,38 +65,44 @@ _BODY_PARTS = _terms("""
 """)
 # English, Latin (German, French, Dutch), Spanish and Portuguese, Italian, German, Dutch. Words that
 # mean the breast as well (BRUST, BORST) or go with the spine (THORACIC) are left out.
-_CHEST_WORDS = _terms("CHEST THORAX TORAX TORACE BRUSTKORB BORSTKAS")
+_CHEST_WORDS = terms("CHEST THORAX TORAX TORACE BRUSTKORB BORSTKAS")
 # CID 4031 in SNOMED CT and SNOMED RT.
-_CHEST_CODES = _terms("43799004 51185008 816094009 T-D3000")
+_CHEST_CODES = terms("43799004 51185008 816094009 T-D3000")
 # PS3.3 C.7.6.1.1.2 and what the modules of projection radiography add to it; POST_PROCESSED is no
 # term of the standard, but common in digital radiographs.
-_IMAGE_TYPES = _terms("""
+_IMAGE_TYPES = terms("""
     ORIGINAL DERIVED MIXED PRIMARY SECONDARY AXIAL LOCALIZER PANORAMIC TOMOSYNTHESIS GENERATED_2D
     ADDITION SUBTRACTION RESAMPLED POST_PROCESSED
 """) | {"SINGLE PLANE", "SINGLE A", "SINGLE B", "BIPLANE A", "BIPLANE B"}
 
 
 def modality_of(dataset: Dataset) -> str:
-    """Return Modality if it is a term of PS3.3 C.7.3.1.1.1, else ''."""
-    value = text_of(dataset, "Modality").upper()
-    return value if value in _MODALITIES else ""
+    """Return Modality as a term of PS3.3 C.7.3.1.1.1, OTHER for any other text, '' if missing."""
+    return vocabulary.modality(text_of(dataset, "Modality"))
 
 
 def sex_of(dataset: Dataset) -> str:
-    """Return PatientSex if it is F or M, else ''."""
-    value = text_of(dataset, "PatientSex").upper()
-    return value if value in ("F", "M") else ""
+    """Return PatientSex: F or M, '' if missing, unknown or another, OTHER if not understood."""
+    return vocabulary.sex(text_of(dataset, "PatientSex"))
+
+
+def age_of(dataset: Dataset) -> float:
+    """Return PatientAge in years, NaN if it is missing or no age between 0 and 130 years."""
+    age = vocabulary.years(text_of(dataset, "PatientAge"))
+    return age if math.isfinite(age) else math.nan
 
 
 def view_of(dataset: Dataset) -> str:
-    """Return the view, '' if it is missing or unknown.
+    """Return the view, '' if it is missing, OTHER if it is not understood.
 
-    It is AP, PA, LL, RL, LLD, RLD, LLO, RLO, LATERAL, LAO, RAO, LPO, RPO, OBLIQUE or AXIAL: that is
-    ViewPosition, or else what ViewCodeSequence means (PS3.3 C.8.11.5, PS3.16 CID 4010).
+    That is what ViewPosition says (see :func:`sscdl.dicom.terms.view`), or else what
+    ViewCodeSequence means (PS3.3 C.8.11.5, PS3.16 CID 4010).
     """
-    position = text_of(dataset, "ViewPosition").upper()
-    position = _VIEW_SPELLINGS.get(position, position)
-    return position if position in _VIEWS else _VIEW_CODES.get(_code(dataset, "ViewCode"), "")
+    position = vocabulary.view(text_of(dataset, "ViewPosition"))
+    if position not in ("", OTHER):
+        return position
+    code = _code(dataset, "ViewCode")
+    return _VIEW_CODES.get(code, OTHER if code else position)
 
 
 def body_part_of(dataset: Dataset) -> str:

@@ -26,6 +26,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from sscdl.dicom import kinds
 from sscdl.dicom.header import PARSE_FAULTS, raw_of, value_of
 from sscdl.dicom.radiograph import ImageError
 
@@ -36,7 +37,6 @@ _HEADER_LIMIT = 8 * _MIB
 _LEAST_COST = 64
 # A deflated header has to be inflated to be skipped.
 _INFLATED_HEADER_LIMIT = 64 * _MIB
-_PREFIX_END = 132
 _PIXEL_DATA = 0x7FE00010
 _ALL_PIXEL_DATA = (0x7FE00008, 0x7FE00009, _PIXEL_DATA)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -250,10 +250,9 @@ def _meta_of(source: _Counted) -> Dataset:
 
     Files of before PS3.10 lack the preamble: those whose first element is of group 2 or 8 are read.
     """
-    start = source.read(_PREFIX_END)
-    if start[128:] != b"DICM":
-        tags = [struct.unpack_from(order + "HH", start) for order in "<>" if len(start) >= 4]
-        if not any(group in (2, 8) and element < 0x100 for group, element in tags):
+    start = source.read(kinds.LENGTH)
+    if not kinds.has_preamble(start):
+        if not kinds.has_first_element(start):
             raise ImageError("not a DICOM file")
         source.seek(0)
     return read_dataset(

@@ -7,7 +7,6 @@ numbers that describe pixels, never other values, because any text of a header m
 from __future__ import annotations
 
 import math
-import re
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -35,7 +34,6 @@ PARSE_FAULTS = (
     AssertionError,
     RuntimeError,
 )
-_AGE_UNITS = {"Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
 # A number or text becomes an object of some 100 bytes for every 2 bytes of the file, an item of a
 # sequence one of 1 KB for every 8 bytes: what is absurdly long is refused before it is unfolded.
 _LONGEST_VALUE = 2**18
@@ -150,9 +148,3 @@ def unfold_functional_groups(dataset: Dataset) -> None:
             for tag in item.keys() if item is not None else ():
                 if tag not in dataset:
                     dataset[tag] = item.get_item(tag, keep_deferred=True)
-
-
-def years(text: str) -> float:
-    """Return the years of an age string such as 045Y, 006M, 003W or 010D (PS3.5 6.2), or NaN."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", text.upper())
-    return int(match[1]) / _AGE_UNITS[match[2]] if match else math.nan

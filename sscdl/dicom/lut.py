@@ -44,7 +44,16 @@ def table_of(dataset: Dataset, keyword: str, *, negative: bool) -> LookupTable |
     entries = _entries(words, count) if words is not None else None
     if entries is None or not 8 <= bits <= 16:
         raise ImageError(f"{keyword} has a descriptor that does not fit its data")
-    return LookupTable(entries, first, max(2.0**bits - 1, entries.max()))
+    return LookupTable(entries, first, _white(float(entries.max()), bits))
+
+
+def _white(largest: float, bits: int) -> float:
+    """Return the entry that is white: the largest possible one, unless the entries belie ``bits``.
+
+    Some files say 16 bits where the entries have 12: most of the gray range would stay empty.
+    """
+    declared = 2.0**bits - 1
+    return largest if largest > declared or 0 < largest < declared / 2 else declared
 
 
 def palette_of(dataset: Dataset, *, signed: bool) -> list[LookupTable]:

@@ -42,9 +42,9 @@ class Radiograph:
 
     ``pixels`` is uint8 or uint16 (H, W), black at 0 and white at the type's maximum, with square
     pixels. ``patient_id`` is as in the file ('' if missing) and must not be written anywhere. All
-    other texts are codes of the DICOM standard, '' if missing: ``sex`` F or M, ``view`` (AP, PA,
-    LL, ...), ``modality``, ``body_part`` ('OTHER' if it is no term of the standard, as free text
-    could name a patient), ``image_type`` (the values known to the standard), ``orientation``
+    other texts are codes of the DICOM standard, '' if missing and 'OTHER' for a text that is none
+    of them, as free text could name a patient: ``sex`` F or M, ``view`` (AP, PA, LL, ...),
+    ``modality``, ``body_part``, ``image_type`` (the values known to the standard), ``orientation``
     (direction of rows and of columns, such as L\\F). ``age_years`` is NaN if unknown. ``rows`` and
     ``columns`` are those of the file. ``coloured`` says that the file's channels differ.
     """

@@ -28,6 +28,7 @@ from pydicom.config import disable_value_validation
 
 from sscdl.dicom.aspect import with_square_pixels
 from sscdl.dicom.codes import (
+    age_of,
     body_part_of,
     image_type_of,
     modality_of,
@@ -44,7 +45,7 @@ from sscdl.dicom.grayscale import (
     gray_table,
     quantised,
 )
-from sscdl.dicom.header import text_of, unfold_functional_groups, years
+from sscdl.dicom.header import text_of, unfold_functional_groups
 from sscdl.dicom.pixels import MONOCHROME, PALETTE, decode, layout_of
 from sscdl.dicom.radiograph import WINDOWS, Radiograph, Rendering
 
@@ -111,7 +112,7 @@ def _render(file: DicomFile, rendering: Rendering) -> Radiograph:
         transfer_syntax=file.syntax.name,
         patient_id=text_of(header, "PatientID"),
         sex=sex_of(header),
-        age_years=years(text_of(header, "PatientAge")),
+        age_years=age_of(header),
         view=view_of(header),
         modality=modality_of(header),
         body_part=body_part_of(header),

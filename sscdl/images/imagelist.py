@@ -14,6 +14,7 @@ from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
+from sscdl.images.classes import check_classes
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.near_pairs import ASIDE, IGNORE, NEARLY, Effect, effect, read_pairs
@@ -51,6 +52,8 @@ def list_images(
     split_seed: int,
     near_duplicates: Path | None = None,
     treatment: str = IGNORE,
+    classes: Sequence[str] = (),
+    masked: bool = False,
 ) -> None:
     """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
 
@@ -66,8 +69,11 @@ def list_images(
     for them; they are written to ``near_duplicates.csv`` beside the list. ``treatment`` (the key
     ``split.near_duplicates``) says what becomes of them: patients whom a pair joins come to one
     side ("together"), copies are set aside besides ("aside"), or nothing ("ignore"). Pictures for
-    pretraining of patients so joined with some who are held out are set aside. Raises InputError if
-    ``split``, the recipe by which stages were planned, was made without knowing these pairs.
+    pretraining of patients so joined with some who are held out are set aside.
+
+    Raises InputError if ``split``, the recipe by which stages were planned, was made without
+    knowing these pairs, or if one of ``classes`` has no image, or none where one is needed (see
+    ``sscdl.images.classes``; ``masked`` as there).
     """
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
@@ -98,10 +104,12 @@ def list_images(
     twice |= _held_back(images, near)
     images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
     others = _others(pairs)
+    check_classes(images, rejected, classes, masked=masked)
     remarks = zip(
         [twice.get(image_id) or others.get(image_id, "") for image_id in images["image_id"]],
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
+        images["tones"],
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]

@@ -23,7 +23,7 @@ from sscdl.archives.reading import read_index
 from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
 from sscdl.files import write_json
-from sscdl.identifiers import pseudonym
+from sscdl.images.numbering import Numbering, number_images
 from sscdl.images.renderer import Renderer
 from sscdl.progress import Timer
 from sscdl.records import IMAGE_MANIFEST, read_record
@@ -32,7 +32,7 @@ _PROGRESS_EVERY = 100
 _COLUMNS = [
     "cohort", "image_id", "study_id", "patient_id", "label", "boxes", "view", "sex", "age", "rows",
     "columns", "transfer_syntax", "photometric", "bits_stored", "modality", "body_part", "png",
-    "sha256", "pixel_hash", "text",
+    "sha256", "pixel_hash", "text", "tones",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -54,18 +54,19 @@ def ingest_shard(
 
     ``cohorts`` maps each cohort's name to the description of its archive (layout, root, id_key and
     what else ``sscdl.archives.reading.read_index`` takes), the main cohort first; images are
-    numbered in that order, by image id within a cohort. Each is rendered as ``rendering`` says, in
-    a process of its own that may take ``time_limit`` seconds for a file, set aside if ``accept``
-    does not take it (see ``sscdl.images.screen.set_aside``), and written as
+    numbered in that order, by image id within a cohort (see ``sscdl.images.numbering``). Each is
+    rendered as ``rendering`` says, in a process of its own that may take ``time_limit`` seconds for
+    a file, set aside if ``accept`` does not take it (see ``sscdl.images.screen``), and written as
     ``png_dir``/<image_id>.png, gray. With ``find_text``, text that may be burned into it is looked
     for. The manifest, written last, is JSON with
 
     - ``images``: cohort, ids, patient_id (16 hex digits, a hash of the patient's id, or of the
-      study's where it is missing, keyed with ``id_key``), label, boxes ([x0, y0, x1, y1] as
-      fractions of width and height, within [0, 1]), view, sex, age (years or null), rows, columns,
-      transfer_syntax, photometric, bits_stored, modality, body_part, png (file name), sha256 (of
-      the PNG file), pixel_hash (32 hex digits, alike for alike pictures), text (list of the regions
-      as ``sscdl.images.burned_in.text_regions`` gives them, null if they were not looked for);
+      study's where it is missing, as ``sscdl.images.numbering`` keys it), label, boxes ([x0, y0,
+      x1, y1] as fractions of width and height, within [0, 1]), view, sex, age (years or null),
+      rows, columns, transfer_syntax, photometric, bits_stored, modality, body_part, png (file
+      name), sha256 (of the PNG file), pixel_hash (32 hex digits, alike for alike pictures), text
+      (list of the regions as ``sscdl.images.burned_in.text_regions`` gives them, null if they were
+      not looked for), tones (what is odd about the gray values, if anything is);
       where the archive's tables give patient, sex, age or view, these go before the header's;
     - ``rejected``: file (as the index shows it, after the cohort's name unless it is the main one)
       and reason, for images that cannot be used;
@@ -74,7 +75,7 @@ def ingest_shard(
       shard 0 alone.
 
     Each image is in just one of the first three. Raises InputError if an archive's index is
-    unusable, two cohorts share an image id, an ``id_key`` is empty, or no PNG can be written.
+    unusable, an ``id_key`` is empty, or no PNG can be written.
     """
     if not 0 <= shard < shards:
         raise ValueError(f"shard {shard} is not one of {shards}")
@@ -84,10 +85,15 @@ def ingest_shard(
                 "id_key: is empty; patient pseudonyms need some secret text as their key"
             )
     indices = {cohort: read_index(description) for cohort, description in cohorts.items()}
-    mine = _numbered(indices)[shard::shards]
+    numbering = number_images(cohorts, indices)
+    mine = numbering.images[shard::shards]
     main = next(iter(cohorts))
     found: dict[str, list[dict[str, Any]]] = {"image": [], "rejected": [], "failed": []}
-    problems = _problems(indices, main) if shard == 0 else []
+    problems: list[dict[str, str]] = []
+    if shard == 0:
+        problems = _problems(indices, numbering, main)
+        for warning in _warnings(indices, numbering):
+            logger.warning("%s", warning)
     png_dir.mkdir(parents=True, exist_ok=True)
     timer = Timer()
 
@@ -99,7 +105,7 @@ def ingest_shard(
                 Path(cohorts[cohort]["root"]) / row["path"], png, row["view"]
             )
             if kind == "image":
-                entry = _entry(cohort, row, value, cohorts[cohort]["id_key"])
+                entry = _entry(cohort, row, value, numbering)
                 if len(entry["boxes"]) < len(row["boxes"]):
                     problems.append({"file": shown, "reason": "box outside the image; dropped"})
                 found[kind].append(entry)
@@ -140,6 +146,7 @@ def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
             "check the root of the data set and its files"
         )
     images["age"] = images["age"].astype(float)
+    images["tones"] = [one if isinstance(one, str) else "" for one in images["tones"]]
     return images.sort_values("image_id", ignore_index=True), rejected
 
 
@@ -154,35 +161,24 @@ def _table(contents: list[dict[str, Any]], *keys: str) -> pd.DataFrame:
     return table.sort_values(["file", "reason"], ignore_index=True)
 
 
-def _numbered(indices: dict[str, Index]) -> list[tuple[str, dict[str, Any]]]:
-    """Return (cohort, row of its index) for all images, in the order that numbers them."""
-    numbered = [
-        (cohort, row)
-        for cohort, index in indices.items()
-        for row in index.images.to_dict("records")
-    ]
-    owners: dict[str, str] = {}
-    for cohort, row in numbered:
-        # There are systems on which the case of a file name makes no difference.
-        owner = owners.setdefault(row["image_id"].casefold(), cohort)
-        if owner != cohort:
-            raise InputError(
-                f"image id {row['image_id']}: is both in the cohort {owner} and in {cohort}; ids "
-                "become file names, rename one of the two files"
-            )
-    return numbered
-
-
 def _shown(cohort: str, file: str, main: str) -> str:
     return file if cohort == main else f"{cohort}/{file}"
 
 
-def _problems(indices: dict[str, Index], main: str) -> list[dict[str, str]]:
-    return [
-        {"file": _shown(cohort, row["file"], main), "reason": row["reason"]}
+def _problems(indices: dict[str, Index], numbering: Numbering, main: str) -> list[dict[str, str]]:
+    found = [
+        (cohort, file, reason)
         for cohort, index in indices.items()
-        for row in index.problems.to_dict("records")
+        for file, reason in index.problems.itertuples(index=False, name=None)
     ]
+    return [
+        {"file": _shown(cohort, file, main), "reason": reason}
+        for cohort, file, reason in found + numbering.problems
+    ]
+
+
+def _warnings(indices: dict[str, Index], numbering: Numbering) -> list[str]:
+    return [one for index in indices.values() for one in index.warnings] + numbering.warnings
 
 
 def _fractions(boxes: list[list[float]], width: int, height: int) -> list[list[float]]:
@@ -196,7 +192,9 @@ def _fractions(boxes: list[list[float]], width: int, height: int) -> list[list[f
     return kept
 
 
-def _entry(cohort: str, row: dict[str, Any], read: dict[str, Any], id_key: str) -> dict[str, Any]:
+def _entry(
+    cohort: str, row: dict[str, Any], read: dict[str, Any], numbering: Numbering
+) -> dict[str, Any]:
     """Return the manifest's entry for an image: ``row`` of the index, what was ``read``."""
     age = read["age"] if math.isnan(row["age"]) else row["age"]
     return {
@@ -204,7 +202,9 @@ def _entry(cohort: str, row: dict[str, Any], read: dict[str, Any], id_key: str) 
         "cohort": cohort,
         "image_id": row["image_id"],
         "study_id": row["study_id"],
-        "patient_id": pseudonym(row["patient_id"] or read["patient_id"] or row["study_id"], id_key),
+        "patient_id": numbering.patient(
+            cohort, row["patient_id"] or read["patient_id"] or row["study_id"]
+        ),
         "label": row["label"],
         "boxes": _fractions(row["boxes"], read["columns"], read["rows"]),
         "view": row["view"] or read["view"],

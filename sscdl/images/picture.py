@@ -25,17 +25,9 @@ import numpy as np
 from PIL import Image
 
 from sscdl.archives.listing import PICTURE_SUFFIXES
+from sscdl.dicom import kinds
 from sscdl.dicom.radiograph import ImageError, Radiograph, Rendering
 
-_PREAMBLE = 128  # bytes of a DICOM file before its magic word
-_MAGIC = {
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-}
 _MODES = {"L", "LA", "La", "P", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L"}
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF
 _DAMAGE = (
@@ -61,11 +53,14 @@ def read_image(path: str | Path, rendering: Rendering) -> Radiograph:
     """
     path = Path(path)
     # A file may be DICOM and TIFF at once: then the DICOM header knows more.
-    is_dicom = _first_bytes(path)[_PREAMBLE:] == b"DICM"
-    if not is_dicom and _kind(path):
-        return read_picture(path, rendering)
-    if not is_dicom and path.suffix.lower() in PICTURE_SUFFIXES:
-        raise ImageError("neither a PNG, JPEG or TIFF file nor a DICOM file")
+    start = _first_bytes(path)
+    if not kinds.has_preamble(start):
+        if kinds.picture_kind(start):
+            return read_picture(path, rendering)
+        if packed := kinds.packed_by(start):
+            raise ImageError(packed)
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            raise ImageError("neither a PNG, JPEG or TIFF file nor a DICOM file")
     # Importing the DICOM reader takes longer than reading many pictures.
     from sscdl.dicom.render import read_radiograph
 
@@ -80,7 +75,7 @@ def read_picture(path: str | Path, rendering: Rendering) -> Radiograph:
     shows nothing (all pixels alike).
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = kinds.picture_kind(_first_bytes(path))
     if not kind:
         raise ImageError("not a PNG, JPEG or TIFF file")
     try:
@@ -121,14 +116,9 @@ def read_picture(path: str | Path, rendering: Rendering) -> Radiograph:
 def _first_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_PREAMBLE + 4)
+            return file.read(kinds.LENGTH)
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror or type(error).__name__}") from None
-
-
-def _kind(path: Path) -> str:
-    start = _first_bytes(path)
-    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
 
 
 @contextmanager

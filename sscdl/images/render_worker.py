@@ -38,7 +38,7 @@ import numpy as np
 from sscdl.dicom.radiograph import ImageError, Radiograph, Rendering
 from sscdl.images.burned_in import text_regions
 from sscdl.images.picture import read_image
-from sscdl.images.screen import set_aside
+from sscdl.images.screen import few_tones, set_aside
 
 try:
     import resource
@@ -136,7 +136,7 @@ def _answer(request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]
 
 
 def _row(radiograph: Radiograph, content: bytes, find_text: bool) -> dict[str, Any]:
-    age = radiograph.age_years
+    age, tones = radiograph.age_years, few_tones(radiograph.pixels)
     return {
         "patient_id": radiograph.patient_id,
         "view": radiograph.view,
@@ -154,6 +154,7 @@ def _row(radiograph: Radiograph, content: bytes, find_text: bool) -> dict[str, A
         "text": [list(map(float, box)) for box in text_regions(radiograph.pixels)]
         if find_text
         else None,
+        **({"tones": tones} if tones else {}),
     }
 
 

@@ -63,7 +63,7 @@ def _score(options: argparse.Namespace) -> int:
 
     table = score(options.predictions, options.labels, options.out)
     print(table.round(3).to_string(index=False, na_rep=""))
-    return 0
+    return 1 if table.attrs["unread"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:

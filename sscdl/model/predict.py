@@ -128,12 +128,19 @@ def _find(source: Path, out: Path) -> tuple[list[_Image], list[tuple[str, str]]]
             )
         try:
             listing = scan_pictures(source)
-        except InputError:
+        except InputError as error:
             raise InputError(
                 f"images {source}: holds no DICOM, PNG, JPEG or TIFF file at any depth; give the "
-                "folder of the images"
+                f"folder of the images ({error})"
             ) from None
         shown, problems = [path for path, _ in listing.files], listing.problems
+        for path, reason in problems:
+            LOGGER.warning("%s: no prediction: %s", path, reason)
+        if listing.texts:
+            LOGGER.info(
+                "%d files that hold text passed over, such as %s",
+                len(listing.texts), listing.texts[0],
+            )  # fmt: skip
     folder = source if source.is_dir() else source.parent
     endings = _endings(shown)
     named = zip(shown, endings, _names(endings), strict=True)

@@ -29,44 +29,51 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
     Args:
         predictions: ``predictions.csv`` of `model predict`.
         labels: CSV with the columns ``file`` (found as :func:`sscdl.archives.lookup.find_files`
-            does), ``label`` (a class of the model; others are left out) and ``patient``, whose
-            images are drawn together (empty: a patient of its own).
+            does), ``label`` (a class of the model; empty: the image is left out) and ``patient``,
+            whose images are drawn together (empty: a patient of its own).
         out: stem of the table's files (.csv, .md, .tex, .html).
 
     Returns:
         one row each for balanced accuracy, accuracy by class (percent), AUC, macro F1 ([0, 1]) and
         AIL with its floor (percent): ``measure, value, low, high`` (95 % interval over patients,
-        where there is one) and ``n_images, n_patients``.
+        where there is one) and ``n_images, n_patients``. Where all labels are one class, there is
+        its accuracy alone: nothing has been told apart. ``attrs["unread"]`` is the number of
+        labelled images that the model was given and has no prediction of.
 
     Raises:
-        InputError: a file cannot be read, lacks a column, names a file twice, or has no label of
-            any image that has a prediction.
+        InputError: a file cannot be read, lacks a column, names a file twice, has a label that is
+            no class of the model, or has no label of any image that has a prediction.
     """
     check_columns(predictions, ("file", "predicted", "ail", "lung_share"))
     rows = pd.read_csv(predictions, dtype={"file": str, "predicted": str}, keep_default_na=False,
                        na_values={"ail": "", "lung_share": ""})  # fmt: skip
-    rows = rows[rows["predicted"] != ""].set_index("file")
+    rows = rows.set_index("file")
     classes = [name.removeprefix("prob_") for name in rows if name.startswith("prob_")]
     known = _labels(labels)
+    _check_labels(labels, {label for label, _ in known.values()} - {""}, classes)
+    given, _ = find_files(known, list(rows.index))
+    unread = [name for name, file in given.items() if rows.loc[file, "predicted"] == ""]
+    for name in unread[:3]:
+        LOGGER.warning("%s: is labelled, and has no prediction", name)
+    rows = rows[rows["predicted"] != ""]
     found, reasons = find_files(known, list(rows.index))
     for name, reason in list(reasons.items())[:3]:
         LOGGER.info("%s: %s: %s", labels.name, name, reason)
     joined = rows.loc[list(found.values())].copy()
     joined["label"] = [known[name][0] for name in found]
     joined["patient_id"] = [known[name][1] or name for name in found]
-    others = joined.loc[~joined["label"].isin(classes), "label"]
-    joined = joined[joined["label"].isin(classes)]
+    joined = joined[joined["label"] != ""]
     if joined.empty:
         raise InputError(
-            f"{labels}: no image with a prediction has a label that the model knows "
-            f"({', '.join(classes)}; found: {', '.join(sorted(set(others))[:5]) or 'none'}); use "
-            "the model's names in the column label"
+            f"{labels}: no image with a prediction has a label (the model's are "
+            f"{', '.join(classes)}); check the columns file and label"
         )
     LOGGER.info(
-        "%d images scored; %d with a prediction but no label, %d with a label of no class of the "
-        "model, %d rows of labels without a prediction",
-        len(joined), len(rows) - len(found), len(others), len(reasons),
+        "%d images scored; %d with a prediction but no label, %d rows of labels without a "
+        "prediction",
+        len(joined), len(rows) - len(joined), len(reasons),
     )  # fmt: skip
+    several = joined["label"].nunique() > 1
     table = _measures(joined.reset_index(names="image_id"))
     write_table(
         table,
@@ -78,11 +85,25 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
             "ail_floor: the lungs' share of the picture, what a uniform map would score. A blob in "
             "the middle or a network with random weights may score more: AIL above ail_floor alone "
             "shows no attention to the lungs.",
-            f"Chance: {100 * metrics.chance(joined):.1f} % balanced accuracy, AUC 0.5.",
+            f"Chance: {100 * metrics.chance(joined):.1f} % balanced accuracy, AUC 0.5."
+            if several
+            else f"All labels are {joined['label'].iloc[0]}: a score of one class is no accuracy.",
         ],
         digits={"value": 3, "low": 3, "high": 3},
     )
+    table.attrs["unread"] = len(unread)
     return table
+
+
+def _check_labels(path: Path, found: set[str], classes: list[str]) -> None:
+    """Raise InputError if a label is none that the model knows."""
+    if found - set(classes):
+        raise InputError(
+            f"{path}: the labels {', '.join(sorted(found - set(classes))[:5])} are no classes of "
+            f"the model, which knows {', '.join(classes)} (labels there: "
+            f"{', '.join(sorted(found)[:10])}); use the model's names, and leave the label of "
+            "images empty that are not to be scored"
+        )
 
 
 def _labels(path: Path) -> dict[str, tuple[str, str]]:
@@ -102,8 +123,10 @@ def _measures(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(variant="", curriculum="model", split="scored", seed=0)
     found = accuracy_details(rows).iloc[0].to_dict()
     names = ["balanced_accuracy", *(n for n in found if n.startswith("accuracy_")), "auc", "f1"]
+    if rows["label"].nunique() == 1:
+        names = [f"accuracy_{rows['label'].iloc[0]}"]
     if rows["ail"].notna().any():
-        score = score_model(rows, measures.mean_of("ail"), seed=0)
+        score = score_model(rows, measures.mean_of("ail"))
         found |= {"ail": score["value"], "ail_low": score["low"], "ail_high": score["high"]}
         found["ail_floor"] = mean_percent(rows[rows["ail"].notna()], "lung_share")
         names += ["ail", "ail_floor"]

@@ -12,6 +12,7 @@ from sscdl.errors import InputError
 from sscdl.files import HOME
 from sscdl.store.store import read_pointer
 from sscdl.study.config import check_config, load_schema
+from sscdl.study.config_files import laid_over, read_files
 from sscdl.study.study import Study
 from sscdl.study.trie import CLASSIFY
 
@@ -73,41 +74,17 @@ def _field(pointer: Path, name: str) -> Any:
 
 def read_study(configfiles: list[Path], settings: Iterable[str], store: Path) -> Study:
     """Return the study of a configuration as Snakemake would read it, on the given store."""
-    defaults = HOME / "config" / "config.yaml"
-    config: dict[str, Any] = {}
-    for path in [defaults, *configfiles]:
-        try:
-            part = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give --configfile the configuration "
-                "of the study"
-            ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: is no YAML file ({error}); correct it") from None
-        if not isinstance(part, dict):
-            raise InputError(f"{path}: holds no keys; give the configuration of the study")
-        config = _laid_over(config, part)
+    config = read_files(configfiles)
     for text in settings:
         key, sign, value = text.partition("=")
         try:
-            config = _laid_over(config, {key: yaml.safe_load(value)})
+            config = laid_over(config, {key: yaml.safe_load(value)})
         except yaml.YAMLError:
             sign = ""
         if not (key and sign):
             raise InputError(f"--config {text}: give it as key=value, as for Snakemake")
     config["store"] = str(store)
     return Study(check_config(config, load_schema(HOME / "workflow/schemas/config.schema.yaml")))
-
-
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return ``below`` with ``above`` laid over it: blocks are merged, all else is replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _laid_over(old, value) if both else value
-    return merged
 
 
 def check_same(study: Study, lineage: dict[str, Any], pointer: Path) -> None:

@@ -17,14 +17,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from sscdl.errors import DamagedFile, InputError
+from sscdl.errors import DamagedFile
 from sscdl.files import HOME, write_json
 from sscdl.planning.estimates import RATES, entry_key, read_rates
 from sscdl.records import set_aside
 from sscdl.store.store import Store
 from sscdl.study.config import check_config, load_schema
+from sscdl.study.config_files import read_files
 from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
 from sscdl.training.schedule import Schedule
 
@@ -64,24 +63,8 @@ def read_config(files: Iterable[Path]) -> dict[str, Any]:
 
     Blocks are merged as Snakemake merges them. Raises InputError for what is not valid.
     """
-    config: dict[str, Any] = {}
-    for path in [HOME / "config/config.yaml", *files]:
-        try:
-            given = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: is not YAML ({error})") from None
-        _merge(config, given)
-    return check_config(config, load_schema(HOME / "workflow/schemas/config.schema.yaml"))
-
-
-def _merge(into: dict[str, Any], given: dict[str, Any]) -> None:
-    for key, value in given.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
+    schema = load_schema(HOME / "workflow/schemas/config.schema.yaml")
+    return check_config(read_files(files), schema)
 
 
 def tasks(config: dict[str, Any]) -> list[str]:

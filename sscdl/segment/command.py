@@ -3,8 +3,8 @@
 python -m sscdl segment IMAGES OUT
 
 Writes <name>_mask.png (as predicted) and <name>_post.png (the two largest components, closed) for
-each image, and masks.csv with the measures and faults of every mask. The exit status is 1 if an
-image could not be read.
+each image, and masks.csv with the measures and faults of every mask. The exit status is 1 if a
+file that is no text could not be read.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "images",
         type=Path,
-        help="folder of PNG, JPEG or DICOM files, or one file; in a folder, files with mask or "
-        "label in their names are passed over",
+        help="folder of PNG, JPEG, TIFF or DICOM files at any depth, or one file; in a folder, "
+        "files with mask or label in their names are passed over",
     )
     parser.add_argument("out", type=Path, help="folder for masks and masks.csv")
     parser.add_argument(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sscdl.archives.listing import stem
+from sscdl.archives.listing import scan_pictures, stem
 from sscdl.dicom.radiograph import ImageError
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
@@ -26,38 +26,48 @@ from sscdl.segment.quality import measure
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 NO_IMAGES = ("mask", "label")
 UNCERTAINTY_SCALE = 510.0  # a standard deviation of 0.5, the largest possible, is white
 TABLE = "masks.csv"
 
 
-def find_images(source: Path) -> list[Path]:
-    """Return the images of a folder, sorted by name, or the one file that ``source`` is.
+def find_images(source: Path, out: Path | None = None) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the images of a folder, at any depth, or of the one file that ``source`` is.
 
-    Of a folder those with a suffix of PNG, JPEG or DICOM, not of its subfolders, and none with
-    "mask" or "label" in the name (in any case), as the original lungVAE code has it.
+    The first are paths relative to the folder, sorted: those of files that are PNG, JPEG, TIFF or
+    DICOM by name or contents, but for what lies in ``out``, and none with "mask" or "label" in the
+    file's name (in any case), as the original lungVAE code has it. The second are (path, reason) of
+    files that are set aside.
 
-    Raises InputError if there are none.
+    Raises InputError if there is no image.
     """
     if source.is_file():
-        return [source]
+        return [source.name], []
     if not source.is_dir():
         raise InputError(f"images {source}: no such file or folder; give one that exists")
-    found = sorted(
-        path
-        for path in source.iterdir()
-        if path.suffix.lower() in SUFFIXES
-        and not path.name.startswith(".")
-        and not any(word in path.name.lower() for word in NO_IMAGES)
-        and path.is_file()
-    )
+    listing = scan_pictures(source)
+    files = [path for path, _ in listing.files]
+    here = source.resolve()
+    if out is not None and here in out.resolve().parents:
+        start = f"{out.resolve().relative_to(here).as_posix()}/"
+        files = [path for path in files if not path.startswith(start)]
+    found = [path for path in files if not _is_no_image(path)]
     if not found:
         raise InputError(
-            f"images {source}: no image ({', '.join(SUFFIXES)}) lies in this folder, apart from "
+            f"images {source}: no image (PNG, JPEG, TIFF or DICOM) lies in this folder, apart from "
             "those with mask or label in the name; give the folder that holds the images"
         )
-    return found
+    if len(found) < len(files):
+        logger.info("%d files with mask or label in the name passed over", len(files) - len(found))
+    if listing.texts:
+        named = len(listing.texts), listing.texts[0]
+        logger.info("%d files that hold text passed over, such as %s", *named)
+    return found, [one for one in listing.problems if not _is_no_image(one[0])]
+
+
+def _is_no_image(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return any(word in name for word in NO_IMAGES)
 
 
 def segment_folder(
@@ -73,9 +83,10 @@ def segment_folder(
     """Segment the images of ``source`` into the folder ``out``; return how many failed.
 
     For each image ``<name>_mask.png`` (raw) and ``<name>_post.png`` (post-processed), 0 or 255, of
-    the size of the image. ``masks.csv``, written last, has a line for each image in the order of
-    their names: its size, the measures and faults of the post-processed mask (see
-    :mod:`sscdl.segment.quality`), and the reason where there is no mask.
+    the size of the image; a name has _ for / where the image lies in a subfolder. ``masks.csv``,
+    written last, has a line for each file in the order of their paths: its size, the measures and
+    faults of the post-processed mask (see :mod:`sscdl.segment.quality`), and the reason where there
+    is no mask.
 
     Args:
         source, out: see :func:`find_images`; ``out`` is made, and must be another folder.
@@ -87,7 +98,7 @@ def segment_folder(
 
     Raises InputError if there is no image, or the segmenter cannot do what is asked.
     """
-    paths = find_images(source)
+    files, problems = find_images(source, out)
     if out.resolve() == (source if source.is_dir() else source.parent).resolve():
         raise InputError(
             f"output {out}: is the folder of the images, whose masks would be taken for images "
@@ -95,18 +106,19 @@ def segment_folder(
         )
     if out.exists() and not out.is_dir():
         raise InputError(f"output {out}: is a file; give a folder")
-    names = Counter(stem(path.name) for path in paths)
-    rows: list[dict[str, Any]] = []
+    folder = source if source.is_dir() else source.parent
+    names = Counter(map(_name, files))
+    rows: list[dict[str, Any]] = [{"file": path, "error": reason} for path, reason in problems]
     timer = Timer()
-    for batch in _batches(paths, batch_size):
-        images: dict[Path, NDArray] = {}
+    for batch in _batches(files, batch_size):
+        images: dict[str, NDArray] = {}
         for path in batch:
             try:
-                if names[stem(path.name)] > 1:
+                if names[_name(path)] > 1:
                     raise ImageError("several files have this name with other suffixes; rename")
-                images[path] = read_values(path)
+                images[path] = read_values(folder / path)
             except ImageError as error:
-                rows.append({"file": path.name, "error": str(error)})
+                rows.append({"file": path, "error": str(error)})
         pixels = list(images.values())
         predicted: list[Any]
         if samples:
@@ -116,10 +128,9 @@ def segment_folder(
         else:
             predicted = segmenter.predict_with_doubt(pixels, batch_size, equalise=equalise)
         for path, masks in zip(images, predicted, strict=True):
-            rows.append({"file": path.name, "error": "", **_write(out, stem(path.name), masks)})
-        logger.info(
-            "%d of %d images, %s left", len(rows), len(paths), timer.left(len(rows), len(paths))
-        )
+            rows.append({"file": path, "error": "", **_write(out, _name(path), masks)})
+        done = len(rows) - len(problems)
+        logger.info("%d of %d images, %s left", done, len(files), timer.left(done, len(files)))
     rows.sort(key=lambda row: row["file"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
@@ -134,6 +145,11 @@ def segment_folder(
     )
     _write_table(out / TABLE, rows, sampled=bool(samples))
     return len(failed)
+
+
+def _name(path: str) -> str:
+    """Return what the outputs of an image are called."""
+    return stem(path.replace("/", "_"))
 
 
 def _write(out: Path, name: str, masks: tuple[Any, ...]) -> dict[str, Any]:
@@ -171,6 +187,6 @@ def _shown(value: Any) -> Any:
     return f"{value:.4f}" if isinstance(value, float) else value
 
 
-def _batches(paths: list[Path], size: int) -> Iterator[list[Path]]:
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]
+def _batches(files: list[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(files), size):
+        yield files[start : start + size]

@@ -12,7 +12,13 @@ from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.images.vouched import listed
 from sscdl.records import IMAGE_MANIFEST, read_record
-from sscdl.segment.maskfiles import read_gray, read_mask, record_mask, warn_of_faults
+from sscdl.segment.maskfiles import (
+    read_gray,
+    read_mask,
+    record_mask,
+    refuse_empty,
+    warn_of_faults,
+)
 from sscdl.segment.quality import measure
 
 
@@ -23,13 +29,14 @@ def copy_given_masks(
 
     Args:
         manifest, png_dir, mask_dir, out, hull: as there.
-        mask_folder: has ``<image_id>.png``, any size; values above 127 are lung (above 0 in a file
-            coded 0/1); resized to the image by the nearest pixel.
+        mask_folder: has ``<image_id>.png``, any size, read as
+            :func:`sscdl.segment.maskfiles.read_mask` does; resized to the image by the nearest
+            pixel.
 
     ``raw_png`` is the same file as ``png``. Every record also has ``missing``; where it is true
     there is no file, ``png``, ``raw_png`` and ``sha256`` are null and ``empty`` is true.
 
-    Raises InputError if no image at all has a mask, or if a mask cannot be read.
+    Raises InputError if no image at all has a mask, most masks hold no lung, or one cannot be read.
     """
     entries = read_record(manifest, IMAGE_MANIFEST)["images"]
     masks: list[dict[str, Any]] = []
@@ -62,5 +69,7 @@ def copy_given_masks(
             f"masks {mask_folder}: none of {len(masks)} images has a file <image_id>.png there "
             f"(the first would be {masks[0]['image_id']}.png); name the masks by image id"
         )
+    there = [mask for mask in masks if not mask["missing"]]
+    refuse_empty(sum(mask["empty"] for mask in there), len(there), f"masks {mask_folder}")
     warn_of_faults(masks)
     write_json(out, {"masks": masks})

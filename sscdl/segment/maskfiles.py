@@ -17,6 +17,10 @@ from sscdl.segment.quality import hulls, measure
 
 logger = logging.getLogger(__name__)
 
+_HALF = 127
+_MOST_LABELS = 8  # values in a file; a mask with smooth edges has more
+_LABEL_SHARE = 0.03  # of the picture: a thing of its own, and no edge
+
 
 def read_gray(path: Path) -> NDArray:
     """Return the picture ``path`` as gray (H, W): uint8, or the values of a 16-bit one.
@@ -36,9 +40,36 @@ def read_gray(path: Path) -> NDArray:
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Return the mask picture ``path`` as bool (H, W): above 127, or above 0 if it is coded 0/1."""
+    """Return the mask picture ``path`` as bool (H, W).
+
+    Where there are only 0 and one other value, that is lung, whatever it is; of others all above
+    127, as a mask that was resized has smooth edges. Raises InputError for a file that cannot be
+    read, and for one whose values are labels of several things: which are lung is not known.
+    """
     values = read_gray(path)
-    return values > (0 if values.max() <= 1 else 127)
+    codes, counts = np.unique(values, return_counts=True)
+    if len(codes) <= 2 and codes[0] == 0 or codes[-1] <= 1:
+        return values > 0
+    shares = counts / counts.sum()
+    low = (codes > 0) & (codes <= _HALF)
+    labels = 2 < len(codes) <= _MOST_LABELS and (shares[low] >= _LABEL_SHARE).any()
+    if codes[-1] <= _HALF or labels:
+        named = [f"{code} ({100 * share:.1f} %)" for code, share in zip(codes, shares, strict=True)]
+        raise InputError(
+            f"mask {path}: holds the values {', '.join(named[:_MOST_LABELS])} (share of the "
+            "picture), such as the labels of ITK-SNAP and 3D Slicer, where 1 and 2 may be the two "
+            "lungs or a lung and the heart; write 0 for no lung and 255 for lung"
+        )
+    return values > _HALF
+
+
+def refuse_empty(empty: int, number: int, where: str) -> None:
+    """Raise InputError if most of ``number`` masks hold no lung: no radiographs are like that."""
+    if empty > 1 and 2 * empty > number:
+        raise InputError(
+            f"{where}: {empty} of {number} masks hold no lung; masks are 0 for no lung and 255 (or "
+            "1) for lung; check that these are masks, and not inverted"
+        )
 
 
 def write_mask(path: Path, mask: NDArray[np.bool_]) -> None:

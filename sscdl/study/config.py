@@ -13,8 +13,10 @@ import jsonschema
 import yaml
 
 from sscdl.errors import InputError
+from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
 
+_MOST_LINES = 10  # of a message that names all that is wrong
 SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
 _FOLDERS = {
     "siim": "the folder with train/ and the two CSV files",
@@ -38,17 +40,43 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     The blocks under ``dataset`` and ``lungs`` are keyed by what may be chosen there; only the
     chosen one must be complete, but a misspelt key is refused everywhere.
     """
+    _refuse(list(unfit_values(config)))
     # By way of JSON: Snakemake hands over its own dictionary types, and blocks that a YAML anchor
     # repeats are one object, which must not be filled in twice.
     filled = _with_defaults(json.loads(json.dumps(config)), schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
     messages = [line for fault in faults for line in _messages(fault)]
-    messages = messages or _contradictions(filled)
-    if messages:
-        listed = "\n".join(f"  {message}" for message in messages)
-        raise InputError(f"the configuration is not valid:\n{listed}")
+    _refuse(messages or _contradictions(filled))
+    _refuse(_write_out_paths(filled, schema, schema))
     return filled
+
+
+def _refuse(messages: list[str]) -> None:
+    if messages:
+        listed = [f"  {message}" for message in messages[:_MOST_LINES]]
+        if len(messages) > _MOST_LINES:
+            listed.append(f"  and {len(messages) - _MOST_LINES} more")
+        raise InputError("\n".join(["the configuration is not valid:", *listed]))
+
+
+def _write_out_paths(
+    value: dict[str, Any], schema: dict[str, Any], whole: dict[str, Any], where: str = ""
+) -> list[str]:
+    """Replace ``~`` in what the schema says is a path; return what is wrong with others."""
+    found: list[str] = []
+    known = schema.get("properties", {})
+    for key, child in value.items():
+        described = _resolve(known.get(key) or schema.get("additionalProperties") or {}, whole)
+        place = f"{where}.{key}" if where else key
+        if isinstance(child, dict):
+            found += _write_out_paths(child, described, whole, place)
+        elif described.get("format") == "path" and isinstance(child, str):
+            try:
+                value[key] = whole_path(child)
+            except ValueError as error:
+                found.append(f"{place}: {error}")
+    return found
 
 
 def _resolve(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
@@ -192,9 +220,25 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
                 f"stages.{task}.options.queue: {queue} is no multiple of the batch_size, {batch}"
             )
     found += [line for task in DEFAULTS for line in _schedule(task, config["stages"][task])]
+    found += _ranges(config)
     relloc = config["stages"]["relloc"]["options"]
     if relloc["patch"] + relloc["gap"] > 1:
         found.append("stages.relloc.options: patch and gap together are more than a cell (1)")
+    return found
+
+
+def _ranges(config: dict[str, Any]) -> list[str]:
+    """Return which ranges do not rise from their first to their second value."""
+    ranges = {"ingest.rendering.percentiles": config["ingest"]["rendering"]["percentiles"]}
+    found = []
+    for task, stage in config["stages"].items():
+        for key in ("crop", "local_crop"):
+            if key in stage["options"]:
+                ranges[f"stages.{task}.options.{key}"] = stage["options"][key]
+    for key, (low, high) in ranges.items():
+        # A crop of one size is a choice; percentiles of one value show nothing.
+        if low > high or (low == high and key.endswith("percentiles")):
+            found.append(f"{key}: [{low:g}, {high:g}] does not rise; give the smaller value first")
     return found
 
 

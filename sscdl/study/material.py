@@ -14,6 +14,7 @@ from sscdl.archives.digests import Digests
 from sscdl.canonical import PACKAGE
 from sscdl.equivalence import group_hash
 from sscdl.images import near_pairs
+from sscdl.images.limits import LATER_ACCEPT
 from sscdl.recipe import file_hash, fingerprint
 from sscdl.segment.networks import default
 from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
@@ -121,6 +122,11 @@ class Material:
 
     def _images(self, contents: dict[str, str]) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
+        settings["accept"] = {
+            key: value
+            for key, value in settings["accept"].items()
+            if value != LATER_ACCEPT.get(key, ...)
+        }
         archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
         source = group_hash("images")
         return fingerprint([archives, contents, settings, source])

@@ -13,6 +13,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import PRETRAINING
 from sscdl.equivalence import group_hash
+from sscdl.errors import InputError
 from sscdl.images.near_pairs import ASIDE
 from sscdl.images.variant_kinds import EDGED
 from sscdl.recipe import fingerprint
@@ -194,3 +195,16 @@ class Study(Material):
         """Raise InputError for what only the files and the curricula together can tell."""
         root_names.check_roots(self.config["roots"])
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders
+        self._check_models()
+        self.trie.check_rules()
+
+    def _check_models(self) -> None:
+        """Raise InputError if two curricula are one model under two names."""
+        names: dict[str, str] = {}
+        for (_, curriculum, _), node in self.models.items():
+            other = names.setdefault(node.fingerprint, curriculum)
+            if other != curriculum:
+                raise InputError(
+                    f"curricula: {curriculum!r} is the same model as {other!r}, which would count "
+                    "twice in every table; remove one of the two"
+                )

@@ -22,6 +22,7 @@ CLASSIFY = "classify"
 PRETEXT_TASKS = tuple(task for task in DEFAULTS if task != CLASSIFY)
 THESIS_TASKS = ("moco", "swav", "relloc", "rotation")
 SCRATCH = "scratch"
+_MOST_TASKS = 12  # names of nodes become names of files
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -114,6 +115,11 @@ class Trie:
         checkpoint to the identity of its weights; ``common`` goes into every recipe.
         """
         names = list(curricula)
+        deep = [name for name in names if name.count("+") >= _MOST_TASKS]
+        if deep:
+            raise InputError(
+                f"curricula: {deep[0][:40]!r}… joins more than {_MOST_TASKS} names; use fewer tasks"
+            )
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise InputError(f"curricula: {', '.join(sorted(repeated))} given more than once")
@@ -121,6 +127,7 @@ class Trie:
         self.stages, self.rules, self.common, self.roots = stages, rules, common, roots
         self.nodes: dict[str, Node] = {}
         self._sources: dict[str, str] = {}
+        self._fitting: set[int] = set()
 
     def _source(self, task: str) -> str:
         """Return the hash of the source that trains ``task``, computed once for all nodes."""
@@ -181,11 +188,23 @@ class Trie:
     def _rates(self, own: list[float], task: str, variant: str, depth: int) -> list[float]:
         """Return the learning rates of a node: the first rule that fits it, or the stage's own."""
         kind = CLASSIFY if task == CLASSIFY else "pretext"
-        for rule in self.rules:
-            if (
-                variant in rule.get("variants", [variant])
-                and kind == rule.get("stage", kind)
-                and depth in rule.get("tasks", [depth])
-            ):
-                return list(rule["values"])
-        return list(own)
+        fitting = [
+            number
+            for number, rule in enumerate(self.rules)
+            if variant in rule.get("variants", [variant])
+            and kind == rule.get("stage", kind)
+            and depth in rule.get("tasks", [depth])
+        ]
+        self._fitting.update(fitting)
+        return list(self.rules[fitting[0]]["values"] if fitting else own)
+
+    def check_rules(self) -> None:
+        """Raise InputError if one of the rules fits no stage that was added."""
+        for number, rule in enumerate(self.rules):
+            if number not in self._fitting:
+                said = ", ".join(f"{key}: {rule[key]}" for key in rule if key != "values")
+                raise InputError(
+                    f"learning_rate_rules.{number}: fits no stage of this study ({said}); its "
+                    f"variants are {', '.join(sorted({n.variant for n in self.nodes.values()}))}; "
+                    "correct the rule or remove it"
+                )

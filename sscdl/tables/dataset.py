@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE, MARKED
+from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
@@ -163,6 +163,8 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("text", text, parts, sorted(set(text) - {""}))
     near = tidy["remark"].str.contains(NEARLY).map({True: "images with one", False: ""})
     rows += _counted("near-duplicates", near, parts, sorted(set(near) - {""}))
+    tones = tidy["remark"].str.contains(r"picture (?:uses|has) \d").map({True: "few", False: ""})
+    rows += _counted("gray values", tones, parts, sorted(set(tones) - {""}))
     rows += [
         _row("set aside", reason, {"total": n}) for reason, n in reason_counts(rejected).items()
     ]
@@ -202,10 +204,17 @@ def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[
     straddling = set(homes.index[homes > 1])
     several = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
     patients = {name: part["patient_id"].nunique() for name, part in parts.items()}
+    others = set(tidy.loc[tidy["split"] == PRETRAINING, "patient_id"])
+    shared = {
+        name: len(others & set(part["patient_id"])) if name in SPLITS else None
+        for name, part in parts.items()
+    }
+    shared["total"] = len(others & set(tidy.loc[tidy["split"].isin(SPLITS), "patient_id"]))
     studies = {name: part["study_id"].nunique() for name, part in parts.items()}
     return [
         _row("patients", "all", patients),
         _row("patients", "in several splits", several),
+        *([_row("patients", "also in the pretraining archive", shared)] if others else []),
         _row("studies", "all", studies),
     ]
 

@@ -89,7 +89,8 @@ MAKES_NOTHING = {
     "segment.folder", "segment.networks.published", "segment.processing.reading",
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.worker", "store.listing", "store.nodes", "study.config",
-    "study.identity", "study.inputs", "study.launch", "study.material", "study.study",
+    "study.config_files", "study.identity", "study.inputs", "study.launch", "study.material",
+    "study.study", "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 

@@ -154,3 +154,10 @@ def test_the_default_segmenter_is_planned(shared_data, tmp_path):
 def test_every_target_is_planned(tmp_path, name, target):
     runner = Runner(tmp_path, {}, (str(ROOT / f"config/{name}.yaml"),))
     assert re.search(rf"^{target}\s+1$", runner(target, "--dry-run", "--quiet", "rules"), re.M)
+
+
+def test_a_key_twice_in_a_file_of_the_configuration(tmp_path):
+    twice = tmp_path / "twice.yaml"
+    twice.write_text("stages: {}\nvariant_edge: 0\nstages: {}\n")
+    output = Runner(tmp_path / "run", copy.deepcopy(TINY), (str(twice),))("--dry-run", ok=False)
+    assert "lines 1 and 3: key 'stages' is there twice" in output

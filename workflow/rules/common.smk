@@ -17,6 +17,7 @@ HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 sys.path.insert(0, str(HERE))
 
 from sscdl.study.config import check_config, load_schema
+from sscdl.study.config_files import read_yaml
 from sscdl.errors import InputError
 from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
@@ -32,6 +33,9 @@ def read_study():
     """Return the checked study; a fault in the configuration ends the run with its message."""
     try:
         schema = load_schema(HERE / "workflow/schemas/config.schema.yaml")
+        for path in workflow.configfiles if workflow.is_main_process else ():
+            # Snakemake has read it, but takes the second of two equal keys without a word.
+            read_yaml(path)
         # The processes of this run's jobs take over what was found in the files at its start.
         found = (
             {}

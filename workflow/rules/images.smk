@@ -198,6 +198,8 @@ rule list_images:
         split=STUDY.split,
         treatment=STUDY.config["split"]["near_duplicates"],
         split_seed=STUDY.config["split_seed"],
+        classes=STUDY.config["classes"],
+        masked=STUDY.variants != ["full"],
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.
         source=STUDY.data("full")["pretext"]["source"],

@@ -18,4 +18,6 @@ if __name__ == "__main__":
             split_seed=snakemake.params.split_seed,
             near_duplicates=Path(snakemake.input.near_duplicates),
             treatment=snakemake.params.treatment,
+            classes=snakemake.params.classes,
+            masked=snakemake.params.masked,
         )

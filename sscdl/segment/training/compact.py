@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from sscdl.errors import InputError
 from sscdl.files import write_json
-from sscdl.segment.maskfiles import read_gray, read_mask
+from sscdl.segment.maskfiles import read_gray, read_mask, refuse_empty
 from sscdl.segment.networks.checkpoint import Architecture, CompactArchitecture, save_checkpoint
 from sscdl.segment.predict import Segmenter
 from sscdl.segment.processing.preprocess import default_border, place_mask, preprocess
@@ -253,7 +253,7 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair]) -> dict[str, dict[str, An
 def load_fields(pairs: Sequence[Pair], shape: Architecture | CompactArchitecture) -> list[Tensor]:
     """Return images and masks of ``pairs`` as float (N, 1, height, width)."""
     size = {"height": shape.height, "width": shape.width, "border": shape.border}
-    images, masks = [], []
+    images, masks, empty = [], [], 0
     for image_path, mask_path, _ in pairs:
         image, mask = read_gray(image_path), read_mask(mask_path)
         if image.shape != mask.shape:
@@ -263,6 +263,9 @@ def load_fields(pairs: Sequence[Pair], shape: Architecture | CompactArchitecture
             )
         images.append(preprocess(image, **size)[0])
         masks.append(place_mask(mask, **size))
+        empty += not mask.any()
+    if pairs:
+        refuse_empty(empty, len(pairs), f"segmenter data {pairs[0][1].parent}")
     shape_of_stack = (-1, 1, shape.height, shape.width)
     return [
         torch.from_numpy(np.array(stack, dtype=np.float32).reshape(shape_of_stack))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from sscdl.csv_rows import has_column, read_rows
 from sscdl.errors import InputError
+from sscdl.recipe import file_hash
 
 SPLITS = ("train", "val", "test")
 VALIDATION_FRACTION = 0.2
@@ -22,23 +23,27 @@ def pairs_from_folder(folder: Path, *, validation: float = VALIDATION_FRACTION) 
     as the patient). Pictures are ``images/<id>.png`` and ``masks/<id>.png``. Without ``val`` rows,
     a fifth of the ``train`` rows becomes ``val``, by whole groups, the same ones every time.
 
-    Raises InputError if a file, a column or a picture is missing.
+    Raises InputError if a file, a column or a picture is missing, an image is there twice, or a
+    group or a picture in two splits.
     """
     index = Path(folder) / "index.csv"
     if not index.is_file():
         raise InputError(f"segmenter data {folder}: no index.csv; columns id, split[, group]")
-    with index.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    if not rows or not {"id", "split"} <= rows[0].keys():
+    grouped = has_column(index, "group")
+    rows = list(read_rows(index, ["id", "split", *(["group"] if grouped else [])], key="id"))
+    if not rows:
         raise InputError(f"segmenter data {index}: needs rows and the columns id, split[, group]")
-    images = [Path(folder) / "images" / f"{row['id']}.png" for row in rows]
-    masks = [Path(folder) / "masks" / f"{row['id']}.png" for row in rows]
+    names = [row["id"] for _, row in rows]
+    splits = [row["split"] for _, row in rows]
+    groups = [row.get("group") or row["id"] for _, row in rows]
+    images = [Path(folder) / "images" / f"{name}.png" for name in names]
+    masks = [Path(folder) / "masks" / f"{name}.png" for name in names]
     for path in (*images, *masks):
         if not path.is_file():
             raise InputError(f"segmenter data {index}: {path} is missing; add it or drop its row")
-    splits = [row["split"] for row in rows]
+    _check_apart(index, [line for line, _ in rows], names, groups, splits)
+    _check_pictures(index, images, names, splits)
     if "val" not in splits:
-        groups = [row.get("group") or row["id"] for row in rows]
         training = [g for g, split in zip(groups, splits, strict=True) if split == "train"]
         chosen = _choose_groups(training, validation)
         splits = [
@@ -46,6 +51,39 @@ def pairs_from_folder(folder: Path, *, validation: float = VALIDATION_FRACTION) 
             for split, group in zip(splits, groups, strict=True)
         ]
     return list(zip(images, masks, splits, strict=True))
+
+
+def _check_apart(
+    index: Path, lines: list[int], names: list[str], groups: list[str], splits: list[str]
+) -> None:
+    """Raise InputError if an image is there twice, or a group in two splits."""
+    known: dict[str, int] = {}
+    homes: dict[str, tuple[str, int]] = {}
+    for line, name, group, split in zip(lines, names, groups, splits, strict=True):
+        if known.setdefault(name, line) != line:
+            raise InputError(
+                f"{index}, lines {known[name]} and {line}: image {name} is there twice; delete one "
+                "of the two rows"
+            )
+        home, first = homes.setdefault(group, (split, line))
+        if home != split:
+            raise InputError(
+                f"{index}, lines {first} and {line}: the group {group} is both in {home} and in "
+                f"{split}, so that the network would be judged on whom it has learnt from; move "
+                "its rows to one split"
+            )
+
+
+def _check_pictures(index: Path, images: list[Path], names: list[str], splits: list[str]) -> None:
+    """Raise InputError if one picture is in two splits under two names."""
+    known: dict[str, int] = {}
+    for number, path in enumerate(images):
+        first = known.setdefault(file_hash(path), number)
+        if splits[first] != splits[number]:
+            raise InputError(
+                f"{index}: {names[first]} in {splits[first]} and {names[number]} in "
+                f"{splits[number]} are one picture; delete one of the two rows"
+            )
 
 
 def pairs_from_phantom(

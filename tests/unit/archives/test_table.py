@@ -115,10 +115,19 @@ def test_ages_sexes_and_views(tmp_path):
         "45": 45, "045Y": 45, "006M": 0.5, "2.5": 2.5, "0": 0, "": math.nan, "411": math.nan,
         "old": math.nan, "-1": math.nan, "010d": 10 / 365.25, "nan": math.nan, "130": 130,
     }  # fmt: skip
-    sexes = {"F": "F", "male": "M", "FEMALE": "F", "m": "M", "O": "", "Unknown": "", "": ""}
+    sexes = {
+        "F": "F",
+        "male": "M",
+        "FEMALE": "F",
+        "m": "M",
+        "O": "",
+        "Unknown": "",
+        "": "",
+        "Jane": "OTHER",
+    }
     views = {
         "pa": "PA", "AP_SUPINE": "AP", "AP (portable)": "AP", "Lateral": "LATERAL", "L": "LATERAL",
-        "LL": "LL", "": "", "Jane": "", "P": "",
+        "LL": "LL", "": "", "Jane": "OTHER", "P": "OTHER",
     }  # fmt: skip
     values = [(age, "", "") for age in ages]
     values += [("", sex, "") for sex in sexes] + [("", "", view) for view in views]

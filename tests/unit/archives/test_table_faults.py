@@ -253,3 +253,50 @@ def test_tables_that_are_odd(tmp_path):
         InputError, match=r"no image file \(.dcm, .*\) at any depth; check the root"
     ):
         read_index(dataset)
+
+
+def described(folder, texts, column, number=4):
+    """Return an archive of as many rows, whose column ``column`` holds ``texts`` in turn."""
+    rows = [(f"p/{n}.png", texts[n % len(texts)]) for n in range(number)]
+    columns = {"file": "f", column: "c"}
+    return archive(folder, ("f", "c"), rows, [row[0] for row in rows], columns=columns)
+
+
+@pytest.mark.parametrize("column", ["patient", "study", "sex", "age", "view"])
+def test_a_column_that_says_nothing_in_any_row(tmp_path, column):
+    message = rf"'c' \(table.columns.{column}\) says nothing in any of the 4 rows, .* line 2;"
+    with pytest.raises(InputError, match=message):
+        read_index(described(tmp_path, [""], column))
+
+
+@pytest.mark.parametrize(("column", "text"), [("sex", "x"), ("age", "old"), ("view", "EXCLUDE")])
+def test_a_column_of_which_nothing_is_understood(tmp_path, column, text):
+    message = rf"'c' \(table.columns.{column}\) cannot be understood in any of the 4 rows"
+    with pytest.raises(InputError, match=message):
+        read_index(described(tmp_path, [text], column))
+
+
+@pytest.mark.parametrize("column", ["patient", "study", "sex", "age", "view"])
+def test_a_pattern_that_fits_no_row(tmp_path, column):
+    dataset = described(tmp_path, ["p"], column)
+    dataset["columns"][column] = {"column": "f", "pattern": r"patient(\d+)"}
+    with pytest.raises(InputError, match=r"pattern 'patient\(.* says nothing in any of the 4 rows"):
+        read_index(dataset)
+
+
+def test_rows_of_which_a_column_says_nothing_are_counted_with_an_example(tmp_path):
+    assert read_index(described(tmp_path / "all", ["1", "2"], "patient")).warnings == ()
+    [warning] = read_index(described(tmp_path / "some", ["1", ""], "patient")).warnings
+    assert warning.endswith(
+        "(table.columns.patient) says nothing in 2 of 4 rows, for example line 3"
+    )
+    index = read_index(described(tmp_path / "odd", ["PA", "EXCLUDE", ""], "view", 6))
+    assert [one.partition("(")[2] for one in index.warnings] == [
+        "table.columns.view) says nothing in 2 of 6 rows, for example line 4",
+        "table.columns.view) cannot be understood in 2 of 6 rows, for example line 3",
+    ]
+    assert sorted(index.images["view"]) == ["", "", "OTHER", "OTHER", "PA", "PA"]
+    reasons = list(index.problems["reason"])
+    assert (
+        reasons.count("line 6: view is not understood; counts as OTHER (ingest.accept.view)") == 1
+    )

@@ -58,7 +58,7 @@ def test_header_facts(read):
 
 def test_missing_and_odd_header_facts(read):
     radiograph = read(PatientID=None, PatientSex="O", ViewPosition="JANE DOE", Modality=None)
-    assert (radiograph.patient_id, radiograph.sex, radiograph.view) == ("", "", "")
+    assert (radiograph.patient_id, radiograph.sex, radiograph.view) == ("", "", "OTHER")
     assert math.isnan(radiograph.age_years)
     assert (radiograph.modality, radiograph.body_part, radiograph.orientation) == ("", "", "")
     assert radiograph.image_type == ()
@@ -78,7 +78,7 @@ def test_no_name_passes_for_a_code(read, name):
         PatientAge=name,
     )
     assert radiograph.body_part == "OTHER"
-    assert (radiograph.sex, radiograph.view, radiograph.modality) == ("", "", "")
+    assert (radiograph.sex, radiograph.view, radiograph.modality) == ("OTHER", "OTHER", "OTHER")
     assert (radiograph.image_type, radiograph.orientation) == (("DERIVED", "SECONDARY"), "")
     assert math.isnan(radiograph.age_years)
 
@@ -120,7 +120,8 @@ def test_body_part_from_the_anatomic_region(read):
 @pytest.mark.parametrize(
     ("position", "view"),
     [("AP", "AP"), ("LL", "LL"), ("RLD", "RLD"), ("LLO", "LLO"), ("lateral", "LATERAL"),
-     ("LAT", "LATERAL"), ("LLAT", "LL"), ("LAO", "LAO"), ("XY", ""), ("", "")],
+     ("LAT", "LATERAL"), ("LLAT", "LL"), ("LAO", "LAO"), ("XY", "OTHER"), ("", ""),
+     ("XTABLE LATERAL", "LATERAL"), ("SWIMMERS", "OTHER"), ("AP PORTABLE", "AP")],
 )  # fmt: skip
 def test_view_position(read, position, view):
     assert read(ViewPosition=position).view == view
@@ -130,7 +131,7 @@ def test_view_position(read, position, view):
     ("concept", "view"),
     [("AnteroPosterior", "AP"), ("PosteroAnterior", "PA"), ("LeftLateral", "LL"),
      ("RightLateral", "RL"), ("LateralProjection", "LATERAL"), ("LeftAnteriorOblique", "LAO"),
-     ("LateralOblique", "OBLIQUE"), ("Tangential", "")],
+     ("LateralOblique", "OBLIQUE"), ("Tangential", "OTHER")],
 )  # fmt: skip
 def test_view_code(read, concept, view):
     value = getattr(codes.cid4010, concept).value
@@ -153,9 +154,11 @@ def test_orientation(read, value, orientation):
     assert read(PatientOrientation=value).orientation == orientation
 
 
-@pytest.mark.parametrize(("age", "years"), [("045Y", 45), ("18M", 1.5), ("052W", 364 / 365.25)])
+@pytest.mark.parametrize(
+    ("age", "years"), [("045Y", 45), ("18M", 1.5), ("052W", 364 / 365.25), ("999Y", math.nan)]
+)
 def test_age(read, age, years):
-    assert read(PatientAge=age).age_years == pytest.approx(years)
+    assert read(PatientAge=age).age_years == pytest.approx(years, nan_ok=True)
 
 
 @pytest.mark.parametrize("vr", ["US", "AT", "LO", "FL"])

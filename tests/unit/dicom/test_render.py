@@ -137,12 +137,25 @@ def test_voi_lut_is_preferred_to_a_window(show):
     assert np.array_equal(shown, expected)
 
 
+@pytest.mark.parametrize(
+    ("most", "bits", "white"),
+    [(4095, 16, 4095), (4095, 12, 4095), (32767, 16, 32767), (32768, 16, 65535),
+     (60000, 16, 65535), (5000, 12, 5000), (100, 8, 100), (128, 8, 255)],
+)  # fmt: skip
+def test_white_is_the_largest_entry_where_most_of_the_range_would_stay_empty(
+    show, most, bits, white
+):
+    entries = np.linspace(0, most, 4096).round().astype(int)
+    shown = show(RAMP, bits=12, VOILUTSequence=lookup_table(entries.tolist(), first=0, bits=bits))
+    assert np.array_equal(shown, rounded(entries[RAMP] / white))
+
+
 def test_voi_lut_of_packed_bytes(show):
     item = Dataset()
     item.LUTDescriptor = [4, 0, 8]
-    item.add_new("LUTData", "OW", bytes([10, 20, 40, 80]))
+    item.add_new("LUTData", "OW", bytes([10, 20, 40, 180]))
     stored = np.array([[0, 1, 2, 3]], dtype=np.uint8)
-    assert show(stored, VOILUTSequence=[item]).tolist() == [[10, 20, 40, 80]]
+    assert show(stored, VOILUTSequence=[item]).tolist() == [[10, 20, 40, 180]]
 
 
 @pytest.mark.parametrize(("first", "signed"), [(-2, True), (65534, False)])

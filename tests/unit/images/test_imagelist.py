@@ -82,7 +82,7 @@ def test_masks_of_other_images_are_refused(tmp_path):
     assert not outputs[0].exists()
 
 
-def listed(folder, implausible, truths=()):
+def listed(folder, implausible, truths=(), split=SPLIT, **checked):
     """Write two shards of manifests; return ``images.csv`` by image id, and ``rejected.csv``."""
     manifests, masks = [], []
     for shard in range(2):
@@ -103,7 +103,7 @@ def listed(folder, implausible, truths=()):
     outputs = folder / "images.csv", folder / "rejected.csv"
     list_images(
         manifests, masks, list(truths), *outputs,
-        implausible=implausible, split=SPLIT, split_seed=0,
+        implausible=implausible, split=split, split_seed=0, **checked,
     )  # fmt: skip
     images, rejected = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in outputs)
     assert list(images) == COLUMNS
@@ -160,6 +160,32 @@ def test_copies_have_a_split_of_their_own(tmp_path):
         ("r1.dcm", "not a DICOM file"),
         ("table.csv", "line 7: odd"),
     ]
+
+
+def test_a_class_without_an_image_is_named_before_anything_is_trained(tmp_path):
+    listed(tmp_path, "keep", classes=["typical"], masked=True)
+    message = (
+        r"classes: no image .* is labelled 'negative' \(images by label: typical 4; .* findings in "
+        r"rejected.csv, most often: not a DICOM file\)"
+    )
+    with pytest.raises(InputError, match=message):
+        listed(tmp_path, "keep", classes=["typical", "negative"])
+
+
+def test_a_class_whose_images_have_no_mask(tmp_path, monkeypatch):
+    monkeypatch.setitem(IMAGES[2], "label", "negative")
+    with pytest.raises(InputError, match=r"classes: no image labelled 'negative' in the split tra"):
+        listed(tmp_path, "keep", classes=["typical", "negative"], masked=True)
+    # The whole image can be trained on; it could not be reported.
+    listed(tmp_path, "keep", classes=["typical", "negative"], masked=False)
+
+
+def test_what_is_odd_about_the_gray_values_is_a_remark(tmp_path, monkeypatch):
+    monkeypatch.setitem(IMAGES[5], "tones", "picture has 9 of 256 grays")
+    images, _ = listed(tmp_path, "keep")
+    assert images.loc["text", "remark"] == (
+        "perhaps text near the border; picture has 9 of 256 grays"
+    )
 
 
 def test_planted_marks_come_from_the_truth_tables(tmp_path):

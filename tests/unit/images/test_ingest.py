@@ -15,9 +15,10 @@ from sscdl.archives.index import make_index
 from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
 from sscdl.files import read_json
+from sscdl.identifiers import pseudonym
 from sscdl.images import ingest as module
 from sscdl.images import renderer
-from sscdl.images.ingest import collect, collect_problems, ingest_shard, pseudonym
+from sscdl.images.ingest import collect, collect_problems, ingest_shard
 from sscdl.images.picture import read_image
 from sscdl.images.render_worker import pixel_hash
 from tests.unit.dicom_files import (
@@ -258,16 +259,14 @@ def test_shards_together_are_the_whole(root, tmp_path):
     assert list(collect_problems(parts)["file"]) == ["train/s2/series/bad id.dcm"]
 
 
-def test_image_id_in_two_cohorts(root, tmp_path):
-    extra = write_archive(tmp_path / "extra", [("t1", "b", "negative")])
-    with pytest.raises(InputError, match="image id b: is both in the cohort main and in other"):
-        ingest({"main": root, "other": extra}, tmp_path / "out")
-
-
-def test_image_id_in_two_cohorts_that_differs_in_case_alone(root, tmp_path):
-    extra = write_archive(tmp_path / "extra", [("t1", "B", "negative")])
-    with pytest.raises(InputError, match="image id B: is both in the cohort main and in other"):
-        ingest({"main": root, "other": extra}, tmp_path / "out")
+@pytest.mark.parametrize("name", ["b", "B"])
+def test_image_id_in_two_cohorts(root, tmp_path, name):
+    extra = write_archive(tmp_path / "extra", [("t1", name, "negative")])
+    manifest = ingest({"main": root, "other": extra}, tmp_path / "out")
+    images, _ = collect([manifest])
+    assert sorted(images.loc[images["cohort"] == "main", "image_id"]) == ["a", "b", "c"]
+    [other] = images.loc[images["cohort"] == "other", "image_id"]
+    assert re.fullmatch("[0-9a-f]{16}", other)
 
 
 def test_second_run_changes_nothing_and_repairs_what_is_damaged(root, tmp_path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sscdl.dicom.radiograph import Radiograph
-from sscdl.images.screen import set_aside
+from sscdl.images.limits import LATER_ACCEPT
+from sscdl.images.screen import few_tones, set_aside
 
 ACCEPT = {
     "modality": ["CR", "DX", "RG", ""],
@@ -96,3 +97,47 @@ def test_nearly_empty_picture(kind):
     reason = set_aside(replace(CHEST, pixels=pixels), ACCEPT)
     assert reason == "more than 95 % of the pixels have one gray value (ingest.accept.uniform)"
     assert set_aside(replace(CHEST, pixels=pixels), {**ACCEPT, "uniform": 1}) is None
+
+
+def picture(low, high, number, kind=np.uint8):
+    """Return a picture of as many grays from ``low`` to ``high`` (of 255), alike in frequency."""
+    scale = np.iinfo(kind).max // 255
+    return np.resize(np.linspace(low, high, number).round().astype(kind) * scale, (64, 64))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("low", "high", "number", "told"),
+    [
+        (0, 255, 256, ""),
+        (0, 255, 16, ""),
+        (100, 140, 41, ""),
+        (0, 16, 17, "picture uses 6 % of the gray range"),
+        (230, 250, 21, "picture uses 8 % of the gray range"),
+        (0, 255, 15, "picture has 15 of 256 grays"),
+        (0, 255, 2, "picture has 2 of 256 grays"),
+    ],
+)
+def test_dark_pale_and_posterised_pictures_are_named(low, high, number, told, kind):
+    pixels = picture(low, high, number, kind)
+    assert few_tones(pixels) == told
+    radiograph = replace(CHEST, pixels=pixels)
+    reason = set_aside(radiograph, ACCEPT | LATER_ACCEPT)
+    key = "range" if "range" in told else "grays"
+    assert reason == (f"{told} (ingest.accept.{key})" if told else None)
+    # As a model that was exported before does, and as one who wants them all says.
+    assert set_aside(radiograph, ACCEPT) is None
+    assert set_aside(radiograph, ACCEPT | {"range": 0, "grays": 0}) is None
+
+
+def test_a_white_mark_does_not_make_a_dark_picture_bright():
+    pixels = picture(0, 16, 17)
+    pixels[:4, :4] = 255
+    assert few_tones(pixels) == "picture uses 6 % of the gray range"
+
+
+def test_a_code_that_is_not_understood_is_told_as_such():
+    for field in ("view", "modality"):
+        reason = set_aside(replace(CHEST, **{field: "OTHER"}), ACCEPT)
+        assert reason.startswith(f"{field} is none that is known (OTHER), which is not accepted")
+    assert set_aside(replace(CHEST, view="OTHER"), ACCEPT | {"view": ["PA", "OTHER"]}) is None

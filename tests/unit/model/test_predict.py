@@ -59,6 +59,27 @@ def test_files_of_all_kinds_and_those_that_cannot_be_used(exported_folder, tmp_p
         assert all(secret.decode() not in path.name for path in out.rglob("*"))
 
 
+def test_names_say_nothing_and_what_is_not_read_is_listed(exported_folder, tmp_path, caplog):
+    images = tmp_path / "images"
+    write_dicom(images / "a.IMA", radiograph())
+    write_dicom(images / "b", radiograph())
+    (images / "labels.csv").write_text("file,label\n")
+    arguments = ["predict", str(exported_folder), "--device", "cpu"]
+    with caplog.at_level("INFO", logger="sscdl"):
+        assert main([*arguments, str(images), str(tmp_path / "one")]) == 0
+    assert "1 files that hold text passed over, such as labels.csv" in caplog.text
+    assert [name for name, line in lines_of(tmp_path / "one").items() if line["predicted"]] == [
+        "a.IMA", "b",
+    ]  # fmt: skip
+    (images / "c.dcm.gz").write_bytes(b"\x1f\x8b\x08")
+    (images / "d.bin").write_bytes(bytes(range(99)))
+    assert main([*arguments, str(images), str(tmp_path / "two")]) == 1
+    lines = lines_of(tmp_path / "two")
+    assert lines["c.dcm.gz"]["error"] == "compressed (gzip), which is not read; unpack it"
+    assert lines["d.bin"]["error"].startswith("no image (DICOM,")
+    assert main([*arguments, str(images / "c.dcm.gz"), str(tmp_path / "three")]) == 1
+
+
 @pytest.mark.parametrize("variant", ["segmented_black", "full"])
 def test_without_lungs_only_models_of_full_images_predict(tmp_path, monkeypatch, variant):
     def nothing(self, images, batch_size=1, **_):

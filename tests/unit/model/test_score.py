@@ -72,12 +72,32 @@ def test_an_image_without_a_patient_stands_for_itself(files):
     assert set(table["n_patients"]) == {40}
 
 
-def test_images_without_a_label_of_the_model_are_left_out(files):
+def test_images_without_a_label_are_left_out(files):
     folder, _, labels = files
-    labels.loc[:9, "label"] = "atypical"
+    labels.loc[:9, "label"] = ""
     labels.iloc[:30].to_csv(folder / "labels.csv", index=False)
     table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
     assert set(table["n_images"]) == {20}
+
+
+def test_a_score_of_one_class_is_no_accuracy(files):
+    folder, predictions, labels = files
+    chosen = labels["label"] == "typical"
+    labels[chosen].to_csv(folder / "labels.csv", index=False)
+    table = score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
+    assert table["measure"].tolist() == ["accuracy_typical", "ail", "ail_floor"]
+    right = (predictions.loc[chosen, "predicted"] == "typical").mean()
+    assert table["value"][0] == pytest.approx(100 * right)
+    assert "a score of one class is no accuracy" in (folder / "scores.md").read_text()
+
+
+def test_a_labelled_image_that_was_not_read_is_told(files, caplog):
+    folder, _, labels = files
+    extra = pd.DataFrame({"file": ["broken.dcm"], "label": ["typical"], "patient": [""]})
+    pd.concat([labels, extra]).to_csv(folder / "labels.csv", index=False)
+    names = [str(folder / name) for name in ("predictions.csv", "labels.csv", "out/scores")]
+    assert main(["score", *names]) == 1
+    assert "broken.dcm: is labelled, and has no prediction" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -87,9 +107,13 @@ def test_images_without_a_label_of_the_model_are_left_out(files):
             lambda t: t.rename(columns={"label": "class"}),
             "column 'label' is missing; the nearest there is 'file'",
         ),
-        (lambda t: t.assign(label="covid"), "no image with a prediction has a label .*covid"),
+        (lambda t: t.assign(label="covid"), "labels covid are no .* knows negative, typical"),
+        (
+            lambda t: t.replace({"label": {"typical": "Typical"}}),
+            r"labels Typical are no .* knows negative, typical \(labels there: Typical, negative\)",
+        ),
         (lambda t: pd.concat([t, t.iloc[:1]]), "line 42: 0.dcm is there twice"),
-        (lambda t: t.iloc[:0], "no image with a prediction has a label .*none"),
+        (lambda t: t.iloc[:0], "no image with a prediction has a label"),
     ],
 )
 def test_labels_that_do_not_fit_are_named(files, change, message):

@@ -79,7 +79,7 @@ def test_faults_are_named(file, tmp_path, capsys):
     with pytest.raises(InputError, match="nowhere.yaml: cannot be read"):
         rates.read_config([tmp_path / "nowhere.yaml"])
     file.write_text("study: [")
-    with pytest.raises(InputError, match="is not YAML"):
+    with pytest.raises(InputError, match="is no YAML file"):
         rates.read_config([file])
     file.write_text("studdy: x")
     assert main(["rate", "--configfile", str(file)]) == 2

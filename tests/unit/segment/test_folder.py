@@ -64,8 +64,35 @@ def rows_of(out: Path) -> list[dict[str, str]]:
 
 
 def test_files_of_masks_and_labels_are_passed_over(folder: Path) -> None:
-    assert [path.name for path in find_images(folder)] == ["a.png", "b.JPG", "broken.png", "c.dcm"]
-    assert find_images(folder / "a_mask.png") == [folder / "a_mask.png"]
+    files = ["a.png", "b.JPG", "broken.png", "c.dcm", "deeper/d.png"]
+    assert find_images(folder) == (files, [])
+    assert find_images(folder, folder / "deeper") == (files[:-1], [])
+    assert find_images(folder / "a_mask.png") == (["a_mask.png"], [])
+
+
+def test_images_are_known_by_their_contents_whatever_the_name(
+    folder: Path, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "broken.png").unlink()
+    (folder / "c.dcm").rename(folder / "c.IMA")
+    Image.fromarray(noise((20, 30))).save(folder / "deeper/e.tif")
+    Image.fromarray(noise((20, 30))).save(folder / "f", format="PNG")
+    arguments = [str(folder), str(folder / "out"), "--model", str(model)]
+    with caplog.at_level("INFO", logger="sscdl"):
+        assert main(arguments) == 0
+    assert "1 files that hold text passed over, such as readme.txt" in caplog.text
+    assert "2 files with mask or label in the name passed over" in caplog.text
+    files = ["a.png", "b.JPG", "c.IMA", "deeper/d.png", "deeper/e.tif", "f"]
+    assert [(row["file"], row["error"]) for row in rows_of(folder / "out")] == [
+        (file, "") for file in files
+    ]
+    assert (folder / "out/deeper_e_post.png").is_file()
+    (folder / "g.dcm.gz").write_bytes(b"\x1f\x8b\x08\x00 and so on")
+    assert main(arguments) == 1
+    found = {row["file"]: row["error"] for row in rows_of(folder / "out")}
+    assert list(found) == [*files, "g.dcm.gz"]
+    assert found["g.dcm.gz"] == "compressed (gzip), which is not read; unpack it"
+    assert main([str(folder / "g.dcm.gz"), str(tmp_path / "one"), "--model", str(model)]) == 1
 
 
 def test_masks_and_table_of_a_folder_with_a_broken_file(
@@ -75,11 +102,14 @@ def test_masks_and_table_of_a_folder_with_a_broken_file(
     with caplog.at_level("INFO", logger="sscdl"):
         assert main([str(folder), str(out), "--model", str(model), "--batch-size", "3"]) == 1
     rows = rows_of(out)
-    assert [row["file"] for row in rows] == ["a.png", "b.JPG", "broken.png", "c.dcm"]
+    files = ["a.png", "b.JPG", "broken.png", "c.dcm", "deeper/d.png"]
+    assert [row["file"] for row in rows] == files
     assert "decoded" in rows[2]["error"]
     assert rows[2]["area"] == rows[2]["faults"] == ""
+    rows = rows[:4]
     names = {"a": (60, 50), "b": (40, 70), "c": (30, 40)}
     pictures = {f"{name}_{kind}.png" for name in names for kind in ("mask", "post")}
+    pictures |= {"deeper_d_mask.png", "deeper_d_post.png"}
     assert {path.name for path in out.iterdir()} == pictures | {"masks.csv"}
     for row in rows[:2] + rows[3:]:
         name = row["file"][0]
@@ -93,7 +123,7 @@ def test_masks_and_table_of_a_folder_with_a_broken_file(
     assert rows[0]["faults"]
     (expected,) = load_segmenter(model).predict([np.asarray(Image.open(folder / "a.png"))])
     assert ((np.asarray(Image.open(out / "a_mask.png")) > 0) != expected[0]).mean() < 1e-3
-    assert "4 of 4 images" in caplog.text
+    assert "5 of 5 images" in caplog.text
     assert "broken.png: no mask" in caplog.text
 
 

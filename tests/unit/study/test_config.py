@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sscdl.errors import InputError
+from sscdl.images.limits import LATER_ACCEPT
 from sscdl.planning.rates import read_config
 from sscdl.study.config import check_config, describe, load_schema
 from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS, lasting
@@ -217,3 +218,8 @@ def test_the_thesis_keeps_what_it_has_trained(file):
             DEFAULTS[task].keys() - LATER.get(task, {}).keys()
         )
         assert not lasting(task, settings).keys() & LATER_SETTINGS.keys()
+
+
+def test_what_is_set_aside_by_default_is_what_is_remarked():
+    accept = check_config(SMALL, SCHEMA)["ingest"]["accept"]
+    assert {key: accept[key] for key in LATER_ACCEPT} == LATER_ACCEPT

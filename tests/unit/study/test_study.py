@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from sscdl.errors import InputError
+from sscdl.images.limits import LATER_ACCEPT
 from sscdl.study import inputs, material
 from sscdl.study import study as study_module
 from sscdl.study.config import check_config, load_schema
@@ -282,3 +283,15 @@ def test_the_sources_of_a_study_are_those_that_its_recipes_name(change, expected
     for variant in ("full", "segmented_black"):
         one.data(variant)
     assert set(asked) == set(expected)
+
+
+def test_keys_that_came_later_change_the_images_only_where_they_are_given():
+    """Pictures that were made before there were these keys are found again under their defaults."""
+    default = study()
+    assert study({"ingest": {"accept": dict(LATER_ACCEPT)}}).images == default.images
+    for key in LATER_ACCEPT:
+        assert study({"ingest": {"accept": {key: 0}}}).images != default.images
+    before = copy.deepcopy(default.config)
+    for key in LATER_ACCEPT:
+        del before["ingest"]["accept"][key]
+    assert Study(before).images == default.images

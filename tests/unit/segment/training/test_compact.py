@@ -98,7 +98,7 @@ def test_folder_faults_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no index\.csv"):
         pairs_from_folder(tmp_path)
     (tmp_path / "index.csv").write_text("name,split\na,train\n")
-    with pytest.raises(InputError, match="columns"):
+    with pytest.raises(InputError, match="column 'id' is missing"):
         pairs_from_folder(tmp_path)
     (tmp_path / "index.csv").write_text("id,split\na,train\n")
     with pytest.raises(InputError, match=r"a\.png is missing"):

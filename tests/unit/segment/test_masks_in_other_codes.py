@@ -1,0 +1,122 @@
+"""Masks that people made with other programs: what is clear is taken, all else is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sscdl.errors import InputError
+from sscdl.files import read_json, write_json
+from sscdl.recipe import file_hash
+from sscdl.segment.given import copy_given_masks
+from sscdl.segment.maskfiles import read_mask
+from sscdl.segment.networks.checkpoint import Architecture
+from sscdl.segment.training.compact import load_fields
+from tests.unit.records import OF_ROWS
+
+SIZE = 64
+LUNGS = np.zeros((SIZE, SIZE), np.uint8)
+LUNGS[10:50, 5:25], LUNGS[10:50, 35:60] = 1, 2
+
+
+def coded(*values: int) -> np.ndarray:
+    """Return two lungs on a ground: ground, left and right have these values."""
+    return np.array(values, np.uint8)[LUNGS]
+
+
+def written(path: Path, values: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "values",
+    [coded(0, 255, 255), coded(0, 1, 1), coded(0, 2, 2), coded(0, 100, 100), coded(0, 128, 255),
+     coded(0, 200, 200).astype(np.uint16) * 256],
+)  # fmt: skip
+def test_what_is_clear_is_taken(tmp_path: Path, values: np.ndarray) -> None:
+    assert np.array_equal(read_mask(written(tmp_path / "m.png", values)), LUNGS > 0)
+
+
+def test_smooth_edges_are_cut_at_the_half(tmp_path: Path) -> None:
+    small = Image.fromarray(coded(0, 255, 255))
+    smooth = np.asarray(small.resize((150, 140), Image.Resampling.BICUBIC))
+    assert len(np.unique(smooth)) > 20
+    assert np.array_equal(read_mask(written(tmp_path / "m.png", smooth)), smooth > 127)
+    edge = coded(0, 255, 255)
+    edge[10, 5:25] = 90  # a few pixels are an edge, whatever their number of values
+    assert np.array_equal(read_mask(written(tmp_path / "m.png", edge)), edge > 127)
+
+
+def test_empty_and_full(tmp_path: Path) -> None:
+    for value in (0, 1, 255):
+        values = np.full((9, 9), value, np.uint8)
+        assert read_mask(written(tmp_path / "m.png", values)).all() == (value > 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (coded(0, 1, 2), r"0 \(56.1 %\), 1 \(19.5 %\), 2 \(24.4 %\)"),
+        (coded(0, 85, 170), r"0 \(56.1 %\), 85 \(19.5 %\), 170"),
+        (coded(1, 2, 2), r"1 \(56.1 %\), 2"),
+    ],
+)
+def test_labels_are_named_with_what_they_would_mean(
+    tmp_path: Path, values: np.ndarray, told: str
+) -> None:
+    path = written(tmp_path / "m.png", values)
+    with pytest.raises(InputError, match=rf"m.png: holds the values {told}.* ITK-SNAP .*write 0"):
+        read_mask(path)
+
+
+def test_colours_of_labels_are_no_half_a_mask(tmp_path: Path) -> None:
+    """Red is darker than the half, green brighter: one lung would be left."""
+    picture = Image.fromarray(LUNGS, mode="P")
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    picture.save(tmp_path / "m.png")
+    with pytest.raises(InputError, match=r"holds the values 0 .*, 76 .*, 150 "):
+        read_mask(tmp_path / "m.png")
+
+
+def given(folder: Path, masks: list[np.ndarray]) -> tuple[Path, Path]:
+    """Write images, their manifest, and masks; return what `copy_given_masks` takes."""
+    rows = []
+    for number, mask in enumerate(masks):
+        png = written(folder / f"png/{number}.png", np.full((SIZE, SIZE), 9, np.uint8))
+        written(folder / f"given/{number}.png", mask)
+        row = {**OF_ROWS["images"], "image_id": str(number), "png": png.name}
+        rows.append({**row, "sha256": file_hash(png)})
+    manifest = folder / "images.json"
+    write_json(manifest, {"images": rows, "rejected": [], "failed": [], "problems": []})
+    return manifest, folder / "given"
+
+
+def test_a_folder_of_empty_masks_ends_the_run(tmp_path: Path) -> None:
+    empty, lungs = coded(0, 0, 0), coded(0, 1, 1)
+    for name, masks in (("all", [empty] * 3), ("most", [empty, empty, lungs])):
+        manifest, folder = given(tmp_path / name, masks)
+        count = sum(mask is empty for mask in masks)
+        with pytest.raises(InputError, match=rf"given: {count} of 3 masks hold no lung"):
+            copy_given_masks(
+                manifest, tmp_path / name / "png", folder, tmp_path / name / "out",
+                tmp_path / name / "masks.json", hull=False,
+            )  # fmt: skip
+        assert not (tmp_path / name / "masks.json").exists()
+    manifest, folder = given(tmp_path / "few", [empty, lungs, lungs])
+    out = tmp_path / "few/masks.json"
+    copy_given_masks(manifest, tmp_path / "few/png", folder, out.parent / "out", out, hull=False)
+    assert [mask["empty"] for mask in read_json(out)["masks"]] == [True, False, False]
+
+
+def test_a_network_learns_nothing_of_empty_masks(tmp_path: Path) -> None:
+    _, folder = given(tmp_path, [coded(0, 0, 0)] * 3 + [coded(0, 1, 1)])
+    pairs = [(tmp_path / f"png/{n}.png", folder / f"{n}.png", "train") for n in range(4)]
+    shape = Architecture(4, 4, 128, 128, unet=False, per_image=True, border=6)
+    with pytest.raises(InputError, match=r"segmenter data .*given: 3 of 4 masks hold no lung"):
+        load_fields(pairs, shape)
+    assert len(load_fields(pairs[2:], shape)[1]) == 2
