@@ -175,7 +175,7 @@ def reliability(bins: pd.DataFrame, table: pd.DataFrame) -> Figure:
     if bins.empty:
         raise InputError("figure: the table of calibration bins has no rows to draw")
     of_split = table[table["split"] == bins["split"].iloc[0]]
-    errors = of_split.set_index(["variant", "curriculum"])["ece"]
+    errors = of_split.set_index(["variant", "curriculum"])["calibration_error"]
     models = dict(iter(bins.groupby(["variant", "curriculum"], sort=False)))
     alone = len(models) <= PANELS
     panels: dict[Any, list[tuple[str, str]]] = {}
@@ -227,7 +227,7 @@ def _one_model(axes: Axes, model: tuple[tuple[str, str], pd.DataFrame], errors: 
     )
     axes.plot(part["confidence"], part["accuracy"], "o-", color=color, markersize=3.5)
     axes.set_title(f"{curriculum}\n{variant}", fontsize=7.5)
-    text = f"ECE {errors[variant, curriculum]:.1f}\n{_counts(part)}"
+    text = f"error {errors[variant, curriculum]:.1f}\n{_counts(part)}"
     axes.text(0.97, 0.04, text, transform=axes.transAxes, ha="right", fontsize=6.5)
 
 
@@ -248,7 +248,7 @@ def _many_models(
     for name, color, marker in ends.values():
         part = members[name]
         axes.plot(part["confidence"], part["accuracy"], color=color, marker=marker, markersize=3)
-        label = f"{name[1]}: ECE {errors[name]:.1f}"
+        label = f"{name[1]}: error {errors[name]:.1f}"
         handles.append(Line2D([], [], color=color, marker=marker, markersize=3, label=label))
     what = _many(depth) if depth else "no task"
     axes.set_title(f"{variant}, {what} ({len(members)})", fontsize=7.5)

@@ -104,10 +104,10 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, margin: calibration.calibration(rows),
         "How far each model's probabilities may be trusted, on every set of images.",
         (
-            "confidence: mean probability of the predicted class, percent. ece: expected "
-            "calibration error, percent points, in n_bins bins of as many images each. "
-            "ece_calibrated: what a calibrated model would be expected to show with as many "
-            "images; an interval below its estimate says that their number accounts for it.",
+            "confidence: mean probability of the predicted class, percent. calibration_error: root "
+            "of the mean squared gap between accuracy and confidence, percent points, in n_bins "
+            "bins of as many images each, freed from what chance adds to it (the mean product of "
+            "the gaps of two patients): a calibrated model is as often above 0 as cut at it.",
             "brier: 0 is perfect, 1 the worst; with two classes the mean of (p - y)^2. nll: "
             "negative log likelihood, nats. prior: of always giving the labels' frequencies.",
             INTERVALS,
@@ -118,7 +118,7 @@ PREDICTION_TABLES = {
         "Accuracy beside confidence by bins of confidence, in percent.",
         (
             "A bin holds the predictions of all seeds, as many as another bin but for ties.",
-            INTERVALS,
+            "Intervals are 95 %, over patients.",
         ),
     ),
     "linear_probe": PredictionTable(
@@ -131,8 +131,9 @@ PREDICTION_TABLES = {
             "label_share: of the training patients of each class; n_labels: images, mean of the "
             "draws. draws: standard deviation between draws of labels.",
             "Balanced accuracy in percent, AUC in [0, 1]. difference: to scratch with the same "
-            "labels, percent points, paired over patients.",
-            INTERVALS,
+            "labels, percent points, paired over patients and draws.",
+            "Intervals are 95 %: over patients, random networks and trainings; with one seed over "
+            "the draws of labels in place of trainings.",
         ),
     ),
     "confusions": PredictionTable(
@@ -172,8 +173,10 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, margin: confounders.subgroups(rows, split),
         "Balanced accuracy over all images and within groups, beside a model that sees metadata.",
         (
-            "metadata: the better of two logistic regressions, on view, and on view, sex and age.",
-            "difference: model minus metadata in percent points, paired over the same patients.",
+            "metadata: of two logistic regressions, on view, and on view, sex and age, the one that "
+            "is better on the validation images.",
+            "difference: model minus metadata in percent points, paired over the same patients. "
+            "p_holm: corrected for all rows of this table; with one seed nothing is tested.",
             INTERVALS,
         ),
     ),

@@ -97,9 +97,9 @@ def test_a_few_models_have_a_panel_each():
     assert axes.lines[1].get_xdata() == pytest.approx(part["confidence"])
     assert axes.lines[1].get_ydata() == pytest.approx(part["accuracy"])
     row = (table["variant"] == "inverted") & (table["curriculum"] == "scratch")
-    error = table[row & (table["split"] == "test")]["ece"].item()
+    error = table[row & (table["split"] == "test")]["calibration_error"].item()
     text = axes.texts[0].get_text()
-    assert text == f"ECE {error:.1f}\nn = 80, 10 a point"
+    assert text == f"error {error:.1f}\nn = 80, 10 a point"
 
 
 def test_many_models_share_panels_by_variant_and_number_of_tasks(tmp_path):
@@ -112,9 +112,10 @@ def test_many_models_share_panels_by_variant_and_number_of_tasks(tmp_path):
         for variant in variants
     ]
     pairs = table[(table["split"] == "test") & (table["variant"] == "full")]
-    pairs = pairs[pairs["curriculum"].str.count(r"\+") == 1].sort_values("ece")
+    pairs = pairs[pairs["curriculum"].str.count(r"\+") == 1].sort_values("calibration_error")
     assert legend(figure.axes[4]) == [
-        f"{line['curriculum']}: ECE {line['ece']:.1f}" for _, line in pairs.iloc[[0, -1]].iterrows()
+        f"{line['curriculum']}: error {line['calibration_error']:.1f}"
+        for _, line in pairs.iloc[[0, -1]].iterrows()
     ]
     assert len(figure.axes[4].lines) == 1 + 12 + 2
     write_figure(figure, tmp_path / "figure.png")
