@@ -18,7 +18,9 @@ from torch.nn import functional as F
 from sscdl.errors import InputError
 from sscdl.training.augment import center_resize
 
-_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+# From where a stronger penalty predicts as this one does and only makes probabilities alike, to
+# where a weaker one is hardly chosen. With a handful of labels most fits are at the strong end.
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @torch.no_grad()
@@ -64,7 +66,7 @@ def fit_probe(
 ) -> LinearProbe:
     """Return logistic regression fitted to features (N, C), classes (N,) and ``patients`` (N,).
 
-    Features are standardised; the penalty is the one of five with the highest balanced accuracy in
+    Features are standardised; the penalty is the one of seven with the highest balanced accuracy in
     stratified cross-validation (up to 5 folds of patients, shuffled with ``seed``), the strongest
     of equals; classes weigh alike. Folds that leave a class without training images are left out.
     Raises InputError if a class has fewer than two training patients.
@@ -74,7 +76,7 @@ def fit_probe(
     if fewest < 2:
         raise InputError("linear probe: every class needs at least two training patients")
     scaler = StandardScaler()
-    x = scaler.fit_transform(np.asarray(train_x))
+    x = scaler.fit_transform(np.asarray(train_x, dtype=np.float64))
     axes = np.eye(x.shape[1], dtype=x.dtype)
     if len(x) < x.shape[1]:
         # The weights lie in the span of the images. Turned onto it, features say the same with
@@ -89,10 +91,19 @@ def fit_probe(
         # From the strongest penalty to the weakest, each starting where the last one ended.
         model = _regression(warm_start=True)
         for index, strength in enumerate(_STRENGTHS):
-            model.set_params(C=strength).fit(x[fit], y[fit])
+            model.set_params(C=strength, tol=_precision(strength)).fit(x[fit], y[fit])
             right[index] += balanced_accuracy_score(y[check], model.predict(x[check]))
     best = _STRENGTHS[int(right.argmax())]
-    return LinearProbe(scaler, axes, _regression(C=best).fit(x, y))
+    return LinearProbe(scaler, axes, _regression(C=best, tol=_precision(best)).fit(x, y))
+
+
+def _precision(strength: float) -> float:
+    """Return at which gradient a fit ends.
+
+    With a strong penalty, coefficients and gradients are small: at a fixed one the fit would end
+    before it has an intercept. With a weak one only the last of the gradient is the penalty's.
+    """
+    return 1e-4 * min(strength, 1 / strength)
 
 
 def _regression(**options: float | bool) -> LogisticRegression:

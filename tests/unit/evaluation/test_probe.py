@@ -8,7 +8,15 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.preprocessing import StandardScaler
 
 from sscdl.errors import InputError
-from sscdl.evaluation.probe import extract_features, fit_probe, knn_accuracy, linear_probe
+from sscdl.evaluation.probe import (
+    _STRENGTHS,
+    _precision,
+    _regression,
+    extract_features,
+    fit_probe,
+    knn_accuracy,
+    linear_probe,
+)  # fmt: skip
 from sscdl.training.backbones import build_backbone
 
 
@@ -66,22 +74,47 @@ def test_probabilities_are_those_of_plain_regression_with_the_best_penalty(image
     scaler = StandardScaler().fit(x[train])
 
     def plain(strength):
-        return LogisticRegression(C=strength, max_iter=5000, tol=1e-6, class_weight="balanced")
+        return LogisticRegression(
+            C=strength, max_iter=5000, tol=1e-2 * _precision(strength), class_weight="balanced"
+        )
 
     chosen = fitted.regression.C
     direct = plain(chosen).fit(scaler.transform(x[train]), y[train])
     expected = direct.predict_proba(scaler.transform(x[test]))
     np.testing.assert_allclose(fitted.probabilities(x[test]), expected, atol=5e-3)
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
-    # As precise as the fit: at the strongest penalty the last digits decide.
+    # As precise as the fit: the last digits may decide.
     scores = {
         strength: cross_val_score(
-            plain(strength).set_params(tol=1e-4), scaler.transform(x[train]), y[train], cv=folds,
-            groups=whose, scoring="balanced_accuracy",
+            plain(strength).set_params(tol=_precision(strength)), scaler.transform(x[train]),
+            y[train], cv=folds, groups=whose, scoring="balanced_accuracy",
         ).mean()
-        for strength in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+        for strength in _STRENGTHS
     }  # fmt: skip
     assert scores[chosen] == pytest.approx(max(scores.values()))
+
+
+@pytest.mark.parametrize("images", [6, 50, 400])
+def test_a_stronger_penalty_than_the_strongest_predicts_the_same(images):
+    generator = np.random.default_rng(images)
+    x = generator.normal(size=(images + 300, 60))
+    y = (x[:, :3].sum(axis=1) + generator.normal(size=len(x)) > 0).astype(int)
+    scaler = StandardScaler().fit(x[:images])
+
+    def predicted(strength):
+        # By Newton's method: the usual one ends too early so far out.
+        model = LogisticRegression(
+            C=strength, tol=1e-12, solver="newton-cholesky", class_weight="balanced"
+        )
+        return model.fit(scaler.transform(x[:images]), y[:images]).predict(scaler.transform(x))
+
+    limit = predicted(1e-8)
+    assert (predicted(_STRENGTHS[0]) == limit).mean() > 0.99
+    # So does the probe's own fit there, for all that its coefficients nearly vanish.
+    own = _regression(C=_STRENGTHS[0], tol=_precision(_STRENGTHS[0]))
+    own.fit(scaler.transform(x[:images]), y[:images])
+    assert (own.predict(scaler.transform(x)) == limit).mean() > 0.99
+    assert (predicted(1.0) == limit).mean() < 0.99, "a penalty that says something else"
 
 
 def test_penalty_is_chosen_on_other_patients():
