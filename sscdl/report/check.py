@@ -32,7 +32,7 @@ THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
 KEYS = (
     *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
-    *("order", "label_share", "group", "label", "predicted", "bin"),
+    *("order", "label_share", "group", "label", "predicted", "bin", "positive", "rule"),
 )
 BESIDE = "beside"
 EVERY = "accuracy_details"  # the table that names every model

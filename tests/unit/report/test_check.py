@@ -181,6 +181,8 @@ def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
         "predicted",
         "label_share",
         "bin",
+        "positive",
+        "rule",
     }
     planted = []
     for name in (*PREDICTION_TABLES, *TWO):
