@@ -10,7 +10,7 @@ of Hillis (2007): the variance of a mean over R trainings is
 with s^2 the variance between the trainings' scores, and C the covariance of two trainings' scores
 that comes from their common patients. Several *factors* that are independent of each other (the
 trainings of two models; random networks) add their s^2 / R, and C is what they have in common.
-With one training of everything, V is the variance over patients alone.
+V is at least the variance over patients alone, which it is with one training of everything.
 
 Near 0 and 1 a normal interval is wrong. A proportion has Wilson's (1927), with as many independent
 images as its variance is worth (Korn & Graubard 1998: images of a patient are not independent), a
@@ -133,7 +133,8 @@ def variance(influence: Floats, factors: Sequence[Factor]) -> Variance:
     fixed = float((influence**2).sum())
     common = max(fixed - sum(one.interaction for one in factors), 0.0)
     repeated = [one for one in factors if len(one.values) > 1]
-    total = common + sum(one.between for one in repeated)
+    # Trainings that agree by chance make nothing surer than their patients allow.
+    total = max(common + sum(one.between for one in repeated), fixed)
     if not np.isfinite(total):
         return Variance(NAN, NAN, NAN)
     patients = max(len(influence) - 1, 1)
@@ -169,9 +170,8 @@ def _stratum_limits(part: Stratum, larger: float, df: float, alpha: float) -> tu
         return part.value - half, part.value + half
     share = min(max(part.value, 0.0), 1.0)
     sides = share * (1 - share)
-    # All alike, or no variance left: nothing tells how much images of a patient agree, so each
-    # patient counts once.
-    told = spread > 0 and sides > 0 and larger > 0
+    # All alike: nothing tells how much images of a patient agree, so each patient counts once.
+    told = spread > 0 and sides > 0
     worth = min(sides / spread, part.images) / larger if told else part.patients
     return 1 - _wilson_high(1 - share, worth, quantile, alpha), _wilson_high(
         share, worth, quantile, alpha

@@ -29,12 +29,27 @@ from sscdl.tables.rates import learning_rates, search_costs
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table."""
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
-    kept = dict.fromkeys(texts, str)
-    parts = [pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""]) for path in paths]
+    kept, known = dict.fromkeys(texts, str), dict[str, str]()
+    parts = []
+    for path in paths:
+        part = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""])
+        for column in part.select_dtypes("str"):
+            part[column] = _shared(part[column], known)
+        parts.append(part)
     rows = pd.concat(parts, ignore_index=True)
     for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
+
+
+def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:
+    """Return texts of which equal ones are one object, also of the files read before.
+
+    Otherwise each cell is an object of its own, and a large study does not fit into memory.
+    """
+    codes, unique = pd.factorize(texts)
+    once = pd.array([known.setdefault(text, text) for text in unique], dtype=texts.dtype)
+    return pd.Series(once.take(codes, allow_fill=True), texts.index)
 
 
 def write_prediction_table(
