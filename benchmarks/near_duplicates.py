@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 from sscdl.dicom.radiograph import Rendering
 from sscdl.images.likeness import (

@@ -64,6 +64,10 @@ GROUPS = {
     "batch statistics": (f"{PACKAGE}.training.batch_statistics",),
 }
 
+# What looks for near-duplicates. Its hash stands in the name of the list that it writes, and in no
+# recipe: these hold what comes of the pairs that were found.
+PAIRING = (f"{PACKAGE}.images.near_duplicates",)
+
 # The module of each task. Here, and not in the registry of tasks, which reads it: recipes
 # name what trains a node without importing it.
 TASK_MODULES = {

@@ -11,14 +11,13 @@ from typing import Any
 
 from sscdl.archives.cohorts import MAIN, MARKED, PRETRAINING
 from sscdl.archives.digests import Digests
-from sscdl.canonical import PACKAGE
 from sscdl.equivalence import group_hash
 from sscdl.images import near_pairs
 from sscdl.images.limits import LATER_ACCEPT
 from sscdl.recipe import file_hash, fingerprint
 from sscdl.segment.networks import default
 from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
-from sscdl.source import source_hash
+from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
 from sscdl.study.identity import IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked
@@ -204,8 +203,8 @@ class Material:
     @cached_property
     def near_record(self) -> Path:
         """Return the file that lists the near-duplicates among the images."""
-        finder = source_hash(f"{PACKAGE}.images.near_duplicates")
-        return self.store / "near_duplicates" / f"{self.images}.{finder}.json"
+        name = f"{self.images}.{source_hash(*PAIRING)}.json"
+        return self.store / "near_duplicates" / name
 
     @cached_property
     def near_duplicates(self) -> dict[str, Any] | None:

@@ -54,6 +54,7 @@ IN_THE_STORE = {
     "fetch_root": [],
     "fetch_lungvae": [],
     "compare": [],
+    "near_duplicates": [],  # a module by itself: `source.PAIRING`
 }
 # Written down by hand, so that a fault in the search for imports shows.
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
@@ -125,6 +126,7 @@ def in_store() -> set[str]:
     """Return the modules whose hash stands in the path of something in the store."""
     groups = [*source.GROUPS, *source.TASK_MODULES]
     modules = [name for group in groups for name in source.group_modules(group)]
+    modules += source.PAIRING
     return {name.removeprefix("sscdl.") for name in source.import_closure(modules)}
 
 
@@ -144,6 +146,7 @@ def test_what_lies_in_the_store_has_it_in_its_path(rules, results):
     assert stored <= set(IN_THE_STORE)
     for script, groups in IN_THE_STORE.items():
         modules = [name for group in groups for name in source.group_modules(group)]
+        modules += source.PAIRING if script == "near_duplicates" else ()
         hashed = {name.removeprefix("sscdl.") for name in source.import_closure(modules)}
         left = closure(script) - hashed - MAKES_NOTHING
         assert not left or script in ("stage", "fetch_root"), (script, left)
