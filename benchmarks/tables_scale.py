@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # runs from a plain checkout
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from sscdl.evaluation.prediction_files import OWN, UNTRAINED, folders_of
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.write import read_predictions
 
+ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("full", "segmented_black")
 TASKS = ("moco", "swav", "relloc", "rotation")
 # Made from other predictions than those of models on their own variant.

@@ -1,10 +1,11 @@
-"""Images and masks whose identity says more than it did when they were made.
+"""Images and masks that an earlier version has made, which may be those of the present one.
 
 Up to version 0.1 an archive was identified by the names and sizes of its files; now it is by their
-contents. What a store holds under the earlier identity may have been made of this archive, or of
-another one with the same names and sizes. It is made anew and compared, once, and a record in the
-store says that the two are the same: ``identities/<kind>.<own>.json``. Without a record, and with
-files under the own identity, they are not.
+contents. And sources that read files are mended: what they make of most archives stays the same,
+but not of those that had been read wrongly. So what a store holds under an earlier identity is made
+anew and compared, once, and a record in the store says that the two are the same:
+``identities/<kind>.<own>.json``. Without a record, and with files under the own identity, they are
+not.
 
 Imports neither torch nor pandas: it is asked each time the workflow is read.
 """
@@ -31,6 +32,10 @@ SHARD = re.compile(r"shard-\d+-of-(\d+)\.json")
 # compression is that of a library's version.
 PIXELS = {IMAGES: "pixel_hash", MASKS: "sha256"}
 MANIFESTS = {IMAGES: IMAGE_MANIFEST, MASKS: MASK_MANIFEST}
+
+
+# Hashes of the sources of releases, by group, whose pictures may be those of the present sources.
+EARLIER_SOURCES = {"images": ("ac543270409b",), "masks given": ("c9b3c56224cf",)}
 
 
 class Identity(NamedTuple):
@@ -61,13 +66,13 @@ class Identity(NamedTuple):
             return None
         if self.decided:
             return (
-                f"Accepted: the {self.kind} {self.used}, which an earlier version made of files of "
-                "these names and sizes, were compared with those of these files, and are the same"
+                f"Accepted: the {self.kind} {self.used}, which an earlier version made, were "
+                "compared with what this one makes of these files, and are the same"
             )
         return (
-            f"Undecided: the store has {self.kind} ({self.used}) that an earlier version made of "
-            "files of these names and sizes; the next run makes them anew and compares. What is "
-            "finished stays so only if they are the same"
+            f"Undecided: the store has {self.kind} ({self.used}) that an earlier version made; the "
+            "next run makes them anew and compares. What is finished stays so only if they are "
+            "the same"
         )
 
 
@@ -75,12 +80,12 @@ def decide(
     store: Path,
     kind: str,
     own: str,
-    earlier: Callable[[], str],
+    earlier: Callable[[], Sequence[str]],
     shards: int,
     *,
     other_numbers: bool = True,
 ) -> Identity:
-    """Return the identity of images or masks; ``earlier`` gives the fingerprint of before.
+    """Return the identity of images or masks; ``earlier`` gives the fingerprints of before.
 
     ``shards`` is the number of manifests that the study asks for; with ``other_numbers``, those of
     another number are taken where earlier ones have it.
@@ -96,9 +101,9 @@ def decide(
         used = _same_as(record)
         return Identity(kind, own, used, shards=number(used))
     if not complete(store / kind / own):
-        used = earlier()
-        if used != own and number(used) is not None:
-            return Identity(kind, own, used, decided=False, shards=number(used))
+        for used in earlier():
+            if used != own and number(used) is not None:
+                return Identity(kind, own, used, decided=False, shards=number(used))
     return Identity(kind, own, own)
 
 
@@ -142,10 +147,12 @@ def settle(
         return
     _move(folder, own)
     raise InputError(
-        f"{made_of}: is not what {used} was made of, though names and sizes of its files are the "
-        f"same: {len(others):,} of {len(names):,} {kind} differ (the first is {others[0]}). "
-        "Nothing was lost: what was trained on the earlier ones stays in the store. Run the same "
-        "command again, and everything is made of these files, with an identity of their own"
+        f"{made_of}: {used}, which an earlier version made, is not what comes of it now: "
+        f"{len(others):,} of {len(names):,} {kind} differ (the first is {others[0]}). Its files "
+        "are others with the same names and sizes, or this version reads some of them in another "
+        "way (CHANGELOG.md says which). Nothing was lost: what was trained on the earlier ones "
+        "stays in the store. Run the same command again, and everything is made of these files, "
+        "with an identity of their own"
     )
 
 

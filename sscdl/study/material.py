@@ -19,7 +19,7 @@ from sscdl.segment.networks import default
 from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
-from sscdl.study.identity import IMAGES, MASKS, Identity, complete, decide
+from sscdl.study.identity import EARLIER_SOURCES, IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
@@ -112,23 +112,26 @@ class Material:
         """Return what the ingested images are called in the store."""
         if self._found:
             return Identity(*self._found[IMAGES])
-        own = self._images(self.contents)
-        if self.layout == "phantom":
-            return Identity(IMAGES, own, own)
-        earlier = self._inputs.earlier_archives
+        accept = self.config["ingest"]["accept"]
+        kept = {key: accept[key] for key in accept if accept[key] != LATER_ACCEPT.get(key, ...)}
+        own = self._images(self.contents, kept, group_hash("images"))
         shards = self.config["ingest"]["shards"]
-        return decide(self.store, IMAGES, own, lambda: self._images(earlier()), shards)
+        return decide(self.store, IMAGES, own, self.earlier_images, shards)
 
-    def _images(self, contents: dict[str, str]) -> str:
+    def earlier_images(self) -> list[str]:
+        """Return the fingerprints that earlier versions gave the images, the latest first."""
+        accept = self.config["ingest"]["accept"]
+        known = {key: accept[key] for key in accept if key not in LATER_ACCEPT}
+        contents = [self.contents]
+        if self.layout != "phantom":
+            contents.append(self._inputs.earlier_archives())
+        ways = (*EARLIER_SOURCES["images"], group_hash("images"))
+        return [self._images(of_files, known, way) for of_files in contents for way in ways]
+
+    def _images(self, contents: dict[str, str], accept: dict[str, Any], source: str) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
-        settings["accept"] = {
-            key: value
-            for key, value in settings["accept"].items()
-            if value != LATER_ACCEPT.get(key, ...)
-        }
         archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
-        source = group_hash("images")
-        return fingerprint([archives, contents, settings, source])
+        return fingerprint([archives, contents, settings | {"accept": accept}, source])
 
     @property
     def images(self) -> str:
@@ -176,22 +179,26 @@ class Material:
         """Return what the lung masks are called in the store."""
         if self._found:
             return Identity(*self._found[MASKS])
-        own = self._masks(self.segmenter)
+        own = self._masks(self.segmenter, group_hash(self._masking))
         if self._given is None:
             return Identity(MASKS, own, own)
-        earlier, images = self._inputs.earlier_given, self.image_identity
-        return decide(
-            self.store,
-            MASKS,
-            own,
-            lambda: self._masks(self._segmenter(earlier())),
-            images.shards or self.config["ingest"]["shards"],
-            other_numbers=images.shards is None,
-        )
+        images = self.image_identity
+        shards = images.shards or self.config["ingest"]["shards"]
+        others = images.shards is None
+        return decide(self.store, MASKS, own, self.earlier_masks, shards, other_numbers=others)
 
-    def _masks(self, segmenter: str) -> str:
-        given = self.config["lungs"]["source"] == "masks"
-        source = group_hash("masks given" if given else "masks predicted")
+    @property
+    def _masking(self) -> str:
+        """Return the group of sources that makes the masks."""
+        return "masks given" if self.config["lungs"]["source"] == "masks" else "masks predicted"
+
+    def earlier_masks(self) -> list[str]:
+        """Return the fingerprints that earlier versions gave the masks, the latest first."""
+        ways = (*EARLIER_SOURCES.get(self._masking, ()), group_hash(self._masking))
+        segmenters = [self._segmenter(one) for one in (self._given, self._inputs.earlier_given())]
+        return [self._masks(one, way) for one in segmenters for way in ways]
+
+    def _masks(self, segmenter: str, source: str) -> str:
         hull = self.config["lungs"]["implausible"] == "hull"
         return fingerprint([self.images, segmenter, source, hull])
 

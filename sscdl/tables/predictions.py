@@ -173,8 +173,8 @@ PREDICTION_TABLES = {
         lambda rows, split, thesis, margin: confounders.subgroups(rows, split),
         "Balanced accuracy over all images and within groups, beside a model that sees metadata.",
         (
-            "metadata: of two logistic regressions, on view, and on view, sex and age, the one that "
-            "is better on the validation images.",
+            "metadata: of two logistic regressions, on view, and on view, sex and age, the one "
+            "that is better on the validation images.",
             "difference: model minus metadata in percent points, paired over the same patients. "
             "p_holm: corrected for all rows of this table; with one seed nothing is tested.",
             INTERVALS,

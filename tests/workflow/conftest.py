@@ -33,7 +33,7 @@ TINY = {
         for task in ("rotation", "moco", "classify")
     },
     "training": {"device": "cpu", "threads": 1},
-    "results": {"bootstrap": 100, "panel_images": 2},
+    "results": {"panel_images": 2},
 }
 
 

@@ -71,7 +71,7 @@ def finished(tmp_path_factory) -> Runner:
     config["dataset"] = {"layout": "siim", "siim": {"root": str(root)}}
     config["lungs"] = {"source": "masks", "masks": {"folder": str(root / "truth/masks")}}
     config["ingest"] = {"find_text": True}
-    config["results"] = {"bootstrap": 100, "panel_images": 2, "patient_images": True}
+    config["results"] = {"panel_images": 2, "patient_images": True}
     config |= {"store": str(place / "store"), "variants": ["full"], "curricula": ["scratch"]}
     runner = Runner(place / "run", config)
     runner()

@@ -18,7 +18,7 @@ def few(study) -> Runner:
     config = copy.deepcopy(TINY)
     config |= {"study": "few", "label_share": 0.6, "variants": ["full"]}
     config["stages"]["classify"]["batch_size"] = 4
-    config["results"] = {"bootstrap": 100, "beside": ["tiny"]}
+    config["results"] = {"beside": ["tiny"]}
     runner = Runner(study.folder, config)
     runner.output = runner("results/few/tables/beside.csv")
     return runner

@@ -90,7 +90,7 @@ def test_no_number_takes_what_is_none_or_beyond_everything(value):
     [("image.size", 1_000_000), ("image.packed", 5000), ("training.threads", 100_000),
      ("stages.moco.options.dimension", 2 * 10**9), ("stages.swav.options.prototypes", 10**8),
      ("stages.moco.options.queue", 10**9), ("stages.moco.batch_size", 10**6),
-     ("dataset.phantom.patients", 10**9), ("results.bootstrap", 10**9), ("seeds", [2**32])],
+     ("dataset.phantom.patients", 10**9), ("results.margin", 10**9), ("seeds", [2**32])],
 )  # fmt: skip
 def test_sizes_that_no_machine_has(path, value):
     assert path in refused(nested(path, value))

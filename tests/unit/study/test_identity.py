@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def write(folder, rows, shards=2, kind="images"):
 
 
 def decided(store, earlier=EARLIER, shards=2, **settings):
-    return decide(store, "images", OWN, lambda: earlier, shards, **settings)
+    return decide(store, "images", OWN, lambda: [earlier], shards, **settings)
 
 
 def test_nothing_of_before_is_nothing_to_decide(tmp_path):
@@ -103,7 +104,7 @@ def test_the_same_are_used_on_and_the_copy_goes(tmp_path):
     assert found.made(tmp_path) == tmp_path / "images" / EARLIER
     assert found.record(tmp_path) == record
     assert found.sentence().startswith(f"Accepted: the images {EARLIER}, which")
-    other = decide(tmp_path, "images", "1" * 12, lambda: EARLIER, 2)
+    other = decide(tmp_path, "images", "1" * 12, lambda: [EARLIER], 2)
     assert not other.decided, "another archive of these names and sizes"
 
 
@@ -122,7 +123,7 @@ def test_others_get_a_place_of_their_own(tmp_path, change):
     before = {path: path.read_bytes() for path in (tmp_path / "images").rglob("*.*")}
     new = write(tmp_path / "images" / f"{OWN}.anew", [image("a"), image("b", **change)])
     record = decided(tmp_path).record(tmp_path)
-    with pytest.raises(InputError, match=r"archive: is not what .* 1 of 2 images .* first is b\)"):
+    with pytest.raises(InputError, match=r"archive: .* is not what .* 1 of 2 images .* first is b\)"):
         settle("images", old, new, record, made_of="archive")
     assert not record.exists()
     own = tmp_path / "images" / OWN
@@ -213,7 +214,27 @@ def test_a_damaged_record_is_named(tmp_path, text):
 def earlier_images(one: Study) -> str:
     """Return the fingerprint that version 0.1 gave the images of a study."""
     contents = {name: earlier_content(list_files(c)) for name, c in one.cohorts.items()}
-    return one._images(contents)
+    accept = {"range": ..., "grays": ...}  # keys that were not there
+    known = {k: v for k, v in one.config["ingest"]["accept"].items() if k not in accept}
+    return one._images(contents, known, identity.EARLIER_SOURCES["images"][0])
+
+
+def test_images_of_the_last_release_are_compared_whatever_reads_them_now(tmp_path):
+    """Of the same files: what another source made of them, under settings that it did not know."""
+    write_siim(tmp_path / "a")
+    limits = {"range": 0.0, "grays": 1}
+    for accept in ({}, limits):
+        one = study(siim(tmp_path / "a", ingest={"accept": accept}))
+        used = one.earlier_images()[0]
+        assert used not in (one.image_identity.own, earlier_images(one))
+        folder = tmp_path / f"store/images/{used}"
+        old = write(folder, [image("a")], shards=one.shards)
+        again = Study(one.config)
+        assert (again.images, again.image_identity.decided) == (used, False)
+        made = write(again.image_manifests(made=True)[0].parent, [image("a")], shards=one.shards)
+        settle("images", old, made, again.records()[0], made_of="a")
+        assert Study(one.config).image_identity.decided
+        shutil.rmtree(tmp_path / "store")
 
 
 def test_two_versions_of_an_archive_under_one_store(tmp_path):
@@ -240,7 +261,9 @@ def test_two_versions_of_an_archive_under_one_store(tmp_path):
         if one is first:
             settle("images", old, made, one.records()[0], made_of="first")
         else:
-            with pytest.raises(InputError, match="second: is not what"):
+            with pytest.raises(
+                InputError, match="second: .*, which an earlier version made, is not what"
+            ):
                 settle("images", old, made, one.records()[0], made_of="second")
     first, second = Study(first.config), Study(second.config)
     assert first.images == used
@@ -279,8 +302,8 @@ def test_masks_of_a_second_reader_are_told_from_the_first(tmp_path, source):
     one, two = readers
     assert one.images == two.images
     assert one.masks != two.masks
-    used = one._masks(one._segmenter(one._inputs.earlier_given()))
-    assert used == two._masks(two._segmenter(two._inputs.earlier_given()))
+    used = one.earlier_masks()[-1]
+    assert used == two.earlier_masks()[-1]
     rows = [{"image_id": "a", "png": "a.png", "sha256": "x"}]
     write(tmp_path / "store/masks" / used, rows, kind="masks", shards=one.shards)
     one, two = Study(one.config), Study(two.config)

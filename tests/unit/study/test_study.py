@@ -72,7 +72,7 @@ CLASSIFIERS = {("full", "classify"), ("segmented_black", "classify")}
         ({"label_share": 0.1}, CLASSIFIERS),
         ({"label_share": 1}, set()),
         ({"ingest": {"shards": 5}}, set()),
-        ({"results": {"bootstrap": 200}}, set()),
+        ({"results": {"margin": 3}}, set()),
         ({"training": {"threads": 3}}, set()),
         ({"seeds": [4]}, set()),
         ({"study": "y"}, set()),
