@@ -50,9 +50,9 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
     """Write to ``record`` which of the images in ``manifests`` are near-duplicates.
 
     Looked at are those of the main archive and of one for pretraining, without the copies that are
-    set aside as exact duplicates. Memory: about 6 kB an image, and 200 MB. ``record`` has ``pairs``
-    (image_ids, patient_ids, cohorts, each of both; correlation), sorted, the number of images
-    ``compared``, and the ``bound``. Raises InputError for a picture that cannot be read.
+    set aside as exact duplicates. Memory: about 12 kB an image, and 200 MB. ``record`` has
+    ``pairs`` (image_ids, patient_ids, cohorts, each of both; correlation), sorted, the number of
+    images ``compared``, and the ``bound``. Raises InputError for a picture that cannot be read.
     """
     folder = Path(manifests[0]).parent / "png"
     rows = [row for path in manifests for row in read_record(path, IMAGE_MANIFEST)["images"]]
