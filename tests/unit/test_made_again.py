@@ -59,7 +59,10 @@ IN_THE_STORE = {
 # Written down by hand, so that a fault in the search for imports shows.
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
           "implausible_masks", "learning_rates", "search"}  # fmt: skip
-PREDICTING = {"predict", "predict_shown", "probe", "metadata_baseline", "untrained"}
+PREDICTING = {
+    "predict", "predict_shown", "probe", "probe_random", "metadata_baseline", "untrained",
+    "faithfulness",
+}  # fmt: skip
 PICTURING = {"summary", "figure", "contact_sheet"}
 KNOWN = {
     "images.split": {  # whose names of splits tables and figures have in them
@@ -79,7 +82,7 @@ KNOWN = {
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},
     "report.summary": {"summary"},
-    "training.batch_statistics": {"probe", "untrained"},
+    "training.batch_statistics": {"probe", "probe_random", "untrained"},
     "planning.plan": set(),
     "upkeep.verify": set(),
     "model.card": set(),

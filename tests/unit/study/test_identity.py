@@ -123,7 +123,9 @@ def test_others_get_a_place_of_their_own(tmp_path, change):
     before = {path: path.read_bytes() for path in (tmp_path / "images").rglob("*.*")}
     new = write(tmp_path / "images" / f"{OWN}.anew", [image("a"), image("b", **change)])
     record = decided(tmp_path).record(tmp_path)
-    with pytest.raises(InputError, match=r"archive: .* is not what .* 1 of 2 images .* first is b\)"):
+    with pytest.raises(
+        InputError, match=r"archive: .* is not what .* 1 of 2 images .* first is b\)"
+    ):
         settle("images", old, new, record, made_of="archive")
     assert not record.exists()
     own = tmp_path / "images" / OWN
