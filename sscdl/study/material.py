@@ -147,9 +147,9 @@ class Material:
     @cached_property
     def segmenter(self) -> str:
         """Return the fingerprint of what says where the lungs are."""
-        return self._segmenter(self._given)
+        return self._segmenter(self._given, group_hash("segmenter"))
 
-    def _segmenter(self, given: Any) -> str:
+    def _segmenter(self, given: Any, way: str) -> str:
         lungs = self.config["lungs"]
         source, content = lungs["source"], given
         if source == "checkpoint":
@@ -158,7 +158,7 @@ class Material:
             content = file_hash(default.PATH)
         elif source == "train":
             settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            content = [given, settings, group_hash("segmenter")]
+            content = [given, settings, way]
         return fingerprint([source, content])
 
     @property
@@ -180,7 +180,7 @@ class Material:
         if self._found:
             return Identity(*self._found[MASKS])
         own = self._masks(self.segmenter, group_hash(self._masking))
-        if self._given is None:
+        if self._given is None and self.config["lungs"]["source"] != "train":
             return Identity(MASKS, own, own)
         images = self.image_identity
         shards = images.shards or self.config["ingest"]["shards"]
@@ -194,9 +194,16 @@ class Material:
 
     def earlier_masks(self) -> list[str]:
         """Return the fingerprints that earlier versions gave the masks, the latest first."""
-        ways = (*EARLIER_SOURCES.get(self._masking, ()), group_hash(self._masking))
-        segmenters = [self._segmenter(one) for one in (self._given, self._inputs.earlier_given())]
-        return [self._masks(one, way) for one in segmenters for way in ways]
+
+        def ways(group: str) -> tuple[str, ...]:
+            return (*EARLIER_SOURCES.get(group, ()), group_hash(group))
+
+        segmenters = [
+            self._segmenter(given, way)
+            for given in (self._given, self._inputs.earlier_given())
+            for way in ways("segmenter")
+        ]
+        return [self._masks(one, way) for one in segmenters for way in ways(self._masking)]
 
     def _masks(self, segmenter: str, source: str) -> str:
         hull = self.config["lungs"]["implausible"] == "hull"
