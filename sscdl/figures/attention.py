@@ -80,7 +80,7 @@ def attention_panel(models: Mapping[str, Sequence[AttentionItem]]) -> Figure:
 
     Each map is scaled to its own maximum; the less attention, the more of the radiograph is seen.
     Lungs are outlined. Over a picture stand the predicted class, red where it is wrong, and the
-    AIL; over each column stands its true class.
+    AIL; over each column stands its true class, if that of any is known.
 
     Args:
         models: for each model, by its name of one or two lines, one item an image.
@@ -105,8 +105,9 @@ def attention_panel(models: Mapping[str, Sequence[AttentionItem]]) -> Figure:
         sheet = Sheet(width, EDGE + head + len(models) * step + _bar_room())
         for column, item in enumerate(first):
             middle = left + column * (side + GAP) + side / 2
-            text = f"true {item.label or 'unknown'}"
-            sheet.write(middle, EDGE + LINE * TITLE, text, TITLE, room=side)
+            if any(one.label for one in first):
+                text = f"true {item.label or 'unknown'}"
+                sheet.write(middle, EDGE + LINE * TITLE, text, TITLE, room=side)
         for row, (name, items) in enumerate(models.items()):
             top = EDGE + head + row * step + over
             _name_row(sheet, name, left, top + side / 2)

@@ -24,7 +24,8 @@ from sscdl.archives.listing import scan_pictures, stem
 from sscdl.dicom.radiograph import Rendering
 from sscdl.errors import InputError
 from sscdl.evaluation.attention import attention_share, region_share, resize_map
-from sscdl.figures import charts, panels
+from sscdl.figures import charts
+from sscdl.figures.attention import AttentionItem, attention_panel
 from sscdl.files import write_json
 from sscdl.images import variants
 from sscdl.images.imagelist import write_csv
@@ -234,10 +235,10 @@ def _predict(
         if usable.get(image_id):
             image.line |= {"ail": round(ail, 6), "lung_share": round(float(area[row]), 6)}
         if attention:
-            item = panels.AttentionItem(
+            item = AttentionItem(
                 array[row], large[row].numpy(), lungs[row] > 127, ail, predicted, ""
             )
-            figure = panels.attention_panel([item])
+            figure = attention_panel({"": [item]})
             charts.write_figure(figure, out / "attention" / f"{image.name}.png")
 
 

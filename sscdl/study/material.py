@@ -147,9 +147,9 @@ class Material:
     @cached_property
     def segmenter(self) -> str:
         """Return the fingerprint of what says where the lungs are."""
-        return self._segmenter(self._given, group_hash("segmenter"))
+        return self._segmenter(self._given)
 
-    def _segmenter(self, given: Any, way: str) -> str:
+    def _segmenter(self, given: Any, way: str | None = None) -> str:
         lungs = self.config["lungs"]
         source, content = lungs["source"], given
         if source == "checkpoint":
@@ -158,7 +158,7 @@ class Material:
             content = file_hash(default.PATH)
         elif source == "train":
             settings = {k: v for k, v in lungs["train"].items() if k != "folder"}
-            content = [given, settings, way]
+            content = [given, settings, way or group_hash("segmenter")]
         return fingerprint([source, content])
 
     @property
@@ -198,10 +198,11 @@ class Material:
         def ways(group: str) -> tuple[str, ...]:
             return (*EARLIER_SOURCES.get(group, ()), group_hash(group))
 
+        trained = ways("segmenter") if self.config["lungs"]["source"] == "train" else (None,)
         segmenters = [
             self._segmenter(given, way)
             for given in (self._given, self._inputs.earlier_given())
-            for way in ways("segmenter")
+            for way in trained
         ]
         return [self._masks(one, way) for one in segmenters for way in ways(self._masking)]
 

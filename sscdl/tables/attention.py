@@ -125,7 +125,8 @@ def _above_untrained(rows: pd.DataFrame, untrained: pd.DataFrame, column: str) -
     rows, others = beside_untrained(rows, untrained, column)
     lift = f"lift{column.removeprefix('ail')}_random"
     if rows.empty:
-        return dict.fromkeys((f"{column}_random", f"{column}_random_std", lift), NAN)
+        names = (f"{column}_random", f"{column}_random_std", lift, f"{lift}_low", f"{lift}_high")
+        return dict.fromkeys(names, NAN)
     patients = patients_of(rows, others)
     measure = measures.mean_of(column)
     model = score(rows, measure, patients)

@@ -47,7 +47,9 @@ CHANGES = {
     "a lower bound": (
         "images/variants.py", "max(square - mean**2, 0.0)", "abs(square - mean**2)"
     ),
-    "a fallback": ("dicom/codes.py", "_VIEW_SPELLINGS.get(position, position)", "position"),
+    "a fallback": (
+        "dicom/codes.py", "_VIEW_CODES.get(code, OTHER if code else position)", "position"
+    ),
     "a clipping": ("images/ingest.py", "np.clip(corners, 0.0, 1.0).tolist()", "corners.tolist()"),
     "what is caught": (
         "images/variants.py", "except (OSError, ValueError):", "except OSError:"

@@ -68,10 +68,10 @@ def test_a_store_of_the_earlier_identity_is_used_on_if_the_pictures_are_the_same
     one = planned(runner)
     store, own = one.store, (one.images, one.masks)
     assert folders(runner) == set(own)
-    earlier = one._images(one._inputs.earlier_archives())
+    earlier = one.earlier_images()[-1]
     (store / "images" / own[0]).rename(store / "images" / earlier)
     between = planned(runner)  # masks are those of these images
-    masks = between._masks(between._segmenter(between._inputs.earlier_given()))
+    masks = between.earlier_masks()[-1]
     (store / "masks" / own[1]).rename(store / "masks" / masks)
     shutil.rmtree(runner.results)
     output = runner("plan")
@@ -94,7 +94,7 @@ def test_a_store_of_the_earlier_identity_is_used_on_if_the_pictures_are_the_same
     config["dataset"]["siim"]["root"] = str(other)
     second = Runner(runner.folder, config)
     said = second("images", ok=False)
-    assert f"{other}: is not what {store}/images/{earlier} was made of" in said
+    assert f"{other}: {store}/images/{earlier}, which an earlier version made, is not" in said
     assert not (second.results / "images.csv").exists(), "nothing is reported"
     second("images")
     assert folders(second).isdisjoint({earlier, masks, *own})

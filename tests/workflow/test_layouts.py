@@ -94,6 +94,10 @@ def tabled(tmp_path_factory) -> Runner:
     config |= {"classes": ["healthy", "pneumonia"], "store": str(place / "store")}
     config |= {"variants": ["full"], "curricula": ["rotation"], "study": "tabled"}
     runner = Runner(place / "run", config)
+    # The stray is a near-duplicate, too, which is known once both pictures are there.
+    said = runner(ok=False)
+    assert "near_duplicates" in said
+    assert "Nothing was trained: run the same command again" in said
     runner()
     return runner
 

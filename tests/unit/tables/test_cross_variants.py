@@ -23,9 +23,9 @@ def on(trained: str, shown: str, right: float, *, seed: int = 0) -> pd.DataFrame
 
 @pytest.fixture(scope="module")
 def predictions() -> pd.DataFrame:
-    parts = [on("full", "segmented_black", 0.6, seed=seed) for seed in range(2)]
+    parts = [on("full", "segmented_black", 0.6, seed=seed) for seed in range(3)]
     # What a model predicts for its own variant comes from files without that column.
-    parts += [on("full", "full", 0.95, seed=seed).drop(columns="shown") for seed in range(2)]
+    parts += [on("full", "full", 0.95, seed=seed).drop(columns="shown") for seed in range(3)]
     parts += [on("segmented_black", "segmented_black", 0.8).drop(columns="shown")]
     parts += [on("segmented_black", "full", 0.8), made_up("metadata", "metadata:view")]
     parts.append(on("full", "segmented_black", 0.0).assign(split="val"))
