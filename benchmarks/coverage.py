@@ -147,8 +147,8 @@ def differences(options: argparse.Namespace) -> None:
 def trainings(options: argparse.Namespace) -> None:
     """Print how often one recipe, trained twice, is called different from itself; and coverage."""
     for patients, share, accuracy in cells(options):
-        for seeds in (1, 2, 3, 5, 10):
-            for deviation in (0.0, 0.01, 0.03, 0.1):
+        for seeds in options.trainings:
+            for deviation in options.deviations:
                 random = np.random.default_rng([options.seed, patients, seeds])
                 held: dict[str, list[tuple[bool, float]]] = defaultdict(list)
                 for _ in range(options.simulations):
@@ -195,6 +195,8 @@ def main() -> None:
     parser.add_argument("--accuracies", type=float, nargs="+", default=[0.5, 0.7, 0.9, 0.95, 0.99])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.5, 0.2])
     parser.add_argument("--measures", nargs="+", choices=list(MEASURES), default=list(MEASURES))
+    parser.add_argument("--trainings", type=int, nargs="+", default=[1, 2, 3, 5, 10])
+    parser.add_argument("--deviations", type=float, nargs="+", default=[0.0, 0.01, 0.03, 0.1])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     commands[options.command](options)

@@ -240,6 +240,7 @@ def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) ->
         _table("Balanced accuracy in percent.", accuracy[_overview(accuracy) + ["chance"]],
                best=_variants(accuracy)),
         "<h2>Comparisons</h2>",
+        *(_image(figures, name) for name in figures if name.startswith(COMPARISONS)),
         _table("Differences in balanced accuracy, in percent points.", compared[shown],
                digits=P_VALUES),
         "<h2>Attention</h2>",

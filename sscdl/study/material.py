@@ -215,9 +215,24 @@ class Material:
         """Return the fingerprint under which the lung masks lie."""
         return self.mask_identity.used
 
+    @property
+    def near_treatment(self) -> str:
+        """Return what becomes of near-duplicates: nothing where pictures are synthetic.
+
+        Those are variations of one drawing, and no radiograph among them was exported twice.
+        """
+        if self.layout == "phantom":
+            return near_pairs.IGNORE
+        return self.config["split"]["near_duplicates"]
+
     @cached_property
-    def near_record(self) -> Path:
-        """Return the file that lists the near-duplicates among the images."""
+    def near_record(self) -> Path | None:
+        """Return the file that lists the near-duplicates among the images.
+
+        None for a synthetic archive, in which nobody looks for them.
+        """
+        if self.layout == "phantom":
+            return None
         name = f"{self.images}.{source_hash(*PAIRING)}.json"
         return self.store / "near_duplicates" / name
 
@@ -230,17 +245,17 @@ class Material:
         """
         if self._found:
             return self._found["near"]
-        if not self.near_record.exists():
+        if self.near_record is None or not self.near_record.exists():
             return None
-        split = self.config["split"]
         pairs = near_pairs.read_pairs(self.near_record)
-        return near_pairs.effect(pairs, split["near_duplicates"], split["by"]).recipe()
+        by = self.config["split"]["by"]
+        return near_pairs.effect(pairs, self.near_treatment, by).recipe()
 
     def near_sentence(self) -> str | None:
         """Return what a plan says where images are there and nobody has looked for pairs yet."""
-        ignored = self.config["split"]["near_duplicates"] == near_pairs.IGNORE
+        ignored = self.near_treatment == near_pairs.IGNORE
         folder = self.store / IMAGES / self.images
-        if ignored or self.near_record.exists() or not complete(folder):
+        if ignored or self.near_record is None or self.near_record.exists() or not complete(folder):
             return None
         return (
             f"Undecided: nobody has looked for near-duplicates among the images {self.images} yet; "

@@ -156,7 +156,7 @@ for ONE, EARLIER, ANEW, MADE_OF in (
                 "../scripts/compare.py"
 
 
-if unfinished([STUDY.near_record]):
+if STUDY.near_record and unfinished([STUDY.near_record]):
 
     rule near_duplicates:
         input:
@@ -175,7 +175,7 @@ if unfinished([STUDY.near_record]):
 rule list_images:
     input:
         RECORDS,
-        near_duplicates=str(STUDY.near_record),
+        near_duplicates=str(STUDY.near_record) if STUDY.near_record else [],
         images=[str(path) for path in STUDY.image_manifests()],
         masks=[str(path) for path in STUDY.mask_manifests()],
         phantom=PHANTOM_DONE if PHANTOM else [],
@@ -196,7 +196,7 @@ rule list_images:
         ),
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.split,
-        treatment=STUDY.config["split"]["near_duplicates"],
+        treatment=STUDY.near_treatment,
         split_seed=STUDY.config["split_seed"],
         classes=STUDY.config["classes"],
         masked=STUDY.variants != ["full"],

@@ -353,6 +353,7 @@ SUMMARISED = {
     ],
     "figures": [
         "accuracy_overview",
+        *comparison_pages(most=36),
         "4.3_ail_by_model",
         *(["shortcut"] if MARKED else []),
     ],

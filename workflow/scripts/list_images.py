@@ -16,7 +16,7 @@ if __name__ == "__main__":
             implausible=snakemake.params.implausible,
             split=snakemake.params.split,
             split_seed=snakemake.params.split_seed,
-            near_duplicates=Path(snakemake.input.near_duplicates),
+            near_duplicates=Path(near) if (near := snakemake.input.near_duplicates) else None,
             treatment=snakemake.params.treatment,
             classes=snakemake.params.classes,
             masked=snakemake.params.masked,

@@ -181,7 +181,8 @@ def written(tmp_path):
     page, text = tmp_path / "summary.html", tmp_path / "summary.rst"
     write_summary(
         page, text, study="small_*x*", facts=list(told().items()), tables=tables,
-        images_csv=tmp_path / "images.csv", figures={"accuracy_overview": picture},
+        images_csv=tmp_path / "images.csv",
+        figures=dict.fromkeys(["accuracy_overview", "comparisons-full-scratch"], picture),
     )  # fmt: skip
     return page.read_text(encoding="utf-8"), text.read_text(encoding="utf-8")
 
@@ -189,7 +190,7 @@ def written(tmp_path):
 def test_the_page_has_findings_facts_counts_and_tables(written):
     page = written[0]
     assert page.count('<section class="table">') == 4
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 2
     assert 'data-value="training"' in page
     assert 'data-column="patients"' in page
     columns = re.findall(r'data-column="([^"]*)"', page)
