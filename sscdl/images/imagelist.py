@@ -65,7 +65,7 @@ def list_images(
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
 
-    ``near_duplicates`` is the record of pairs that are nearly one picture, None if nobody looked
+    ``near_duplicates`` is the record of pairs that are nearly one picture, None if nobody looks
     for them; they are written to ``near_duplicates.csv`` beside the list. ``treatment`` (the key
     ``split.near_duplicates``) says what becomes of them: patients whom a pair joins come to one
     side ("together"), copies are set aside besides ("aside"), or nothing ("ignore"). Pictures for
@@ -121,8 +121,7 @@ def list_images(
     recipe = {**split, "seed": split_seed}
     describe_list(images_csv, split=recipe, source=group_hash("split"))
     write_csv(rejected[["file", "reason"]], rejected_csv)
-    if near_duplicates:
-        _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
+    _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
     counts = images.groupby(["split", "label"], dropna=False).size()
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
