@@ -9,7 +9,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
-from sscdl.images.imagelist import COLUMNS, list_images
+from sscdl.images.imagelist import COLUMNS, NEAR_COLUMNS, list_images
 from tests.unit.damages import damages
 
 SPLIT = {"by": "patient", "stratified": False, "val": 0.0, "test": 0.0}
@@ -107,6 +107,7 @@ def listed(folder, implausible, truths=(), split=SPLIT, **checked):
     )  # fmt: skip
     images, rejected = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in outputs)
     assert list(images) == COLUMNS
+    assert list(pd.read_csv(outputs[0].with_name("near_duplicates.csv"))) == NEAR_COLUMNS
     assert list(images["image_id"]) == sorted(row["image_id"] for row in IMAGES)
     return images.set_index("image_id"), rejected
 
