@@ -96,11 +96,14 @@ class Comparison:
 
     @property
     def detectable(self) -> float:
-        """Return the smallest true difference that such a comparison finds four times in five.
+        """Return about the smallest true difference that such a comparison finds 4 times in 5.
 
-        With one training of each, other trainings are left out of account.
+        By itself, that is, at LEVEL without correction for others. With one training of each, other
+        trainings are left out of account.
         """
-        return _reach(self.spread.df) * float(np.sqrt(self.spread.total))
+        low, high = self.limits(LEVEL)
+        half = (high - low) / 2 / float(stdtrit(self.spread.df, 1 - LEVEL / 2))
+        return _reach(self.spread.df) * max(float(np.sqrt(self.spread.total)), half)
 
     def another(self, level: float = LEVEL) -> tuple[float, float]:
         """Return where the difference of one further training of each would lie (NaN with one).
@@ -120,15 +123,16 @@ class Comparison:
         return self.value - half, self.value + half
 
     def trainings_for(self, difference: float, most: int = 100) -> int | None:
-        """Return how many trainings of each model find a true ``difference`` four times in five.
+        """Return about how many trainings of each find a true ``difference`` four times in five.
 
+        As :attr:`detectable`, without correction; it is as rough as what few trainings say of more.
         None where no number up to ``most`` does with these patients, or nothing is known of other
         trainings.
         """
         parts = [score.trainings for score in (self.first, self.second)]
-        if not self.tested:
+        if not self.tested or not self.spread.total > 0:
             return None
-        once = [one.between * len(one.values) for one in parts]
+        once = [max(one.between, one.interaction) * len(one.values) for one in parts]
         for number in range(2, most + 1):
             between = sum(once) / number
             total = between + self.spread.common

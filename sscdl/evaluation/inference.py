@@ -121,6 +121,10 @@ class Score:
             low, high = _stratum_limits(part, larger, spread.df, alpha)
             below += (part.weight * (part.value - low)) ** 2
             above += (part.weight * (high - part.value)) ** 2
+        if not fixed > 0:
+            # Patients say nothing, each training is of one kind: what trainings say comes on top.
+            own = stdtrit(spread.df, alpha / 2) ** 2 * spread.total
+            below, above = below + own, above + own
         return self.value - np.sqrt(below), self.value + np.sqrt(above)
 
     def interval(self, level: float = LEVEL) -> Interval:
@@ -138,23 +142,26 @@ def variance(influence: Floats, factors: Sequence[Factor]) -> Variance:
     if not np.isfinite(total):
         return Variance(NAN, NAN, NAN)
     patients = max(len(influence) - 1, 1)
-    if len(repeated) == 1 and len(repeated[0].values) == 2:
-        return Variance(total, common, _df_of_two(common, total - common, patients))
+    twice = [len(one.values) == 2 for one in repeated]
+    if any(twice) and not (len(twice) > 1 and all(twice)):
+        return Variance(total, common, _df_of_two(total, common, repeated, patients))
     unsure = common**2 / patients
     unsure += sum(one.between**2 / (len(one.values) - 1) for one in repeated)
     return Variance(total, common, total**2 / unsure if unsure > 0 else float(patients))
 
 
-def _df_of_two(common: float, between: float, patients: int) -> float:
-    """Return degrees of freedom where all that repeats was repeated twice.
+def _df_of_two(total: float, common: float, repeated: Sequence[Factor], patients: int) -> float:
+    """Return degrees of freedom where something was repeated twice, and all else more or not.
 
-    Two repetitions that are close by chance would look like certainty. Each part keeps a quantile
-    of its own instead (Cochran & Cox 1957), which is never too narrow.
+    Two repetitions that are close by chance would look like certainty. Each part of the ``total``
+    keeps a quantile of its own instead (Cochran & Cox 1957), which is never too narrow; what the
+    parts lack of it is counted as that of the two.
     """
-    if not common + between > 0:
+    if not total > 0:
         return float(patients)
-    squares = [stdtrit(df, 1 - LEVEL / 2) ** 2 for df in (1, patients)]
-    square = (squares[0] * between + squares[1] * common) / (between + common)
+    parts = [(patients, common), *((len(one.values) - 1, one.between) for one in repeated)]
+    parts.append((1, total - sum(part for _, part in parts)))
+    square = sum(stdtrit(df, 1 - LEVEL / 2) ** 2 * part for df, part in parts) / total
     return float(np.clip(stdtridf(1 - LEVEL / 2, np.sqrt(square)), 1, patients))
 
 
@@ -232,6 +239,12 @@ def score(
         measure(rows[chosen], codes[chosen], len(patients))
         for chosen in (repetitions == one for one in pd.unique(repetitions))
     ]
+    named = {tuple(part.name for part in one) for one in parts}
+    if len(named) > 1 and all(parts):
+        raise InputError(
+            "predictions: the trainings of one model were tested on images of different classes; "
+            "delete the files of this model in predictions/ and run again"
+        )
     if not parts or not all(parts):
         return Score((), Factor(np.array([NAN]), np.full((1, len(patients)), NAN)))
     strata = tuple(mean_stratum(same) for same in zip(*parts, strict=True))

@@ -39,6 +39,7 @@ class Stratum(NamedTuple):
     images: float  # a proportion is known no better than from so many independent ones
     patients: int
     bounded: bool = True
+    name: str = ""  # of the class, where there is a stratum for each
 
 
 # Rows of one training, the patient of each row as a number below the second argument's -> strata.
@@ -102,7 +103,8 @@ def balanced_accuracy(rows: pd.DataFrame, patients: Codes, count: int) -> list[S
         whose, hits = patients[of_class], right[of_class]
         recall, number = float(hits.mean()), len(np.unique(whose))
         influence = _by_patient((hits - recall) / len(hits), whose, count)
-        found.append(Stratum(0.0, recall, _corrected(influence, number), len(hits), number))
+        influence = _corrected(influence, number)
+        found.append(Stratum(0.0, recall, influence, len(hits), number, name=str(name)))
     return [part._replace(weight=1 / len(found)) for part in found]
 
 

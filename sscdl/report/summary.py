@@ -195,7 +195,8 @@ def _attention(rows: pd.DataFrame, variant: str) -> str:
     return (
         f"Attention inside the lungs on {variant}: {_span(rows['ail'])} % of the map. What has "
         f"learnt nothing has: {', '.join(others)}. Above each of the three, by 95 % intervals: "
-        f"{above} of {len(rows)} models."
+        f"{above} of {len(rows)} models"
+        f"{', of which one training is known' if rows['ail_std'].isna().all() else ''}."
     )
 
 

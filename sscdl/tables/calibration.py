@@ -171,6 +171,7 @@ def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
             for name in ("brier", "nll"):
                 found = score_model(rows, measures.mean_of(name), scale=1.0)
                 line[name] = found.pop("value")
+                found["low"] = max(found["low"], 0.0)
                 line |= {f"{name}_{part}": value for part, value in found.items()}
             line["brier_prior"], line["nll_prior"] = _prior(seeds[0])
             table.append(line)

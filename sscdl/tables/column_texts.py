@@ -63,7 +63,7 @@ COLUMNS = {
     "patients": "number of patients",
     "count": "number of images",
     "train": "images that models learn from",
-    "val": "images that choose learning rates",
+    "val": "images that learning rates, thresholds and baselines are chosen on",
     "test": "images that results are reported on",
     "duplicate": "images whose picture is there already; they are not used",
     "mark_trained": "test images, their mark as in training",
@@ -113,10 +113,13 @@ COLUMNS = {
     "only_model": "images that this model gets right more often, over its seeds, than the other",
     "only_against": "images that the other model or study gets right more often",
     "p": "probability of so large a difference by chance alone: of patients and trainings",
-    "p_equivalent": "probability of such results if the two differed by margin points or more",
-    "detectable": "true difference that such a comparison finds four times in five, percent points",
+    "p_equivalent": "probability of such results if the two differed by margin points or more, "
+    "corrected after Holm",
+    "detectable": "about the true difference that such a comparison by itself finds four times in "
+    "five, in percent points",
     "margin": "smallest difference that matters, in percent points",
-    "seeds_needed": "trainings of each model that find a difference of margin four times in five",
+    "seeds_needed": "about how many trainings of each model find a difference of margin four times "
+    "in five",
     "another": "difference of one further training of both, on the same patients",
     "p_holm": "the same, corrected after Holm for the number of comparisons",
     "verdict": "what the corrected test shows",

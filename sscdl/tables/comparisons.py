@@ -27,6 +27,7 @@ from sscdl.tables.overview import METADATA, models_in
 MARGIN = 5.0  # percent points
 BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent"
 NOT_SHOWN, ONE_TRAINING = "not shown", "one training: not tested"
+TOO_FEW, ONE_CLASS = "too few patients", "one class only"
 COLUMNS = (
     *("variant", "curriculum", "against", "n_images", "n_patients", "n_seeds"),
     *("balanced_accuracy", "balanced_accuracy_against", "difference", "difference_low"),
@@ -42,10 +43,12 @@ NOTES = (
     "corrected after Holm for all comparisons of this table. p_equivalent: of a true difference of "
     "margin points or more, either way, corrected alike.",
     "verdict: better or worse where p_holm is below 0.05; equivalent where p_equivalent is; with "
-    "one seed nothing is tested, as another training might turn the difference round.",
-    "detectable: the true difference that such a comparison finds four times in five. "
-    "seeds_needed: trainings of each model with which that is a difference of margin points; empty "
-    "where no number of trainings does with these patients, or one training tells nothing.",
+    "one seed nothing is tested, as another training might turn the difference round. too few "
+    "patients: a class is that of a single one.",
+    "detectable: about the true difference that such a comparison by itself finds four times in "
+    "five, without correction for the others. seeds_needed: about how many trainings of each model "
+    "make that margin points, as far as these few tell; empty where more trainings of any number "
+    "do not with these patients, or one training tells nothing.",
     "only_model, only_against: images that one gets right with a larger share of its seeds.",
 )
 
@@ -71,9 +74,18 @@ def with_verdicts(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line | {"verdict": _verdict(line)} for line in lines]
 
 
-def _verdict(line: Mapping[str, Any]) -> str:
-    if np.isnan(line["p"]):
+def untested(found: Comparison, labels: pd.Series) -> str:
+    """Return why a comparison of models on images of these labels is not tested, '' if it is."""
+    if labels.nunique() < 2:
+        return ONE_CLASS
+    if not found.tested:
         return ONE_TRAINING
+    return TOO_FEW if np.isnan(found.p) else ""
+
+
+def _verdict(line: Mapping[str, Any]) -> str:
+    if line["verdict"]:
+        return line["verdict"]
     if line["p_holm"] < LEVEL:
         return BETTER if line["difference"] > 0 else WORSE
     return EQUIVALENT if line["p_equivalent"] < LEVEL else NOT_SHOWN
@@ -95,8 +107,8 @@ def comparisons(predictions: pd.DataFrame, split: str, *, margin: float = MARGIN
         (``another_low, another_high``, empty with one seed); ``only_model`` and ``only_against``,
         images that one of the two gets right with a larger share of its seeds; ``p``, ``p_holm``
         and ``p_equivalent``, the last two corrected for all rows, all empty with one seed;
-        ``verdict``: ``better``, ``worse``, ``equivalent``, ``not shown`` or ``one training: not
-        tested``; ``detectable`` and ``seeds_needed`` (:class:`sscdl.evaluation.differences.
+        ``verdict``: ``better``, ``worse``, ``equivalent``, ``not shown``, or why nothing was
+        tested; ``detectable`` and ``seeds_needed`` (:class:`sscdl.evaluation.differences.
         Comparison`) with the ``margin`` that they are about; ``chance``, the accuracy of guessing.
         No rows where there is nothing to compare with.
     """
@@ -124,6 +136,7 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, margin: float) -> dict
     model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
     found = compare(model, other, measures.balanced_accuracy)
     alone, another = found.as_trained().interval(), found.another()
+    why = untested(found, model["label"])
     first, second = _shares_right(model).align(_shares_right(other))
     return {
         "n_images": len(shared),
@@ -138,8 +151,9 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, margin: float) -> dict
         "another_high": 100 * another[1],
         "only_model": int((first > second).sum()),
         "only_against": int((first < second).sum()),
-        "p": found.p if found.tested else np.nan,
-        "p_equivalent": found.p_equivalent(margin / 100) if found.tested else np.nan,
+        "p": np.nan if why else found.p,
+        "p_equivalent": np.nan if why else found.p_equivalent(margin / 100),
+        "verdict": why,
         "detectable": 100 * found.detectable,
         "margin": margin,
         "seeds_needed": found.trainings_for(margin / 100) or np.nan,

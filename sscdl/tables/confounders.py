@@ -17,7 +17,7 @@ from sscdl.archives.cohorts import MARKED
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare, compare_same
 from sscdl.evaluation.inference import LEVEL
-from sscdl.tables.comparisons import ONE_TRAINING, difference_columns, holm
+from sscdl.tables.comparisons import ONE_CLASS, difference_columns, holm, untested
 from sscdl.tables.overview import (
     METADATA,
     NAN,
@@ -105,29 +105,26 @@ def shortcut(predictions: pd.DataFrame) -> pd.DataFrame:
 def _verdict(line: Mapping[str, Any]) -> str:
     if line["verdict"] or np.isnan(line["difference"]):
         return line["verdict"]
-    if np.isnan(line["p"]):
-        return ONE_TRAINING
     if line["p_holm"] < LEVEL:
         return "beats metadata" if line["difference"] > 0 else "worse"
     return "not better than metadata"
 
 
 def _baseline(predictions: pd.DataFrame, split: str) -> tuple[str, str] | None:
-    """Return the metadata model to compare with: chosen on validation images, never on ``split``.
+    """Return the metadata model to compare with: the better one on the validation images.
 
-    Where these are the same, it is the one that knows most, the last of them.
+    Where there are none but those of ``split``, it is the better one on these, which favours it.
     """
     models = dict(models_in(predictions[predictions["variant"] == METADATA]))
     if not models:
         return None
-    if split == VALIDATION:
-        return list(models)[-1]
-    validated = {name: rows[rows["split"] == VALIDATION] for name, rows in models.items()}
+    chosen_on = VALIDATION if (predictions["split"] == VALIDATION).any() else split
     scores = {
-        name: measures.value(rows, measures.balanced_accuracy) for name, rows in validated.items()
+        name: measures.value(rows[rows["split"] == chosen_on], measures.balanced_accuracy)
+        for name, rows in models.items()
     }
     known = {name: value for name, value in scores.items() if np.isfinite(value)}
-    return max(known, key=known.__getitem__) if known else list(models)[-1]
+    return max(known, key=known.__getitem__) if known else None
 
 
 def groups_of(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -159,8 +156,7 @@ def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``difference`` (model minus baseline, percent points) with ``_low, _high``, ``p`` and
         ``p_holm``, corrected for all rows of the table, both empty with one seed; ``verdict``:
         ``beats metadata`` or ``worse`` where ``p_holm`` is below 0.05, else ``not better than
-        metadata``; ``one training: not tested``; ``one class only`` where there is nothing to tell
-        apart; empty without a baseline.
+        metadata``; or why nothing was tested; empty without a baseline.
     """
     predictions = metrics.labelled(predictions)
     baseline = _baseline(predictions, split)
@@ -179,11 +175,12 @@ def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
                 known = measures.value(regression, measures.balanced_accuracy)
                 line["metadata_balanced_accuracy"] = 100 * known
             if model["label"].nunique() < 2:
-                line["verdict"] = "one class only"
+                line["verdict"] = ONE_CLASS
             elif regression is not None:
                 found = compare(model, regression, measures.balanced_accuracy, fixed=True)
                 line |= difference_columns(found)
-                line["p"] = found.p if found.tested else NAN
+                line["verdict"] = untested(found, model["label"])
+                line["p"] = NAN if line["verdict"] else found.p
             lines.append(line)
     for line, p in zip(lines, holm(line["p"] for line in lines), strict=True):
         line["p_holm"] = float(p)

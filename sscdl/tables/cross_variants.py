@@ -80,7 +80,9 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
                 }
             )
             if name != variant:
-                fall = compare_same(trained, part, measures.balanced_accuracy)
+                both = set(trained["image_id"]) & set(part["image_id"])
+                own, other = (rows[rows["image_id"].isin(both)] for rows in (trained, part))
+                fall = compare_same(own, other, measures.balanced_accuracy)
                 table[-1] |= difference_columns(fall, "drop")
     return pd.DataFrame(table, columns=list(COLUMNS))
 

@@ -113,7 +113,8 @@ def _point(
     true = shown["label"] == positive
     called = shown[f"prob_{positive}"].astype(float) >= shown["seed"].map(values)
     shown = shown.assign(right=(true == called).astype(float))
-    known = len(values) and values.notna().all()
+    trainings = set(shown["seed"])
+    known = len(values) and values.notna().all() and set(chosen) == trainings
     point: dict[str, Any] = {
         "n_images": shown["image_id"].nunique(),
         "n_patients": shown["patient_id"].nunique(),
@@ -123,7 +124,10 @@ def _point(
         "threshold_std": values.std(ddof=1) if len(values) > 1 else np.nan,
     }
     for name, among in zip(MEASURES, (true, ~true, called, ~called), strict=True):
-        point |= _measured(name, shown[among] if known else shown.iloc[:0])
+        rows = shown[among]
+        # Undefined in one training, it is so in their mean.
+        whole = known and set(rows["seed"]) == trainings
+        point |= _measured(name, rows if whole else shown.iloc[:0])
     return point
 
 

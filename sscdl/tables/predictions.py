@@ -152,7 +152,9 @@ PREDICTION_TABLES = {
             "chosen_on: images on which the threshold was chosen. Where these are the reported "
             "ones, as in a split without validation images, all that is reported is too good.",
             "ppv, npv: among images with the prevalence of these.",
-            "Intervals are 95 %, over patients and trainings.",
+            "Intervals are 95 %, of these thresholds: over the patients tested and, with several "
+            "seeds, over trainings. That other validation images would have given other thresholds "
+            "is not in them, and may be more than all else where these are few.",
         ),
     ),
     "seeds": PredictionTable(
@@ -174,7 +176,8 @@ PREDICTION_TABLES = {
         "Balanced accuracy over all images and within groups, beside a model that sees metadata.",
         (
             "metadata: of two logistic regressions, on view, and on view, sex and age, the one "
-            "that is better on the validation images.",
+            "that is better on the validation images (without such images, on these, which favours "
+            "it).",
             "difference: model minus metadata in percent points, paired over the same patients. "
             "p_holm: corrected for all rows of this table; with one seed nothing is tested.",
             INTERVALS,
@@ -197,6 +200,7 @@ PREDICTION_TABLES = {
             "box_hit: how often the map's maximum lies in a box around findings; pointing at "
             "random scores box_share.",
             "undefined: maps without positive values, which count nowhere.",
+            "lift_random and lift_contrast_random: over the untrained networks, too.",
             INTERVALS,
         ),
     ),

@@ -177,6 +177,38 @@ def test_factors_add_up_and_what_they_share_counts_once():
     assert limits == pytest.approx((0.5 - half, 0.5 + half)), "never surer than its patients allow"
 
 
+def test_what_was_repeated_twice_keeps_its_own_quantile_beside_what_was_repeated_often():
+    """Two trainings and ten random networks: the two are not surer for the ten."""
+    nothing = np.zeros((10, 50))
+    two = Factor(np.array([0.5, 0.6]), nothing[:2])
+    ten = Factor(np.linspace(0.4, 0.5, 10), nothing)
+    found = variance(np.zeros(50), [two, ten])
+    squares = t.ppf(0.975, 1) ** 2 * two.between + t.ppf(0.975, 9) ** 2 * ten.between
+    assert t.ppf(0.975, found.df) ** 2 == pytest.approx(squares / found.total, rel=1e-6)
+    assert variance(np.zeros(50), [two, two]).df == pytest.approx(2)
+
+
+def test_trainings_of_one_kind_each_that_differ_are_not_certain():
+    """Two call all positive and one none: patients make no difference, another training would."""
+    parts = [made_up(60, CLASSES[:2]).assign(seed=seed, right=float(seed < 2)) for seed in range(3)]
+    found = score(pd.concat(parts), RIGHT).interval()
+    assert found.estimate == pytest.approx(2 / 3)
+    assert found.low < 0.3
+    assert found.high > 0.9
+
+
+def test_trainings_that_were_tested_on_other_classes_are_refused():
+    parts = [made_up(60, CLASSES[:3]), made_up(60, CLASSES[:3]).assign(seed=1)]
+    for left in ("typical", "indeterminate"):
+        parts[1] = made_up(60, CLASSES[:3]).assign(seed=1)
+        parts[1] = parts[1][parts[1]["label"] != left]
+        with pytest.raises(InputError, match="images of different classes"):
+            score(pd.concat(parts), measures.balanced_accuracy)
+    parts[0] = parts[0][parts[0]["label"] != "negative"]
+    with pytest.raises(InputError, match="images of different classes"):
+        score(pd.concat(parts), measures.balanced_accuracy)
+
+
 def test_patients_are_those_in_all_tables():
     tables = [made_up(40, CLASSES[:2], per_patient=2), made_up(50, CLASSES[:2], per_patient=2)]
     assert len(patients_of(*tables)) == 20

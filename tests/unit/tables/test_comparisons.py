@@ -130,12 +130,23 @@ def test_models_that_are_shown_to_be_alike_are_called_so():
         (0.001, 0.001, 0.3, "better"),
         (0.4, 0.001, 0.3, "equivalent"),
         (0.4, 0.4, 3.0, "not shown"),
-        (np.nan, np.nan, 30.0, "one training: not tested"),
     ],
 )
 def test_verdicts(p, equivalent, difference, verdict):
-    line = {"difference": difference, "p": p, "p_equivalent": equivalent}
+    line = {"difference": difference, "p": p, "p_equivalent": equivalent, "verdict": ""}
     assert [found["verdict"] for found in with_verdicts([line])] == [verdict]
+
+
+def test_why_nothing_is_tested_is_told_as_it_is():
+    """A class of one patient, and images of one class, however many trainings there are."""
+    rows = pd.concat([trained("full", "scratch"), trained("full", "moco")])
+    alone = rows["image_id"].isin(rows.loc[rows["label"] == "typical", "image_id"].iloc[:1])
+    few = rows[(rows["label"] == "negative") | alone]
+    (line,) = comparisons(few, "test").to_dict("records")
+    assert line["verdict"] == "too few patients"
+    assert np.isnan(line["p"])
+    (line,) = comparisons(rows[rows["label"] == "negative"], "test").to_dict("records")
+    assert line["verdict"] == "one class only"
 
 
 def test_nothing_to_compare_with_gives_no_rows():
