@@ -10,7 +10,7 @@ of Hillis (2007): the variance of a mean over R trainings is
 with s^2 the variance between the trainings' scores, and C the covariance of two trainings' scores
 that comes from their common patients. Several *factors* that are independent of each other (the
 trainings of two models; random networks) add their s^2 / R, and C is what they have in common.
-V is at least the variance over patients alone, which it is with one training of everything.
+With one training of everything, V is the variance over patients alone.
 
 Near 0 and 1 a normal interval is wrong. A proportion has Wilson's (1927), with as many independent
 images as its variance is worth (Korn & Graubard 1998: images of a patient are not independent), a
@@ -37,6 +37,8 @@ LEVEL = 0.05
 NAN = float("nan")
 # Fewer images than these on one side of a proportion, and Poisson's limit is the better one.
 _FEW = 5.0
+# No variance is less than the one over patients alone divided by this.
+_LEAST = 4
 
 
 class Factor(NamedTuple):
@@ -137,8 +139,8 @@ def variance(influence: Floats, factors: Sequence[Factor]) -> Variance:
     fixed = float((influence**2).sum())
     common = max(fixed - sum(one.interaction for one in factors), 0.0)
     repeated = [one for one in factors if len(one.values) > 1]
-    # Trainings that agree by chance make nothing surer than their patients allow.
-    total = max(common + sum(one.between for one in repeated), fixed)
+    # Where all trainings agree by chance, this may be next to nothing.
+    total = max(common + sum(one.between for one in repeated), fixed / _LEAST)
     if not np.isfinite(total):
         return Variance(NAN, NAN, NAN)
     patients = max(len(influence) - 1, 1)
