@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,7 @@ class Comparison:
         """Return the difference with its limits."""
         return Interval(self.value, *self.limits(level))
 
-    @property
+    @cached_property
     def p(self) -> float:
         """Return the two-sided p: the level at which the interval touches zero."""
         return _touches(lambda alpha: self._excludes(alpha, 0.0, 0.0))

@@ -64,9 +64,9 @@ READING = (
      "of every picture (centre), and networks with random weights (random, their mean). AIL that "
      "does not exceed all three shows no attention to the lungs. AIL that does says where the map "
      "lies, not what decides the prediction."),
-    ("Comparisons", "better or worse only where the paired interval excludes zero and a "
-     "permutation test, corrected for the number of comparisons, agrees. The highest of several "
-     "accuracies is partly luck."),
+    ("Comparisons", "better or worse only where the difference, over patients and trainings and "
+     "corrected for the number of comparisons, is more than chance; with one seed nothing is "
+     "tested. The highest of several accuracies is partly luck."),
 )  # fmt: skip
 OF_THESIS = (
     "thesis",

@@ -49,7 +49,7 @@ def p_value(value: float) -> str:
     return "<0.0001" if value < 5e-5 else f"{value:.4f}"
 
 
-P_VALUES: Mapping[str, Digits] = dict.fromkeys(("p", "p_permutation", "p_holm"), p_value)
+P_VALUES: Mapping[str, Digits] = dict.fromkeys(("p", "p_holm", "p_equivalent"), p_value)
 
 
 def _cell(value: Any, digits: Digits) -> str:

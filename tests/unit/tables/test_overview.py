@@ -9,10 +9,7 @@ from sklearn import metrics as reference
 
 from sscdl.archives.cohorts import MARKED
 from sscdl.errors import InputError
-from sscdl.tables import confounders, details, overview
-from sscdl.tables.comparisons import holm
-from sscdl.tables.files import write_table
-from sscdl.tables.html_table import BOLD
+from sscdl.tables import details, overview
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates
 from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_untrained
@@ -253,155 +250,6 @@ def test_learning_rates_join_the_appendix_of_the_thesis():
     assert learning_rates([], thesis_dir=THESIS).empty
 
 
-def test_shortcut_measures_the_fall_and_the_attention_on_the_mark():
-    parts = [
-        made_up("full", "moco", split=split, right=right).assign(
-            mark_attention=[0.3, np.nan] * 40, mark_share=[0.01, np.nan] * 40
-        )
-        for split, right in zip(MARKED, (0.95, 0.6, 0.1), strict=True)
-    ]
-    parts += [made_up_untrained("full", split=split) for split in MARKED]
-    table = confounders.shortcut(pd.concat(parts))
-    assert table.columns.tolist() == list(confounders.SHORTCUT_COLUMNS)
-    assert table["split"].tolist() == list(MARKED)
-    accuracy = table["balanced_accuracy"]
-    assert np.isnan(table["drop"][0])
-    assert table["drop"][2] == pytest.approx(accuracy[0] - accuracy[2])
-    assert 0 < table["drop_low"][2] < table["drop"][2] < table["drop_high"][2]
-    assert table["mark_attention"].to_numpy() == pytest.approx(30)
-    assert table["mark_share"].to_numpy() == pytest.approx(1)
-    assert (table["ail"] - table["ail_floor"]).to_numpy() == pytest.approx(10)
-
-
-def test_shortcut_is_empty_without_its_splits(predictions):
-    assert confounders.shortcut(predictions).empty
-
-
-def test_subgroups_compare_with_the_metadata_that_do_best_on_validation_images():
-    models = {"good": 1.0, "bad": 0.05, "same": 0.62}
-    parts = [
-        pd.concat([made_up("full", name, right=right, seed=seed) for seed in range(3)])
-        for name, right in models.items()
-    ]
-    parts += [
-        # The first would be the better choice on the very images that are reported.
-        made_up("metadata", "metadata:view", right=0.8),
-        made_up("metadata", "metadata:view+sex+age", right=0.7),
-        made_up("metadata", "metadata:view", right=0.5, split="val"),
-        made_up("metadata", "metadata:view+sex+age", right=0.7, split="val"),
-    ]
-    table = confounders.subgroups(pd.concat(parts), "test")
-    assert table.columns.tolist() == list(confounders.SUBGROUP_COLUMNS)
-    groups = ["all", "view AP", "view PA", "sex F", "sex M"]
-    groups += ["age below 40", "age 40 to 59"]
-    assert table["group"].tolist() == groups * 3, "nobody is older"
-    overall = table[table["group"] == "all"].set_index("curriculum")
-    assert set(overall["metadata"]) == {"metadata:view+sex+age"}
-    assert overall["verdict"].to_dict() == {
-        "good": "beats metadata",
-        "bad": "worse",
-        "same": "not better than metadata",
-    }
-    assert overall.loc["good", "difference"] == pytest.approx(
-        100 - overall.loc["good", "metadata_balanced_accuracy"]
-    )
-    sizes = table[table["curriculum"] == "good"].set_index("group")["n_images"]
-    for name in ("view", "sex", "age"):
-        assert sum(sizes[group] for group in groups if group.startswith(name)) == 80, name
-    assert sizes["all"] == 80
-    # Patients are 20 to 59 years old; there are forty with two images each.
-    assert sizes["age below 40"] == 40
-    within = parts[0][parts[0]["view"] == "AP"]
-    row = table[(table["curriculum"] == "bad") & (table["group"] == "view AP")].iloc[0]
-    each = [
-        reference.balanced_accuracy_score(bad["label"], bad["predicted"])
-        for _, bad in parts[1][parts[1]["image_id"].isin(within["image_id"])].groupby("seed")
-    ]
-    assert row["balanced_accuracy"] == pytest.approx(100 * np.mean(each))
-    tested = table["p"].notna()
-    assert tested.any()
-    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p"]), nan_ok=True)
-
-
-def test_subgroups_without_baseline_or_with_one_class_give_no_verdict():
-    model = made_up("full", "moco")
-    assert set(confounders.subgroups(model, "test")["verdict"]) == {""}
-    one = model[(model["view"] != "PA") | (model["label"] == "typical")]
-    both = pd.concat([one, one.assign(variant="metadata", curriculum="metadata:view")])
-    table = confounders.subgroups(both, "test").set_index("group")
-    assert table.loc["view PA", "verdict"] == "one class only"
-    assert table.loc["view AP", "verdict"] == "one training: not tested"
-    three = pd.concat([both, *(one.assign(seed=seed) for seed in (1, 2))])
-    table = confounders.subgroups(three, "test").set_index("group")
-    assert table.loc["view AP", "verdict"] == "not better than metadata"
-
-
-@pytest.mark.parametrize("split", ["test", "val"])
-def test_without_other_images_the_baseline_is_the_better_one_on_the_reported_ones(split):
-    """The worse one would be a straw man."""
-    parts = [made_up("full", "moco", split=split)]
-    parts += [made_up("metadata", "metadata:view", right=0.9, split=split)]
-    parts += [made_up("metadata", "metadata:view+sex+age", right=0.6, split=split)]
-    table = confounders.subgroups(pd.concat(parts), split)
-    assert set(table["metadata"]) == {"metadata:view"}
-
-
-def test_write_table_writes_exact_csv_and_rounded_text(tmp_path):
-    df = pd.DataFrame(
-        {
-            "curriculum": ["segmented_black", "a|b & 50%"],
-            "accuracy": [83.123456, np.nan],
-            "loss": [-0.001, 0.25],
-            "n": [3, 4],
-            "chosen": [True, False],
-        }
-    )
-    stem = tmp_path / "4.14_accuracy_overview"
-    paths = write_table(
-        df,
-        stem,
-        caption="Share of x_y",
-        notes=["5% of #1"],
-        digits={"accuracy": 1},
-        best={"accuracy": "max", "loss": "min"},
-    )
-    endings = ("csv", "md", "tex", "html")
-    assert [path.name for path in paths] == [f"{stem.name}.{s}" for s in endings]
-    assert sorted(tmp_path.iterdir()) == sorted(paths)
-    pd.testing.assert_frame_equal(pd.read_csv(paths[0]), df)
-    markdown = paths[1].read_text(encoding="utf-8").splitlines()
-    assert markdown[0] == "**Share of x_y**"
-    assert markdown[3] == "| :--- | ---: | ---: | ---: | :--- |"
-    assert markdown[4] == "| segmented_black | 83.1 | **0.00** | 3 | yes |"
-    assert markdown[5] == r"| a\|b & 50% | – | 0.25 | 4 | no |"
-    assert markdown[-2:] == ["- 5% of #1", f"- {BOLD}"]
-    latex = paths[2].read_text(encoding="utf-8")
-    assert r"segmented\_black & 83.1 & \textbf{0.00} & 3 & yes \\" in latex
-    assert r"a|b \& 50\% & -- & 0.25 & 4 & no \\" in latex
-    assert r"\begin{tabular}{lrrrl}" in latex
-    assert r"\label{tab:4.14-accuracy-overview}" in latex
-    assert r"5\% of \#1" in latex
-    assert latex.count("{") == latex.count("}")
-
-
-def test_write_table_shares_bold_between_values_that_print_alike(tmp_path):
-    df = pd.DataFrame({"x": [1.001, 1.002, 0.5]})
-    path = write_table(df, tmp_path / "t", caption="c", digits=2, best={"x": "max"})[1]
-    assert path.read_text(encoding="utf-8").count("**1.00**") == 2
-    with pytest.raises(InputError, match="best"):
-        write_table(df, tmp_path / "t", caption="c", best={"y": "max"})
-
-
-def test_nothing_is_the_best_where_there_is_nothing_to_choose_from(tmp_path):
-    df = pd.DataFrame({"x": [90.0, 10.0, 30.0, 30.001, np.nan, 7.0]})
-    groups = [1, 2, 3, 3, 4, 4]
-    paths = write_table(df, tmp_path / "t", caption="c", best={"x": "max"}, groups=groups)
-    text = paths[1].read_text(encoding="utf-8")
-    assert text.count("**") == 2, "the caption's"
-    assert "Bold" not in "".join(path.read_text(encoding="utf-8") for path in paths[:3])
-    assert "Bold" in write_table(df, tmp_path / "t", caption="c", best={"x": "max"})[1].read_text()
-
-
 def test_the_only_model_of_its_number_of_tasks_is_not_called_the_best():
     """A curriculum of three tasks, worse than all others, is the only one of its depth."""
     rights = {"moco": 0.9, "swav": 0.7, "moco+swav+rotation": 0.4}
@@ -414,14 +262,3 @@ def test_the_only_model_of_its_number_of_tasks_is_not_called_the_best():
     assert table.set_index("curriculum")["best"].to_dict() == {
         "moco": "full inverted", "swav": "", "moco+swav+rotation": "",
     }  # fmt: skip
-
-
-def test_write_table_marks_the_best_of_each_group_and_none_outside(tmp_path):
-    df = pd.DataFrame({"x": [9.0, 1.0, 3.0, 2.0, 5.0]})
-    groups = [None, 1, 1, 2, 2]
-    text = write_table(df, tmp_path / "t", caption="c", digits=0, best={"x": "max"}, groups=groups)[
-        1
-    ].read_text(encoding="utf-8")
-    assert "**3**" in text
-    assert "**5**" in text
-    assert text.count("**") == 6, "with the caption's"
