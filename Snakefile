@@ -20,6 +20,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/outputs.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretraining.smk"

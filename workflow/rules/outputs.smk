@@ -1,12 +1,11 @@
-# What predictions, tables and figures this study has, and what they are made from. No rules here.
+# What predictions and tables this study has, and what they are made from. No rules here.
 
 from functools import cache
 
 from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
-from sscdl.tables.headings import place, report_entry
+from sscdl.tables.headings import report_entry
 from sscdl.source import output_hash
-from sscdl.study.trie import split_curriculum
 
 
 def other_studies():
@@ -22,54 +21,6 @@ def other_studies():
 def names(models):
     """Return the names of models, as their prediction files carry them."""
     return [f"{v}.{c}.s{seed}" for v, c, seed in models]
-
-
-def pages(figure, most):
-    """Return the models of each page of a figure, those of the first seed.
-
-    One page for all as long as there are no more than ``most``, otherwise one for each variant and
-    number of tasks.
-    """
-    first = [model for model in STUDY.models if model[2] == min(STUDY.seeds)]
-    if len(first) <= most:
-        return {figure: first}
-    found = {}
-    for variant, curriculum, seed in first:
-        tasks = len(split_curriculum(curriculum, set(ROOTS))[1])
-        page = f"{figure}-{variant}-{tasks}_tasks"
-        found.setdefault(page, []).append((variant, curriculum, seed))
-    return found
-
-
-def comparison_pages(most):
-    """Return the names of the figures of the comparisons, none if there is nothing to compare.
-
-    One page for all as long as it has no more than ``most`` lines, otherwise one for each variant
-    and what models are compared with.
-    """
-    against = [
-        thesis.reference_kind(other)
-        for curriculum in STUDY.curricula
-        for other in thesis.references(curriculum, STUDY.curricula)
-    ]
-    if len(against) * len(STUDY.variants) <= most:
-        return ["comparisons"] if against else []
-    kinds = dict.fromkeys(against)
-    return [f"comparisons-{v}-{kind}" for v in STUDY.variants for kind in kinds]
-
-
-def curve_pages(most):
-    """Return the pages of the curves over thresholds, and the variants of each.
-
-    One page for all as long as it has no more than ``most`` panels, otherwise one for each variant.
-    """
-    many = len(STUDY.config["classes"])
-    panels = len(STUDY.variants) * (1 if many == 2 else many)
-    return (
-        {"": STUDY.variants}
-        if panels <= most
-        else {f"-{v}": [v] for v in STUDY.variants}
-    )
 
 
 def model_input(wildcards):
@@ -164,15 +115,6 @@ def in_report(name, caption=None):
     return {"caption": f"../report/{caption}.rst", **report_entry(name)}
 
 
-def told(figure):
-    """Return the title and the caption that a figure's file carries."""
-    caption = HERE / f"workflow/report/figure_{figure.partition('-')[0]}.rst"
-    return {
-        "title": place(f"figure_{figure}")[1],
-        "caption": caption.read_text(encoding="utf-8").strip(),
-    }
-
-
 def learning_rates_tried():
     """Return how many learning rates the stages of each task try, in order of the tasks."""
     found = {}
@@ -229,91 +171,8 @@ def mask_packs():
     return {f"lungs_of_{v}": str(STUDY.pack(masks_of(v))) for v in STUDY.variants}
 
 
-def figure_inputs():
-    """Return the inputs of each figure; those that show patients only where they are asked for."""
-    table = f"{RESULTS}/tables/{{}}.csv".format
-    accuracy = {
-        "table": table("4.14_accuracy_overview"),
-        "seeds": table("seeds"),
-        "subgroups": table("subgroups"),
-    }
-    found = {
-        "dataset": {
-            "images": IMAGES,
-            "rejected": REJECTED,
-            "full": str(STUDY.pack("full")),
-        },
-        **{
-            page: {
-                "pointers": [
-                    str(STUDY.pointer(STUDY.models[m].fingerprint)) for m in models
-                ],
-                "records": RECORDS,
-            }
-            for page, models in pages("4.2_validation_curves", most=12).items()
-        },
-        "4.3_ail_by_model": {
-            "table": table("attention"),
-            "seeds": table("seeds"),
-        },
-        "accuracy_overview": accuracy,
-        **{page: {"table": table("comparisons")} for page in comparison_pages(most=36)},
-        **{
-            f"{figure}{page}": {
-                "predictions": [
-                    f"{RESULTS}/predictions/{name}.csv"
-                    for name in names(m for m in STUDY.models if m[0] in variants)
-                ],
-                "table": table("operating_points"),
-            }
-            for figure in ("roc", "precision_recall")
-            for page, variants in curve_pages(most=9).items()
-        },
-        "calibration": {
-            "bins": table("calibration_bins"),
-            "table": table("calibration"),
-        },
-    }
-    if PROBES:
-        found["label_efficiency"] = {"table": table("linear_probe")}
-    if MARKED:
-        found["shortcut"] = {"table": table("shortcut")}
-    if SHOW_IMAGES:
-        pictures = {**variant_packs(), **mask_packs()}
-        found["4.1_variants"] = {"images": IMAGES, **pictures}
-        for name, models in SHOWING_MODELS.items():
-            found[name] = {
-                "predictions": [
-                    f"{RESULTS}/predictions/{m}.csv" for m in names(models)
-                ],
-                "maps": [f"{RESULTS}/attention/{m}.npz" for m in names(models)],
-                **pictures,
-            }
-        found["masks"] = {
-            "images": IMAGES,
-            "full": str(STUDY.pack("full")),
-            "lungs": str(STUDY.pack("lungs")),
-        }
-    return found
-
-
-def drawn_figures():
-    """Return the figure files of this study."""
-    return [f"{RESULTS}/figures/{name}.png" for name in FIGURES]
-
-
 PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
 OTHERS = other_studies()
-# Figures that show what models look at, and which models.
-SHOWING_MODELS = {
-    **pages("4.4_attention", most=8),
-    # The last curriculum, most often the longest, by its first seed.
-    "class_maps": [
-        model
-        for model in STUDY.models
-        if model[1:] == (STUDY.curricula[-1], min(STUDY.seeds))
-    ],
-}
 CROSS = STUDY.config["results"]["cross_variants"] and len(STUDY.variants) > 1
 SHOWN = [
     f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
@@ -343,18 +202,3 @@ BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].i
 THESIS_TABLES = thesis.tables_of(
     STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
 )
-FIGURES = figure_inputs()
-SUMMARISED = {
-    "tables": [
-        "4.14_accuracy_overview",
-        "attention",
-        "comparisons",
-        *(["shortcut"] if MARKED else []),
-    ],
-    "figures": [
-        "accuracy_overview",
-        *comparison_pages(most=36),
-        "4.3_ail_by_model",
-        *(["shortcut"] if MARKED else []),
-    ],
-}
