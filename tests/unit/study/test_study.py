@@ -160,6 +160,16 @@ def test_jobs_take_over_what_the_plan_knew_of_near_duplicates(tmp_path):
     assert anew.outline()["split"]["near_duplicates"]["treatment"] == "together"
 
 
+def test_nobody_looks_for_near_duplicates_among_synthetic_pictures():
+    """They are variations of one drawing: a demo would end in its first run, and say so."""
+    one = study({"split": {"near_duplicates": "together"}})
+    assert one.layout == "phantom"
+    assert one.near_record is None
+    assert one.near_treatment == "ignore"
+    assert one.near_sentence() is None
+    assert one.near_duplicates is None
+
+
 def test_a_plan_says_that_nobody_has_looked_for_near_duplicates(tmp_path):
     write_siim(tmp_path / "archive")
     one = siim(tmp_path / "archive")
