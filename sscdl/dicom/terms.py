@@ -54,6 +54,11 @@ _PHRASES = (
     (re.compile(r"\bLEFT LAT(ERAL)?\b"), "LL"),
     (re.compile(r"\bRIGHT LAT(ERAL)?\b"), "RL"),
 )
+# PS3.16 CID 4010 writes its commonest views in two words, others with points.
+_DIRECTIONS = (
+    (re.compile(r"\b(ANTERO|ANTERIOR) POSTERIOR\b|\bA P\b"), "AP"),
+    (re.compile(r"\b(POSTERO|POSTERIOR) ANTERIOR\b|\bP A\b"), "PA"),
+)
 _AGE = re.compile(r"(\d{1,5}(?:\.\d*)?)([DWMY]?)")
 _AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 365.25 / 7, "D": 365.25}
 
@@ -79,12 +84,14 @@ def view(text: str) -> str:
     frontal view whose direction is not told is '', too.
     """
     plain = unicodedata.normalize("NFKD", text.upper()).encode("ascii", "ignore").decode()
-    words = re.findall("[A-Z]+", plain)
+    together = " ".join(re.findall("[A-Z]+", plain))
+    for written, direction in _DIRECTIONS:
+        together = written.sub(direction, together)
+    words = together.split()
     if _says_nothing(text.strip().upper()) or (words and _NOTHING.issuperset(words)):
         return ""
     if words == ["L"]:
         return "LATERAL"
-    together = " ".join(words)
     for phrase, meaning in _PHRASES:
         if phrase.search(together):
             return meaning
@@ -103,7 +110,7 @@ def years(text: str) -> float:
     NaN where there is no text, infinity for one that is no age between 0 and ``OLDEST`` years.
     """
     value = text.strip().upper()
-    if not value:
+    if _says_nothing(value):
         return math.nan
     match = _AGE.fullmatch(value)
     age = float(match[1]) / _AGE_UNITS[match[2]] if match else math.inf

@@ -44,8 +44,8 @@ def number_images(
 
     A file that the main archive has, too, is left out of the archive for pretraining. An image id
     that an earlier cohort has is replaced by a hash of cohort and path. Patients of another archive
-    than the main one are the same if their ids are (as numbers, where all ids of both tables are
-    numbers) and the two have one ``id_key``, lie one in the other's folder, or share a file.
+    than the main one are the same if their ids are (whole numbers as numbers) and the two have one
+    ``id_key``, lie one in the other's folder, or share a file.
     """
     main, *others = cohorts
     found = Numbering(_keys={name: one["id_key"] for name, one in cohorts.items()})
@@ -86,12 +86,16 @@ def _compare(
     mine, theirs = (
         {row["patient_id"] for row in rows[name]} - {""} for name in (main, PRETRAINING)
     )
-    numbers = mine and theirs and all(map(is_number, mine | theirs))
-    spellings = {plain_number(one): one for one in sorted(mine, reverse=True)} if numbers else {}
-    same = {one: spellings.get(plain_number(one), one) for one in theirs - mine}
-    same = {one: other for one, other in same.items() if other in mine}
+    spellings = {number: one for one in sorted(mine, reverse=True) if (number := _whole(one))}
+    same = {one: spellings[number] for one in theirs - mine if (number := _whole(one)) in spellings}
     shared = len(same) + len(mine & theirs)
     keys = found._keys
+    if together and not twice and shared and keys[main] != keys[PRETRAINING]:
+        found.warnings.append(
+            f"pretraining_dataset: {shared} of its {len(theirs)} patient ids are also in the main "
+            "archive, and count as the same patients, although the two have different id_keys, as "
+            "one lies in the folder of the other; if they are other people, put the archives apart"
+        )
     if together or keys[main] == keys[PRETRAINING]:
         keys[PRETRAINING] = keys[main]
         found._spellings[PRETRAINING] = same
@@ -109,6 +113,12 @@ def _compare(
             "lie in one folder and name patients by the same column; check columns.patient of both"
         )
     rows[PRETRAINING] = kept
+
+
+def _whole(text: str) -> str:
+    """Return a whole number as it is written shortest, '' for any other text."""
+    number = plain_number(text) if is_number(text) else ""
+    return "" if "." in number else number
 
 
 def _file(cohort: Mapping[str, Any], row: Mapping[str, Any]) -> Any:

@@ -18,6 +18,9 @@ VIEWS = {
     "XTABLE LATERAL": "LATERAL", "LAO": "LAO", "RAO": "RAO", "LPO": "LPO", "RPO": "RPO",
     "OBLIQUE": "OBLIQUE", "AP AXIAL": "AXIAL", "AP LLD": "LLD", "PA RLD": "RLD",
     "SWIMMERS": "OTHER", "COSTAL": "OTHER", "EXCLUDE": "OTHER", "AP_horizontal": "AP",
+    "postero-anterior": "PA", "antero-posterior": "AP", "Posterior-Anterior": "PA",
+    "POSTERO_ANTERIOR": "PA", "A.P.": "AP", "p.a.": "PA", "A-P": "AP", "A.P. / P.A.": "",
+    "left anterior oblique": "OBLIQUE", "antero-posterior oblique": "OBLIQUE",
     "AP_SUPINE": "AP", "AP (portable)": "AP", "PA ERECT": "PA", "Posteroanterior": "PA",
     "Frontal": "", "AP/PA": "", "Left lateral": "LL", "right lateral decubitus": "RLD",
     "Decubitus": "OTHER", "PA AND LATERAL": "LATERAL", "LAT/OBL": "OTHER", "P": "OTHER",
@@ -56,4 +59,5 @@ def test_ages():
     assert {text: terms.years(text) for text in ages} == ages
     for text in ("999Y", "131", "old", "-1", "Y", "1e3", "12 Y"):
         assert terms.years(text) == math.inf
-    assert math.isnan(terms.years(" "))
+    for text in (" ", "nan", "N/A", "Unknown", "-"):
+        assert math.isnan(terms.years(text)), text

@@ -64,14 +64,29 @@ def test_a_folder_within_the_other_a_link_and_a_hard_link(tmp_path):
     assert numbered(part, {**links, "id_key": "other"})[2]["pretraining"] == []
 
 
-def test_numbers_are_compared_as_numbers_where_all_are(tmp_path):
+def test_whole_numbers_are_compared_as_numbers_whatever_the_other_ids_are(tmp_path):
     main = described(tmp_path / "a")
     padded = [(file, f"000{patient}", label) for file, patient, label in ROWS]
     _, patients, _ = numbered(main, described(tmp_path / "b", padded))
     assert patients["pretraining"] == patients["main"]
-    padded[0] = ("0.png", "0000x", "")
+    # One id that is no number must not make strangers of all others.
+    padded[0] = ("0.png", "P-9", "")
     _, patients, _ = numbered(main, described(tmp_path / "c", padded))
+    assert patients["main"] < patients["pretraining"]
+    assert len(patients["pretraining"] - patients["main"]) == 1
+    # 1.1 and 1.10 may be two people, a child of a family each.
+    parts = [(f"{n}.png", one, "") for n, one in enumerate(["1.1", "1.10"])]
+    one, other = described(tmp_path / "d", parts[:1]), described(tmp_path / "e", parts[1:])
+    _, patients, _ = numbered(one, other)
     assert not patients["pretraining"] & patients["main"]
+
+
+def test_one_archive_within_the_folder_of_another_with_another_key_is_told_of(tmp_path):
+    main = described(tmp_path)
+    inner = described(tmp_path / "other", [(f"b{row[0]}", *row[1:]) for row in ROWS])
+    found, patients, _ = numbered(main, {**inner, "id_key": "another"})
+    assert patients["pretraining"] == patients["main"]
+    assert "4 of its 4 patient ids are also in the main archive, and count" in found.warnings[0]
 
 
 def test_ids_that_are_taken_become_hashes(tmp_path):

@@ -224,7 +224,7 @@ def earlier_images(one: Study) -> str:
 def test_images_of_the_last_release_are_compared_whatever_reads_them_now(tmp_path):
     """Of the same files: what another source made of them, under settings that it did not know."""
     write_siim(tmp_path / "a")
-    limits = {"range": 0.0, "grays": 1}
+    limits = {"range": 0.0, "grays": 0}
     for accept in ({}, limits):
         one = study(siim(tmp_path / "a", ingest={"accept": accept}))
         used = one.earlier_images()[0]
@@ -237,6 +237,7 @@ def test_images_of_the_last_release_are_compared_whatever_reads_them_now(tmp_pat
         settle("images", old, made, again.records()[0], made_of="a")
         assert Study(one.config).image_identity.decided
         shutil.rmtree(tmp_path / "store")
+    assert study(siim(tmp_path / "a", ingest={"accept": {"range": 0.3}})).earlier_images() == []
 
 
 def test_two_versions_of_an_archive_under_one_store(tmp_path):
