@@ -50,13 +50,15 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
     """Write to ``record`` which of the images in ``manifests`` are near-duplicates.
 
     Looked at are those of the main archive and of one for pretraining, without the copies that are
-    set aside as exact duplicates. Memory: about 12 kB an image, and 200 MB. ``record`` has
+    set aside as exact duplicates. Those of several patients are pairs as they are: they say as
+    much of who is who. Memory: about 12 kB an image, and 200 MB. ``record`` has
     ``pairs`` (image_ids, patient_ids, cohorts, each of both; correlation), sorted, the number of
     images ``compared``, and the ``bound``. Raises InputError for a picture that cannot be read.
     """
     folder = Path(manifests[0]).parent / "png"
     rows = [row for path in manifests for row in read_record(path, IMAGE_MANIFEST)["images"]]
     images = pd.DataFrame(rows).sort_values("image_id", ignore_index=True)
+    exact = _exact(images[images["cohort"].isin([MAIN, PRETRAINING])])
     images = images[~images["image_id"].isin(find_duplicates(images)["image_id"])]
     images = images[images["cohort"].isin([MAIN, PRETRAINING])].reset_index(drop=True)
     paths = [str(folder / name) for name in images["png"]]
@@ -88,7 +90,17 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
         if value >= BOUND
     ]
     LOGGER.info("%d pairs after %.0f s", len(pairs), timer.elapsed())
+    pairs = sorted([*pairs, *exact], key=lambda pair: pair["image_ids"])
     write_json(record, {"pairs": pairs, "compared": len(paths), "bound": BOUND})
+
+
+def _exact(images: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return pairs of equal pictures, the first of a picture with that of each other patient."""
+    pairs = []
+    for _, copies in images[images.duplicated("pixel_hash", keep=False)].groupby("pixel_hash"):
+        whose = copies.drop_duplicates("patient_id")
+        pairs += [_pair(whose.iloc[[0, other]], 1.0) for other in range(1, len(whose))]
+    return pairs
 
 
 def _pair(two: pd.DataFrame, correlation: float) -> dict[str, Any]:

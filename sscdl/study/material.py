@@ -122,7 +122,7 @@ class Material:
         """Return the fingerprints that earlier versions gave the images, the latest first."""
         accept = self.config["ingest"]["accept"]
         known = {key: accept[key] for key in accept if key not in LATER_ACCEPT}
-        if any(accept[key] not in (0, value) for key, value in LATER_ACCEPT.items()):
+        if any(accept.get(key, value) not in (0, value) for key, value in LATER_ACCEPT.items()):
             return []  # limits that nobody had before: their images are others
         contents = [self.contents]
         if self.layout != "phantom":

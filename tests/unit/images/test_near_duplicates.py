@@ -92,8 +92,15 @@ def test_pictures_of_16_bits_are_seen_as_those_of_8(tmp_path, radiographs):
     assert [pair["image_ids"] for pair in found["pairs"]] == [["copy", "own05"]]
 
 
-def test_exact_copies_and_further_cohorts_are_no_near_duplicates(tmp_path, radiographs):
-    manifest = archive(tmp_path / "a", radiographs, {"copy": radiographs[2]}, pixel_hash="own02")
+def test_exact_copies_join_patients_and_further_cohorts_are_not_looked_at(tmp_path, radiographs):
+    same = {"pixel_hash": image("own02")["pixel_hash"]}
+    manifest = archive(tmp_path / "a", radiographs, {"copy": radiographs[2]}, **same)
+    (pair,) = read_json(found_in(manifest))["pairs"]
+    assert pair["patient_ids"] == ["p-copy", "p-own02"]
+    assert pair["correlation"] == 1
+    # Of one patient, they say nothing of who is who, and one of them is set aside anyway.
+    own = {"copy": radiographs[2]}
+    manifest = archive(tmp_path / "c", radiographs, own, patient_id="p-own02", **same)
     assert read_json(found_in(manifest))["pairs"] == []
     turned = {"copy": exported(radiographs[2], "turned")}
     manifest = archive(tmp_path / "b", radiographs, turned, cohort="external")
@@ -179,6 +186,33 @@ def test_copies_come_to_one_side_only_if_they_are_kept_together(tmp_path, double
     assert together.loc["copy03", "remark"] == "nearly the same picture as own03 of another patient"
     # The same archive shows that they would come apart.
     assert apart(listed(tmp_path, *doubled, "ignore", split)) > 0
+
+
+def test_other_radiographs_of_patients_who_share_a_picture_come_to_one_side(tmp_path, radiographs):
+    """An exact copy says as much of who is who as a near one."""
+    rows = []
+    for patient in range(6):
+        for number in range(2):
+            rows.append((f"own{2 * patient + number:02d}", f"p{patient}"))
+    copies = {
+        f"copy{k}": radiographs[4 * k] for k in range(3)
+    }  # of each second patient, in the next
+    manifest = archive(tmp_path / "shared", radiographs[:12], copies)
+    content = read_json(manifest)
+    whose = dict(rows) | {f"copy{k}": f"p{2 * k + 1}" for k in range(3)}
+    hashes = {row["image_id"]: row["pixel_hash"] for row in content["images"]}
+    for row in content["images"]:
+        row["patient_id"] = whose[row["image_id"]]
+        if row["image_id"].startswith("copy"):
+            row["pixel_hash"] = hashes[f"own{4 * int(row['image_id'][4:]):02d}"]
+    write_json(manifest, content)
+    record = found_in(manifest)
+    assert [one["patient_ids"] for one in read_json(record)["pairs"]] == [
+        ["p1", "p0"], ["p3", "p2"], ["p5", "p4"]
+    ]  # fmt: skip
+    images = listed(tmp_path, manifest, record, "together", SPLIT)
+    sides = images[images["split"] != "duplicate"].groupby("patient_id")["split"].first()
+    assert [sides[f"p{2 * k}"] == sides[f"p{2 * k + 1}"] for k in range(3)] == [True] * 3
 
 
 def test_aside_keeps_one_of_a_pair(tmp_path, doubled):

@@ -156,6 +156,12 @@ def test_the_table_tells_a_calibrated_model_from_one_too_sure_of_itself():
     assert sure["brier_prior"] == pytest.approx(guess)
 
 
+def test_limits_stay_where_the_scores_are():
+    """Four images say nearly nothing, but a Brier score below 0 is impossible."""
+    line = calibration(model(4, seed=1)).iloc[0]
+    assert (line["brier_low"], line["nll_low"]) == (0, 0)
+
+
 def test_bins_add_up_to_the_model():
     rows = pd.concat([model(100), model(100, seed=1).assign(seed=1)])
     metadata = model(100).assign(variant="metadata", curriculum="metadata:view")

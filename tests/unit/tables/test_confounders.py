@@ -81,6 +81,10 @@ def test_subgroups_compare_with_the_metadata_that_do_best_on_validation_images()
     assert row["balanced_accuracy"] == pytest.approx(100 * np.mean(each))
     tested = table["p"].notna()
     assert tested.any()
+    # What a single group shows by chance is not shown: only corrected tests count.
+    between = (table["p"] < 0.05) & (table["p_holm"] >= 0.05)
+    assert between.any(), "a case in which the correction matters"
+    assert set(table.loc[between, "verdict"]) == {"not better than metadata"}
     assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p"]), nan_ok=True)
 
 

@@ -78,6 +78,16 @@ def test_equal_predictions_drop_by_nothing(predictions):
     assert -10 < line["drop_low"] < 0 < line["drop_high"] < 10, "eighty images say no more"
 
 
+def test_only_images_count_that_both_variants_show(predictions):
+    """One of two images of a patient is missing in what is shown: the drop is not of the others."""
+    own = predictions[predictions["shown"].isna()].query("variant == 'full'")
+    shown = own.assign(shown="lung_box")
+    first = ~shown.duplicated(["seed", "patient_id"])
+    both = pd.concat([own, shown[first]])
+    line = cross_variants(both, "test").set_index("shown").loc["lung_box"]
+    assert line["drop"] == 0
+
+
 def test_without_other_variants_there_is_a_line_for_each_model(predictions):
     own = predictions[predictions["shown"].isna()].drop(columns="shown")
     table = cross_variants(own, "test")

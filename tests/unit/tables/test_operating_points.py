@@ -122,3 +122,17 @@ def test_trainings_whose_differences_cancel_still_have_an_interval():
     line = operating_points(pd.concat([val, test]), "test").iloc[0]
     assert line["sensitivity"] == 75
     assert 0 < line["sensitivity_low"] < 75 < line["sensitivity_high"] <= 100
+
+
+def test_a_mean_over_trainings_is_of_all_of_them_or_undefined():
+    trainings = [(scored("val", seed), scored("test", seed)) for seed in range(3)]
+    silent = trainings[1][1].assign(prob_typical=0.0, prob_negative=1.0)
+    rows = pd.concat([*trainings[0], trainings[1][0], silent, *trainings[2]])
+    table = operating_points(rows, "test").set_index("rule")
+    assert table["ppv"].isna().all(), "the second training calls nothing positive"
+    assert table["sensitivity"].notna().all()
+    without = rows[~((rows["seed"] == 2) & (rows["split"] == "val"))]
+    point = operating_points(without, "test").set_index("rule").loc["Youden"]
+    assert np.isnan([point["threshold"], point["sensitivity"], point["npv"]]).all(), (
+        "the third has no threshold"
+    )

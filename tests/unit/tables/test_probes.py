@@ -116,6 +116,13 @@ def test_intervals_are_over_patients_seeds_and_random_networks():
     )
     half = (line["difference_high"] - line["difference_low"]) / 200
     assert half > 1.96 * np.sqrt(apart.var() / 2 + networks.var() / 3)
+    # Networks that differ more widen it by what they differ.
+    others = few["scratch"]["network"].astype(float) == 2
+    worse = few["scratch"][others].assign(predicted=few["scratch"][others]["label"])
+    other = pd.concat([rows.drop(few["scratch"][others].index), worse])
+    wider = linear_probe(other, "test").set_index(["curriculum", "label_share"]).loc["moco", "0.1"]
+    spread = accuracies(pd.concat([few["scratch"][~others], worse]), ["network"]).var() / 3
+    assert (wider["difference_high"] - wider["difference_low"]) / 200 > 1.96 * np.sqrt(spread)
     alone = linear_probe(rows[rows["network"].astype(float).fillna(0) == 0], "test")
     alone = alone.set_index(["curriculum", "label_share"]).loc[("moco", "0.1")]
     assert alone["difference"] != pytest.approx(line["difference"])
