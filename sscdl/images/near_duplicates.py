@@ -57,6 +57,9 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
     """
     folder = Path(manifests[0]).parent / "png"
     rows = [row for path in manifests for row in read_record(path, IMAGE_MANIFEST)["images"]]
+    if not rows:  # all were set aside, which the list of images says
+        write_json(record, {"pairs": [], "compared": 0, "bound": BOUND})
+        return
     images = pd.DataFrame(rows).sort_values("image_id", ignore_index=True)
     exact = _exact(images[images["cohort"].isin([MAIN, PRETRAINING])])
     images = images[~images["image_id"].isin(find_duplicates(images)["image_id"])]

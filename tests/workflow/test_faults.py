@@ -113,7 +113,11 @@ def test_a_batch_larger_than_the_training_set_names_its_key(study, place):
     config = copy.deepcopy(TINY) | {"study": "large", "curricula": ["moco"], "variants": ["full"]}
     config["stages"]["moco"]["batch_size"] = 4000
     output = Runner(place / "large", config)("pretrain", ok=False)
-    assert "stages.moco.batch_size: 4000 is more than" in output
+    # The last words are what a user needs, with nothing about backups that were never there.
+    reason, log = output.splitlines()[-2:]
+    assert "stages.moco.batch_size: 4000 is more than" in reason
+    assert (place / "large" / log.removeprefix("  log: ")).is_file()
+    assert not re.search("Traceback|no backup found", output)
 
 
 def test_the_thesis_is_planned_whole(archive, tmp_path):

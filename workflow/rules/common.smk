@@ -22,6 +22,7 @@ from sscdl.errors import InputError
 from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
 from sscdl.study.study import Study
+from sscdl.study.failures import tell_failures
 from sscdl.study.launch import clear_stale_locks, share_package
 from sscdl.images.variant_kinds import masks_of
 
@@ -130,6 +131,7 @@ def stage_parameters(wildcards):
 share_package(HERE)
 if workflow.is_main_process:
     clear_stale_locks()
+    tell_failures()
 STUDY = read_study()
 STORE = str(STUDY.store)
 RESULTS = str(STUDY.results)

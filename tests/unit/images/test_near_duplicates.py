@@ -252,6 +252,12 @@ def test_an_archive_without_pairs_has_the_list_that_it_had(tmp_path, radiographs
     assert "near-duplicates" not in caplog.text
 
 
+def test_where_all_images_were_set_aside_the_list_of_images_says_so(tmp_path):
+    manifest = tmp_path / "shard-0-of-1.json"
+    write_json(manifest, {"images": [], "rejected": [], "failed": [], "problems": []})
+    assert read_json(found_in(manifest))["pairs"] == []
+
+
 def test_a_run_that_was_planned_without_the_pairs_ends(tmp_path, doubled):
     manifest, record = doubled
     masks = tmp_path / "masks.json"
