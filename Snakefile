@@ -39,6 +39,13 @@ localrules:
     monitors,
 
 
+onstart:
+    with faults_told():
+        check_writable(
+            path for job in workflow.dag.needrun_jobs() for path in job.output
+        )
+
+
 rule all:
     default_target: True
     input:

@@ -18,6 +18,7 @@ LOGGER = logging.getLogger("sscdl")
 # What asks a job to end: a user or Snakemake, or a cluster that warns of its time limit.
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Stopped(BaseException):
@@ -29,9 +30,10 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     """Send the package's log lines to ``path`` and to standard error, each led by ``title`` there.
 
     What a user can change ends the process with one message and no traceback: an InputError, a full
-    disk and a GPU without memory with exit status 1, a signal with 128 and its number. All else
-    keeps its traceback. After the block, signals do again what they did before; after one that has
-    ended it they do nothing, as the process is about to end and must be let clean up.
+    disk, a file without the right to it and a GPU without memory with exit status 1, a signal with
+    128 and its number. All else keeps its traceback. After the block, signals do again what they
+    did before; after one that has ended it they do nothing, as the process is about to end and must
+    be let clean up.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
@@ -93,6 +95,12 @@ def _explain(error: BaseException, title: str) -> None:
             "(python -m sscdl store prune lists what can go) and run the same command again",
             error.filename or "writing failed",
         )
+        sys.exit(1)
+    if isinstance(error, OSError) and error.errno in CLOSED and error.filename:
+        LOGGER.error(
+            "%s: you may not open or change it (%s); get the right to, and run the same command "
+            "again; what was finished is kept", error.filename, error.strerror,
+        )  # fmt: skip
         sys.exit(1)
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which takes seconds to import
         LOGGER.error(

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+# Where in the workflow's files a message was raised: of no use to who gave the input, and last.
+_FRAMES = re.compile(r'(\n  File "[^"\n]*", line \d+, in [^\n]*)+\s*$')
 # Said of an output that had no earlier version, as after every first failure.
 _ALARMS = re.compile(r"^Cannot restore .*: no backup found\.$")
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]{12} (?P<level>[A-Z]+) (?P<text>.*)$")
@@ -38,6 +40,9 @@ class Failures(logging.Filter):
             self._logs[record.jobid] = (record.rule_name, [str(log) for log in logs if log])
         elif event == "job_info":  # it begins, perhaps once more
             self._logs.pop(record.jobid, None)
+        if event == "error" and getattr(record, "exception", "") == "WorkflowError":
+            record.msg = _FRAMES.sub("", record.getMessage())
+            record.args = ()
         return not _ALARMS.match(record.getMessage())
 
     def words(self) -> str:

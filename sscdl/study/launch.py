@@ -1,15 +1,22 @@
-"""What has to be done before a workflow starts: free its locks, show its jobs the package."""
+"""What has to be done before a workflow starts: look at its places, free its locks."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
+import re
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from sscdl.errors import InputError
+
 LOGGER = logging.getLogger("snakemake.logging")
+# What a shell does not take as it is, in a path without quotes.
+_SHELL = re.compile(r"""[\s'"\\$`&|;<>()*?\[\]#~!{}^]""")
 _held: list[IO[str]] = []
 
 
@@ -18,9 +25,15 @@ def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
 
     A Snakemake that was killed (kill -9, power cut) cannot remove its lock, and the next run would
     refuse to start. Each run holds a lock of the operating system for as long as it lives, on this
-    file system whichever machine it is on, so that a dead one is told from a living one.
+    file system whichever machine it is on, so that a dead one is told from a living one. Raises
+    InputError where nothing can be written.
     """
     folder = Path(folder)
+    if not _writable(folder):
+        raise InputError(
+            f"{Path.cwd()}: you may not write here, where a run keeps its records and results; "
+            "start it in a folder of your own: --directory FOLDER"
+        )
     folder.mkdir(exist_ok=True)
     file = open(folder / "sscdl.lock", "a", encoding="utf-8")  # noqa: SIM115  held until exit
     _held.append(file)
@@ -45,3 +58,46 @@ def share_package(home: str | Path) -> None:
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(home) not in known:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(home), *filter(None, known)])
+
+
+def check_places(home: Path, python: str = sys.executable) -> None:
+    """Raise InputError if Snakemake cannot work with where the package or Python lie.
+
+    It starts jobs by the path of Python as it is, which a shell cuts at spaces, and takes braces in
+    the paths of a workflow for wildcards.
+    """
+    if _SHELL.search(python):
+        raise InputError(
+            f"Python lies at {python!r}: Snakemake cannot start it through a path with spaces or "
+            "other signs that mean something to a shell. Make its environment in another folder: "
+            'python3 -m venv ~/sscdl-venv (make: VENV="$HOME/sscdl-venv")'
+        )
+    if re.search(r"[{}]", str(home)):
+        raise InputError(
+            f"the workflow lies in {str(home)!r}: Snakemake takes braces in a path for names to "
+            "fill in; move it to a folder without them"
+        )
+
+
+def check_writable(paths: Iterable[str | Path]) -> None:
+    """Raise InputError that names the folders of ``paths``, files or not yet, if one is read-only.
+
+    A run that begins would otherwise compute for hours what it cannot keep.
+    """
+    folders = {Path(path).absolute().parent for path in paths}
+    closed = sorted({str(_existing(folder)) for folder in folders if not _writable(folder)})
+    if closed:
+        raise InputError(
+            f"{', '.join(closed)}: read-only for you, but this run writes there; get the right to "
+            "write, or let store or results lie elsewhere (keys store and study, --directory)"
+        )
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(_existing(folder), os.W_OK | os.X_OK)
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that is there."""
+    folder = folder.absolute()
+    return next(one for one in (folder, *folder.parents) if one.exists())

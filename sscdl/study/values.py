@@ -38,11 +38,16 @@ def unfit_values(value: Any, where: str = "") -> Iterator[str]:
 def whole_path(path: str) -> str:
     """Return ``path`` with ``~`` replaced by the home folder.
 
-    Raises ValueError, whose text says what is wrong, for what only a shell would replace: it would
-    become a folder of that name.
+    Raises ValueError, whose text says what is wrong, for what only a shell would replace (it would
+    become a folder of that name) and for braces.
     """
     if _VARIABLE.search(path):
         raise ValueError(f"{path!r} holds a variable ($), which only shells replace; write it out")
+    if re.search("[{}]", path):
+        raise ValueError(
+            f"{path!r} holds a brace, which Snakemake takes for a name to fill in; rename it, or "
+            "give a link without one"
+        )
     found = os.path.expanduser(path)
     if found.startswith("~"):
         raise ValueError(f"{path!r} names the home of nobody on this machine; write it out")

@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -23,16 +24,30 @@ from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
 from sscdl.study.study import Study
 from sscdl.study.failures import tell_failures
-from sscdl.study.launch import clear_stale_locks, share_package
+from sscdl.study.launch import (
+    check_places,
+    check_writable,
+    clear_stale_locks,
+    share_package,
+)
 from sscdl.images.variant_kinds import masks_of
 
 CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
 
-def read_study():
-    """Return the checked study; a fault in the configuration ends the run with its message."""
+@contextmanager
+def faults_told():
+    """End the run with the message of what is wrong with its input."""
     try:
+        yield
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def read_study():
+    """Return the checked study."""
+    with faults_told():
         schema = load_schema(HERE / "workflow/schemas/config.schema.yaml")
         for path in workflow.configfiles if workflow.is_main_process else ():
             # Snakemake has read it, but takes the second of two equal keys without a word.
@@ -48,8 +63,6 @@ def read_study():
         if workflow.is_main_process:
             os.environ[CONTENTS] = json.dumps(study.found)
         return study
-    except InputError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def unfinished(paths):
@@ -128,11 +141,18 @@ def stage_parameters(wildcards):
     }
 
 
-share_package(HERE)
-if workflow.is_main_process:
-    clear_stale_locks()
-    tell_failures()
-STUDY = read_study()
+def prepared_study():
+    """Return the checked study of a workflow that can run where it is."""
+    share_package(HERE)
+    if workflow.is_main_process:
+        tell_failures()
+        with faults_told():
+            check_places(HERE)
+            clear_stale_locks()
+    return read_study()
+
+
+STUDY = prepared_study()
 STORE = str(STUDY.store)
 RESULTS = str(STUDY.results)
 IMAGES = f"{RESULTS}/images.csv"

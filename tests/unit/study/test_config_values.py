@@ -144,7 +144,7 @@ def test_a_home_folder_is_written_out_and_a_variable_refused():
         for part in path.split("."):
             found = found[part]
         assert found == f"{home}/data/$"
-        for text in ("$HOME/x", "/data/${USER}", "~nobody-of-this-name/x"):
+        for text in ("$HOME/x", "/data/${USER}", "/data/{one}", "~nobody-of-this-name/x"):
             assert f"{path}: {text!r}" in refused(nested(path, text))
     assert "roots.mine.file" in refused(SMALL | {"roots": {"mine": {"file": "$W/w.pt"}}})
     assert not Path("~").exists()

@@ -98,3 +98,23 @@ def test_only_words_that_sound_like_loss_are_hidden():
     assert not failures.filter(record("", "Cannot restore store/a.json: no backup found."))
     assert failures.filter(record("", "Restoring a.json from its backup."))
     assert failures.filter(failed(1, "stage"))
+
+
+def test_places_in_the_workflow_are_not_the_last_words():
+    told = record(
+        "error",
+        'WorkflowError in file "/w/common.smk", line 45:\nstore: no\n'
+        '  File "/w/common.smk", line 135, in <module>\n  File "/w/common.smk", line 5, in f\n',
+        exception="WorkflowError",
+    )
+    assert Failures().filter(told)
+    assert told.getMessage() == 'WorkflowError in file "/w/common.smk", line 45:\nstore: no'
+    own = record("error", 'KeyError:\n  File "/w/a.smk", line 1, in x', exception="KeyError")
+    Failures().filter(own)
+    assert own.getMessage().endswith("in x"), "a fault of the program keeps its places"
+
+
+def test_a_file_without_the_right_to_it_is_named_without_a_traceback(tmp_path):
+    error = PermissionError(13, "Permission denied", "store/objects")
+    told = reason([log_of(tmp_path / "a.log", error)])
+    assert told.startswith("store/objects: you may not open or change it (Permission denied)")

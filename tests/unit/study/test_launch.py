@@ -1,10 +1,17 @@
-"""A dead run's lock goes, a living run's stays."""
+"""A dead run's lock goes, a living run's stays; places that cannot do are refused."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from sscdl.errors import InputError
+from sscdl.study import launch
+from sscdl.study.launch import check_places, check_writable, clear_stale_locks
 from tests.conftest import ROOT
 
 CLEAR = "import sys; from sscdl.study.launch import clear_stale_locks as c; print(c(sys.argv[1]))"
@@ -39,3 +46,44 @@ def test_locks_of_a_living_run_stay_until_it_is_killed(tmp_path):
     running.kill()
     running.wait()
     assert clear(tmp_path) == "True"
+
+
+@pytest.mark.parametrize("python", ["/my files/bin/python", "/a(1)/python", "/it's/python"])
+def test_a_path_of_python_that_a_shell_cuts_is_refused(python):
+    with pytest.raises(InputError, match="Python lies at .*python3 -m venv"):
+        check_places(Path("/srv"), python)
+
+
+@pytest.mark.parametrize("python", ["/home/käthe/.venv/bin/python3.11", "/opt/a+b_c-d/python"])
+def test_other_paths_of_python_are_not(python):
+    check_places(Path("/srv/my files"), python)
+
+
+def test_braces_around_the_workflow_are_refused():
+    with pytest.raises(InputError, match="braces"):
+        check_places(Path("/srv/{one}/sscdl"), "/usr/bin/python3")
+
+
+@pytest.fixture
+def read_only(monkeypatch, tmp_path):
+    """A folder in which this process may not write, also where it is root's."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    allowed = os.access
+    monkeypatch.setattr(
+        launch.os, "access", lambda path, mode: Path(path) != folder and allowed(path, mode)
+    )
+    return folder
+
+
+def test_folders_that_a_run_may_not_write_are_named_once(read_only, tmp_path):
+    check_writable([tmp_path / "open/a.json", tmp_path / "b.json"])
+    with pytest.raises(InputError, match="read-only for you") as told:
+        check_writable([read_only / "new/a.json", read_only / "b.json", tmp_path / "c.json"])
+    assert str(told.value).count(str(read_only)) == 1
+
+
+def test_a_working_directory_that_is_read_only_is_named(read_only, monkeypatch):
+    monkeypatch.chdir(read_only)
+    with pytest.raises(InputError, match=f"{read_only}: you may not write here"):
+        clear_stale_locks()
