@@ -17,6 +17,7 @@ from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
 
 _MOST_LINES = 10  # of a message that names all that is wrong
+_MOST_SIGNS = 500  # of a line
 SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
 _FOLDERS = {
     "siim": "the folder with train/ and the two CSV files",
@@ -54,10 +55,16 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
 
 def _refuse(messages: list[str]) -> None:
     if messages:
-        listed = [f"  {message}" for message in messages[:_MOST_LINES]]
+        listed = [f"  {_short(message)}" for message in messages[:_MOST_LINES]]
         if len(messages) > _MOST_LINES:
             listed.append(f"  and {len(messages) - _MOST_LINES} more")
         raise InputError("\n".join(["the configuration is not valid:", *listed]))
+
+
+def _short(message: str) -> str:
+    """Return a message whose middle, the value, is left out where it is long."""
+    end = _MOST_SIGNS // 2
+    return message if len(message) <= _MOST_SIGNS else f"{message[:end]} … {message[-end:]}"
 
 
 def _write_out_paths(

@@ -1,0 +1,120 @@
+"""Is each spoilt configuration accepted, or refused by key in a few lines?
+
+Feeds mutants of valid configurations (tests/unit/config_mutations.py) to what the workflow does
+with one before it plans. Counted as failures: any error but a refusal, a refusal that is long or
+names no key or file, and a minute of thought. The exit status is 1 if there are any.
+
+    python benchmarks/configurations.py --mutants 2000 --seed 0
+    python benchmarks/configurations.py --seed 0 --only 1234    shows that mutant and its message
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
+
+import yaml
+
+from sscdl.errors import InputError
+from sscdl.model.source import read_study
+from tests.conftest import ROOT
+from tests.unit.config_mutations import KINDS, Mutant, configurations, mutant
+
+MOST_LINES = 12
+LONGEST = 600  # characters of a line
+PATIENCE = 60.0  # seconds
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def main() -> None:
+    """Print what became of the mutants, by what was done to them, and what failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mutants", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, nargs="*", help="these alone, with their texts")
+    arguments = parser.parse_args()
+    numbers = range(arguments.mutants) if arguments.only is None else arguments.only
+    counts: Counter[tuple[str, str]] = Counter()
+    failures = []
+    for number, one, outcome, message, fault in tried(numbers, arguments.seed):
+        counts[one.kind, outcome] += 1
+        if arguments.only is not None:
+            print(f"{one.text}\n{one.kind} {one.key}: {outcome}\n{message}\n")
+        if fault:
+            failures.append(f"FAILED {number} ({one.kind} {one.key}): {fault}\n{message}")
+    print("| what was done | accepted | refused |\n|---|---|---|")
+    for kind in KINDS:
+        print(f"| {kind} | {counts[kind, 'accepted']} | {counts[kind, 'refused']} |")
+    print(f"\n{len(numbers)} mutants, {len(failures)} failures")
+    print(*failures, sep="\n\n")
+    sys.exit(1 if failures else 0)
+
+
+def tried(numbers: Iterable[int], seed: int) -> Iterator[tuple[int, Mutant, str, str, str]]:
+    """Yield each mutant's number, itself, outcome, message, and what is wrong with these ('')."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        configs = configurations(folder)
+        for config in configs:
+            outcome, message = read(yaml.safe_dump(config), folder)
+            if outcome != "accepted":
+                raise RuntimeError(f"a configuration that is to be spoilt is not valid: {message}")
+        for number in numbers:
+            one = mutant(configs, seed, number)
+            start = time.monotonic()
+            outcome, message = read(one.text, folder)
+            late = time.monotonic() - start > PATIENCE
+            yield number, one, outcome, message, "slow" if late else fault_of(outcome, message)
+
+
+def read(text: str, folder: Path) -> tuple[str, str]:
+    """Return 'accepted', 'refused' or 'failed', and the message."""
+    file = folder / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    try:
+        study = read_study([file], [], folder / "store")
+        study.check()
+        if not study.nodes and study.config["curricula"]:
+            return "failed", "no stage"
+    except InputError as error:
+        return "refused", str(error)
+    except Exception:
+        return "failed", traceback.format_exc()
+    return "accepted", ""
+
+
+def fault_of(outcome: str, message: str) -> str:
+    """Return what is wrong with an outcome, '' for nothing."""
+    if outcome == "failed":
+        return "an error of the program"
+    lines = message.splitlines()
+    if len(lines) >= MOST_LINES:
+        return f"{len(lines)} lines"
+    if any(len(line) > LONGEST for line in lines):
+        return "a line without end"
+    if outcome == "refused" and not NAMES.search(message):
+        return "names neither key nor file"
+    return ""
+
+
+def _keys(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for child in schema.values():
+            yield from _keys(child)
+
+
+NAMES = re.compile(r"study\.yaml|\b(" + "|".join(sorted(set(_keys(SCHEMA)))) + r")\b")
+
+
+if __name__ == "__main__":
+    main()
