@@ -93,6 +93,8 @@ def comparisons(tables: Tables) -> pd.DataFrame:
         {
             **{key: rows[key] for key in (*MODEL, "against")},
             "difference": _with_interval(rows, "difference"),
+            "another training": _limits(rows, "another"),
+            "detectable": rows["detectable"].map("{:.1f}".format),
             "p after Holm": rows["p_holm"].map("{:.2f}".format),
             "verdict": rows["verdict"],
         }
@@ -109,8 +111,10 @@ def attention(tables: Tables) -> pd.DataFrame:
             "sd of seeds": rows["ail_std"].map("{:.1f}".format),
             "area": rows["floor"].map("{:.1f}".format),
             "centre": rows["ail_centre"].map("{:.1f}".format),
-            "untrained": rows["ail_random"].map("{:.1f}".format),
+            "untrained": _with_spread(rows, "ail_random"),
             "above untrained": _with_interval(rows, "lift_random"),
+            "contrast map": _with_interval(rows, "ail_contrast"),
+            "above untrained (contrast)": _with_interval(rows, "lift_contrast_random"),
         }
     )
 
@@ -144,6 +148,17 @@ def probes(tables: Tables) -> pd.DataFrame:
     whole = rows[rows["label_share"] == 1].set_index(MODEL)
     text["above untrained, all labels"] = _with_interval(whole, "difference")
     return text.reset_index()
+
+
+def _with_spread(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return texts such as "33.2 (13.4)": a mean and the standard deviation beside it."""
+    return rows[[column, f"{column}_std"]].apply(lambda p: "{:.1f} ({:.1f})".format(*p), axis=1)
+
+
+def _limits(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return texts such as "[66.8, 82.4]", empty where there is no value."""
+    parts = rows[[f"{column}_low", f"{column}_high"]]
+    return parts.apply(lambda p: "" if p.isna().any() else "[{:.1f}, {:.1f}]".format(*p), axis=1)
 
 
 def _with_interval(rows: pd.DataFrame, column: str) -> pd.Series:

@@ -1,7 +1,8 @@
 """Is whatever is done to a store or to results repaired, or named, and nothing whole lost?
 
 Spoils one file of a finished tiny study (deleted, emptied, cut, a bit flipped, the contents of
-another, a folder in its place), and does what a user would: store verify, plan, a run, tables
+another, a folder in its place; tables and summary are only deleted, as those who edit theirs mean
+it), and does what a user would: store verify, plan, a run, tables
 check. Where the run names what is wrong, that file is deleted, as messages advise, and the run
 repeated. Counted as failures: a traceback; a run that fails and names no file; tables that differ
 and are not named; a file that stays spoilt without a word; another file that was whole and is not.
@@ -20,7 +21,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from tests.workflow.conftest import TINY, Runner
 CONFIG = TINY | {"variants": ["full"], "curricula": ["scratch", "rotation"], "store": "store"}
 # What is only there to be looked at, and what Snakemake keeps for itself.
 LOOKED_AT = ("logs", "monitors", "figures", "attention", ".snakemake", "study.yaml", "locks")
+# What others are made from is vouched for; of what is made last, only that it is there.
+LAST = ("tables", "summary.html", "summary.rst")
 ATTEMPTS = 3
 
 
@@ -105,63 +108,71 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def tried(number: int, seed: int, base: Path, place: Path, show: bool = False) -> Outcome:
-    """Spoil a copy in ``place`` of the study in ``base`` and return what becomes of it."""
+def tried(
+    numbers: Iterable[int], seed: int, base: Path, place: Path, show: bool = False
+) -> list[Outcome]:
+    """Spoil a copy in ``place`` of the study in ``base`` in these ways; return the outcomes."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(base, place, symlinks=True)
-    chance = random.Random(f"{seed} {number}")
     whole = files(place)
-    # Each kind of file is as likely as any other, however many there are of it.
-    kinds: dict[str, list[str]] = {}
-    for name in whole:
-        kinds.setdefault(_kind(name), []).append(name)
-    name = chance.choice(kinds[chance.choice(sorted(kinds))])
-    action = chance.choice(list(ACTIONS))
-    ACTIONS[action](place / name, chance, [place / one for one in whole])
-    if (place / name).is_file() and (place / name).read_bytes() == whole[name]:
-        return Outcome(number, action, name, "the same", "")
-    became, fault, said = _judged(place, name, whole)
-    if show or fault:
-        print(f"== {number}: {name}, {action}: {became}. {fault}\n{said}", flush=True)
-    return Outcome(number, action, name, became, fault)
+    done = {}
+    for number in numbers:
+        chance = random.Random(f"{seed} {number}")
+        # Each kind of file is as likely as any other, however many there are of it.
+        kinds: dict[str, list[str]] = {}
+        for name in whole:
+            kinds.setdefault(_kind(name), []).append(name)
+        name = chance.choice(kinds[chance.choice(sorted(kinds))])
+        last = {*Path(name).parts} & {*LAST}
+        action = "deleted" if last else chance.choice(list(ACTIONS))
+        if name not in done and (place / name).is_file():
+            ACTIONS[action](place / name, chance, [place / one for one in whole])
+            done[name] = Outcome(number, action, name, "", "")
+    said = _judged(place, done, whole)
+    if show or any(one.fault for one in done.values()):
+        print(said, *done.values(), sep="\n", flush=True)
+    return list(done.values())
 
 
-def _judged(place: Path, name: str, whole: dict[str, bytes]) -> tuple[str, str, str]:
-    """Return what became of the study, what is wrong with that, and all that was said."""
+def _judged(place: Path, spoilt: dict[str, Outcome], whole: dict[str, bytes]) -> str:
+    """Do what a user would, write into ``spoilt`` what became of each; return all that was said."""
     runner = Runner(place, CONFIG)
-    looks = _said(_sscdl(place, "store", "verify", "store"), _snakemake(runner, "plan"))
-    named = _names(name, looks)
-    said = looks
-    for _ in range(ATTEMPTS):
+    said = _sscdl(place, "store", "verify", "store").stdout + _snakemake(runner, "plan").stdout
+    named = {name for name in spoilt if _names(name, said)}
+    failed = "it fails again and again"
+    for _ in range(ATTEMPTS + len(spoilt)):
         run = _snakemake(runner)
         said += run.stdout
-        if "Traceback (most recent call last)" in said:
-            return "failed", "a traceback", said
         if run.returncode == 0:
+            failed = ""
             break
-        if not _names(name, run.stdout):
-            return "failed", "the run fails and does not name the file", said
-        named = True
-        if (place / name).is_dir():
-            (place / name).rmdir()
-        (place / name).unlink(missing_ok=True)
-    else:
-        return "failed", f"it still fails after {ATTEMPTS} attempts", said
-    checked = _sscdl(place, "tables", "check", "results/tiny")
-    said += checked.stdout
+        causes = {name for name in spoilt if _names(name, run.stdout)}
+        if not causes:
+            failed = "the run fails and does not name the file"
+            break
+        named |= causes
+        for name in causes:
+            shutil.rmtree(place / name) if (place / name).is_dir() else None
+            (place / name).unlink(missing_ok=True)
+    said += _sscdl(place, "tables", "check", "results/tiny").stdout
+    named |= {name for name in spoilt if _names(name, said)}
     now = files(place)
-    lost = [one for one in whole if one != name and one not in now]
-    changed = [one for one in whole if one in now and _lasting(one) and now[one] != whole[one]]
-    named = named or _names(name, said)
-    if lost:
-        return "failed", f"lost: {', '.join(lost)}", said
-    if changed and changed != [name]:
-        return "failed", f"changed: {', '.join(changed)}", said
-    if now.get(name) is not None and (now[name] == whole[name] or not _lasting(name)):
-        return ("named and made again" if named else "made again"), "", said
-    if named:
-        return "named", "", said
-    return "failed", "it stays as it is, without a word", said
+    others = [one for one in whole if one not in spoilt]
+    lost = [one for one in others if one not in now]
+    changed = [one for one in others if one in now and _lasting(one) and now[one] != whole[one]]
+    for name, outcome in spoilt.items():
+        again = name in now and (now[name] == whole[name] or not _lasting(name))
+        words = [*["named"] * (name in named), *["made again"] * again]
+        outcome.became = " and ".join(words) or "nothing"
+        if "Traceback (most recent call last)" in said:
+            outcome.fault = "a traceback"
+        elif failed:
+            outcome.fault = failed
+        elif lost or changed:
+            outcome.fault = f"lost: {', '.join(lost)}; changed: {', '.join(changed)}"
+        elif not words:
+            outcome.fault = "it stays as it is, without a word"
+    return said
 
 
 def _lasting(name: str) -> bool:
@@ -204,10 +215,6 @@ def _run(
     )  # fmt: skip
 
 
-def _said(*done: subprocess.CompletedProcess[str]) -> str:
-    return "".join(one.stdout for one in done)
-
-
 def main() -> None:
     """Print what became of the mutants, by what was done to them, and what failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -224,10 +231,11 @@ def main() -> None:
     numbers = range(arguments.mutants) if arguments.only is None else arguments.only
     for number in numbers:
         if number not in done or arguments.only is not None:
-            one = tried(number, arguments.seed, base, work / "mutant", arguments.only is not None)
-            done[number] = one
-            with record.open("a") as out:
-                out.write(json.dumps(asdict(one)) + "\n")
+            show = arguments.only is not None
+            for one in tried([number], arguments.seed, base, work / "mutant", show):
+                done[number] = one
+                with record.open("a") as out:
+                    out.write(json.dumps(asdict(one)) + "\n")
     counts = Counter((done[number].action, done[number].became) for number in numbers)
     outcomes = sorted({became for _, became in counts})
     print("| what was done |", " | ".join(outcomes), "|\n|---" + "|---" * len(outcomes) + "|")

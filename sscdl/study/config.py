@@ -16,7 +16,7 @@ from sscdl.errors import InputError
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
 
-_MOST_LINES = 10  # of a message that names all that is wrong
+_MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
 SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
 _FOLDERS = {
