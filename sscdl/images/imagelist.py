@@ -110,6 +110,7 @@ def list_images(
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         images["tones"],
+        images["remarks"].map("; ".join),
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]

@@ -189,6 +189,13 @@ def test_what_is_odd_about_the_gray_values_is_a_remark(tmp_path, monkeypatch):
     )
 
 
+def test_what_is_odd_about_the_header_is_a_remark(tmp_path, monkeypatch):
+    odd = ["header field PixelSpacing is malformed", "and another"]
+    monkeypatch.setitem(IMAGES[5], "remarks", odd)
+    images, _ = listed(tmp_path, "keep")
+    assert images.loc["text", "remark"] == "; ".join(["perhaps text near the border", *odd])
+
+
 def test_planted_marks_come_from_the_truth_tables(tmp_path):
     truths = [tmp_path / "a.csv", tmp_path / "b.csv"]
     truths[0].write_text("image_id,mark\nfine,L\nodd,\n")
