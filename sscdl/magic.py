@@ -35,6 +35,7 @@ _OTHERS = {
     b"SQLite format 3\0": "a database (SQLite)",
     b"PAR1": "a Parquet file",
 }
+_OFFICE = (b"[Content_Types].xml", b"xl/", b"docProps/", b"mimetypeapplication/vnd.")
 _LFS = b"version https://git-lfs.github.com/"
 _PAGES = (b"<!doctype html", b"<html", b"<head")
 
@@ -65,6 +66,8 @@ def known_kind(start: bytes) -> str:
     for magic, kind in PICTURES.items():
         if start.startswith(magic):
             return f"a picture ({kind})"
+    if start.startswith(b"PK\x03\x04") and any(part in start for part in _OFFICE):
+        return "a workbook (Excel or another program's: .xlsx, .ods) and no text"
     for magic, kind in PACKED.items():
         if start.startswith(magic):
             return f"compressed ({kind}); unpack it"

@@ -242,7 +242,7 @@ def test_tables_that_are_odd(tmp_path):
         read_index(dataset)
     assert "00000003" not in str(caught.value)
     table.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be read as a CSV file in UTF-8"):
+    with pytest.raises(InputError, match="table.csv: is a text in UTF-16"):
         read_index(dataset)
     table.write_text(text.splitlines()[0] + "\n")
     with pytest.raises(InputError, match=r"table.csv: there are no rows"):
