@@ -29,7 +29,8 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
 from sscdl.figures.mask_sheet import draw_outline
-from sscdl.segment.maskfiles import read_gray, read_mask
+from sscdl.segment.maskcodes import read_given_mask
+from sscdl.segment.maskfiles import read_gray
 from sscdl.segment.networks import default
 from sscdl.segment.predict import load_segmenter
 from sscdl.segment.training import recipes
@@ -52,7 +53,7 @@ def scores(folder: Path, chosen: list[dict[str, str]], method: Method) -> list[d
     found = []
     for row in chosen:
         image = read_gray(folder / "images" / f"{row['id']}.png")
-        truth = read_mask(folder / "masks" / f"{row['id']}.png")
+        truth = read_given_mask(folder / "masks" / f"{row['id']}.png")
         mask = method(image)
         line = {"id": row["id"], "image": image, "truth": truth, "mask": mask}
         found.append(line | agreement(mask, truth).record())

@@ -11,8 +11,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sscdl.csv_quotes import Lines, Suspect, ordinary_values, suspect, swallowed
 from sscdl.errors import InputError
+from sscdl.magic import first_bytes, known_kind
 
+# What separates columns, the first that fits.
+DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 
 
@@ -25,45 +29,97 @@ def read_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line number, the values in ``columns``, stripped) of each row of a CSV file in UTF-8.
 
-    Raises InputError if the file cannot be read, a column is missing or there twice, or a row has
-    too few or too many fields, or a quote that is not closed seems to have swallowed others; the
-    message quotes the row's value in column ``key``, if given.
+    What separates its columns is what gives the header all of ``columns``: a comma, or else a
+    semicolon, a tab or a bar. The first of ``columns`` names what a row is about.
+
+    Raises InputError if the file cannot be read, or is another than a text in UTF-8, a column is
+    missing or there twice, or a row has too few or too many fields, or a quote that is not closed
+    must have swallowed others (which may be known only at the end of the file); the message quotes
+    the row's value in column ``key``, if given.
     """
+    delimiter = _delimiter(path, columns)
     start = 1  # the line in which the row begins that is being read
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            lines = Lines(file)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(reader, [])]
             places = [(name, _place(path, name, header)) for name in dict.fromkeys(columns)]
             start = reader.line_num + 1
+            lines.taken()
+            suspects: list[Suspect] = []
+            width = len(header)
             for fields in reader:
-                first, start = start, reader.line_num + 1
+                first, start, taken = start, reader.line_num + 1, lines.taken()
                 if not fields:
                     continue
-                several = reader.line_num > first
-                if several and _swallowed(fields, [at for _, at in places], len(header)):
-                    raise InputError(_open_quote(path, first, reader.line_num))
-                # Some programs end every row with further commas.
-                if len(fields) < len(header) or any(fields[len(header) :]):
+                # Some programs end every row with further separators.
+                if len(fields) < width or any(fields[width:]):
+                    if len(taken) > 1:
+                        raise InputError(_open_quote(path, first, reader.line_num))
                     named = ""
                     if key and header.index(key) < len(fields):
                         named = f", {key} {fields[header.index(key)]}"
-                    if several:
-                        raise InputError(_open_quote(path, first, reader.line_num))
                     raise InputError(
                         f"{path}, line {reader.line_num}{named}: the row does not have the "
-                        f"{len(header)} fields of the header; repair or delete it"
+                        f"{width} fields of the header; repair or delete it"
                     )
+                if len(taken) > 1 and places:
+                    found = suspect(taken, reader.line_num, delimiter, width, places[0][1])
+                    suspects += [found] if found else []
                 yield reader.line_num, {name: fields[place].strip() for name, place in places}
     except csv.Error as error:
         if "limit" in str(error) and reader.line_num <= start:
             raise InputError(f"{path}, line {start}: {error}; shorten or repair the row") from error
         raise InputError(_open_quote(path, start, reader.line_num)) from error
     except (UnicodeDecodeError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"{path}: cannot be read as a CSV file in UTF-8 ({reason}); repair or convert it"
-        ) from error
+        raise InputError(_unreadable(path, error)) from error
+    lost = swallowed(suspects, width, lambda: ordinary_values(path, delimiter, places[0][1]))
+    if lost:
+        raise InputError(_open_quote(path, lost.first, lost.last))
+
+
+def _delimiter(path: Path, columns: Sequence[str]) -> str:
+    """Return what separates the columns of a table: that by which its header has ``columns``.
+
+    If none does, that by which the header has most columns. Raises InputError for a file that is
+    another than a text.
+    """
+    if path.is_file() and (kind := known_kind(first_bytes(path))) and path.stat().st_size:
+        raise InputError(f"{path}: is {kind}; give a CSV file in UTF-8")
+    headers = {delimiter: _header(path, delimiter) for delimiter in DELIMITERS}
+    whole = [one for one, header in headers.items() if set(columns) <= set(header)]
+    return whole[0] if whole else max(headers, key=lambda one: len(headers[one]))
+
+
+def _header(path: Path, delimiter: str) -> list[str]:
+    """Return the names in the first row of a table, [] if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
+    except (csv.Error, UnicodeDecodeError, OSError):
+        return []  # whoever reads the rows says so
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Return a message on a table that is no text in UTF-8, or cannot be read at all."""
+    if isinstance(error, OSError):
+        return f"{path}: cannot be read as a CSV file ({error.strerror}); check the file"
+    start = first_bytes(path)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return f"{path}: is a text in UTF-16; save it as CSV in UTF-8"
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as wrong:
+                byte = line[wrong.start : wrong.start + 1]
+                return (
+                    f"{path}, line {number}: a byte ({byte.hex()}) is no text in UTF-8; in Latin-1 "
+                    f"and Windows-1252 it would be {byte.decode('cp1252', 'replace')!r}. Save the "
+                    "table as CSV in UTF-8"
+                )
+    return f"{path}: is no text in UTF-8; save it as CSV in UTF-8"
 
 
 def plain_number(text: str) -> str:
@@ -85,21 +141,6 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text))
 
 
-def _swallowed(fields: Sequence[str], used: Sequence[int], width: int) -> bool:
-    """Return whether a field of several lines holds what must have been rows of the table.
-
-    What is used names files, patients and labels: none of them goes on in a line with separators.
-    Other texts may, but not if all their inner lines have as many fields as the table has columns.
-    """
-    lines_after = (fields[at].splitlines()[1:] for at in used if at < len(fields))
-    if any("," in line for lines in lines_after for line in lines):
-        return True
-    inner = [[line for line in field.splitlines()[1:-1] if line.strip()] for field in fields]
-    return width > 1 and any(
-        len(lines) > 1 and all(len(row) == width for row in csv.reader(lines)) for lines in inner
-    )
-
-
 def _open_quote(path: Path, first: int, last: int) -> str:
     if last == first:
         return (
@@ -108,13 +149,23 @@ def _open_quote(path: Path, first: int, last: int) -> str:
         )
     return (
         f'{path}, line {first}: a quote (") that opens in the row which begins here is not closed '
-        f"in that row, so that all up to line {last} became one field; close or delete it"
+        f"in that row, so that all up to line {last} became one field; close or delete it. (If it "
+        "is one text of several lines, put spaces in place of its line breaks)"
     )
 
 
 def check_columns(path: Path, columns: Sequence[str]) -> None:
     """Raise InputError if the CSV file cannot be read or lacks one of ``columns``."""
     next(read_rows(path, columns), None)
+
+
+def columns_of(path: Path, columns: Sequence[str]) -> list[str]:
+    """Return the names of all columns of a CSV file that has ``columns`` (see ``read_rows``).
+
+    Raises InputError if it cannot be read or lacks one of them.
+    """
+    check_columns(path, columns)
+    return _header(path, _delimiter(path, columns))
 
 
 def has_column(path: Path, column: str) -> bool:
@@ -129,9 +180,9 @@ def has_column(path: Path, column: str) -> bool:
 def missing_column(path: Path, column: str, header: Sequence[str]) -> str:
     """Return a message that names the column most like the one that is missing."""
     near = difflib.get_close_matches(column, header, n=1, cutoff=0.0)
-    hint = (
-        f"; the nearest there is {near[0]!r}, rename it if it is meant" if near else " (empty file)"
-    )
+    hint = " (empty file)"
+    if near:
+        hint = f"; the nearest of {len(header)} there is {near[0]!r}, rename it if it is meant"
     return f"{path}: column {column!r} is missing{hint}"
 
 

@@ -36,6 +36,7 @@ WITHOUT_INFLUENCE = frozenset(
         "_torchvision",
         "tasks",
         "tasks.options",
+        "weight_files",
         "source",
         "canonical",
     )

@@ -7,6 +7,7 @@ that question is asked before anything heavy is imported.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +86,7 @@ def scan(root: str | Path) -> Listing:
     misplaced = [(path, f"not at {LAYOUT}") for path, _ in found.files if path.count("/") != depth]
     problems = sorted(found.problems + misplaced)
     if not files:
-        hint = f"; first of {len(problems)} set aside: {': '.join(problems[0])}" if problems else ""
-        raise InputError(f"{top}: no DICOM file found as {LAYOUT}{hint}")
+        raise InputError(f"{top}: no DICOM file found as {LAYOUT}{told(problems)}")
     return Listing(files, problems, found.texts)
 
 
@@ -107,13 +107,24 @@ def scan_pictures(root: str | Path) -> Listing:
         )
     found = _walk(root, "", _may_be_image, _IMAGES, hidden=False)
     if not found.files:
-        first = ": ".join(found.problems[0]) if found.problems else ""
-        hint = f" ({len(found.problems)} set aside, the first: {first})" if first else ""
+        hint = told(found.problems)
         raise InputError(
             f"{root}: no image file ({', '.join(DICOM_SUFFIXES + PICTURE_SUFFIXES)}, or DICOM "
             f"without a suffix) at any depth{hint}; check the root of the data set"
         )
     return found
+
+
+def told(problems: list[tuple[str, str]]) -> str:
+    """Return how many files were set aside and why, as the end of a sentence; '' for none."""
+    counts = Counter(reason for _, reason in problems)
+    first = {reason: path for path, reason in reversed(problems)}
+    parts = [
+        f"{reason} ({count}, such as {first[reason]})" for reason, count in counts.most_common(3)
+    ]
+    links = "; copy linked files, or set the root to the folder that holds them"
+    hint = links if any(reason.startswith("link") for reason in counts) else ""
+    return f"; of {len(problems)} set aside: {', '.join(parts)}{hint}" if parts else ""
 
 
 def stem(name: str) -> str:

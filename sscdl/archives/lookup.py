@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sscdl.archives.listing import stem
 
+NOT_THERE = "no such file below the root"
 _LONGEST = 4096  # characters of a path that systems can open
 _DEEPEST = 64  # parts of a name that are compared; more would only cost time
 
@@ -74,7 +75,7 @@ def _match_ends(
                 end = "/".join([*folders[len(folders) - depth :], text])
                 ends[whole][end] = None if end in ends[whole] else path
     for parts in names:
-        why[parts] = "no such file below the root"
+        why[parts] = NOT_THERE
         for start in range(len(parts)):
             end = "/".join(parts[start:])
             whole = end in ends[True]
@@ -103,7 +104,7 @@ def _settle(matches: dict[tuple[str, ...], _Match], why: dict[tuple[str, ...], s
             if len(first) > 1:
                 why[parts] = "leads to the same file as a row with another file name"
             elif parts != first[0]:
-                why[parts] = "no such file below the root"
+                why[parts] = NOT_THERE
             else:
                 continue
             del matches[parts]

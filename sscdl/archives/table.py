@@ -15,8 +15,8 @@ from typing import Any
 
 from sscdl import identifiers
 from sscdl.archives.index import Index, make_index
-from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, stem
-from sscdl.archives.lookup import find_files
+from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, stem, told
+from sscdl.archives.lookup import NOT_THERE, find_files
 from sscdl.archives.table_settings import Column, TableSettings, read_settings
 from sscdl.csv_rows import read_rows
 from sscdl.dicom import terms
@@ -100,7 +100,9 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     rows, excluded = _read_table(settings, report)
     paths = [path for path, _ in listing.files]
     found, reasons = find_files([*(row.file for row in rows), *excluded], paths)
-    rows = _with_file(rows, found, reasons, settings, report)
+    missing = [name for name, reason in reasons.items() if reason == NOT_THERE]
+    reasons |= _set_aside(missing, listing)
+    rows = _with_file(rows, found, reasons, settings, report, listing)
     spare = len(paths) - len(set(found.values()))
     if spare:
         report.other(settings.table.name, f"image files without a row, left out: {spare}")
@@ -114,6 +116,19 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         for row, image, path in _with_id(rows, found, settings, report)
     ]
     return make_index(entries, report.problems(), report.warnings)
+
+
+def _set_aside(names: list[str], listing: Listing) -> dict[str, str]:
+    """Return why the files are not taken that some of ``names`` mean, of which none was found."""
+    problems = dict(listing.problems)
+    meant, _ = find_files(names, list(problems))
+    found = {name: problems[path] for name, path in meant.items()}
+    for name in names:
+        parts = name.replace("\\", "/").removeprefix("./").split("/")
+        above = ("/".join(parts[:k]) for k in range(1, len(parts)))
+        if folder := next((one for one in above if one in problems), ""):
+            found[name] = f"lies in what is set aside ({problems[folder]})"
+    return found
 
 
 def _report_files(listing: Listing, ids: str, report: _Report) -> None:
@@ -201,6 +216,7 @@ def _with_file(
     reasons: dict[str, str],
     settings: TableSettings,
     report: _Report,
+    listing: Listing,
 ) -> list[_Row]:
     """Return the first row of each file; the others must agree with it."""
     kept: dict[str, _Row] = {}
@@ -220,7 +236,9 @@ def _with_file(
                     values = f" ({first.label or 'none'} and {row.label or 'none'})"
                 raise InputError(
                     f"{settings.table}, lines {first.line} and {row.line}: one image file, but "
-                    f"the {what} differs{values}; delete the wrong one of the two rows"
+                    f"the {what} differs{values}; delete the wrong one of the two rows, or say "
+                    "with table.keep (column, values) which rows are meant, as where each reader "
+                    "of an image has one"
                 )
         alike = (first.sex, first.view) == (row.sex, row.view) and (
             first.age == row.age or math.isnan(first.age) and math.isnan(row.age)
@@ -231,6 +249,7 @@ def _with_file(
         raise InputError(
             f"{settings.table}: no row leads to a file below {settings.root}; line {lost[0]}: "
             f"{reasons[next(iter(rows)).file]}; check table.root and table.columns.file"
+            f"{told(listing.problems)}"
         )
     return list(kept.values())
 

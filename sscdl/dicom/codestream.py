@@ -15,6 +15,11 @@ _START_OF_FRAME = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
+# What an item of encapsulated pixel data begins with: its tag, in either order of bytes.
+_ITEM, _ITEM_BIG_ENDIAN = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
+# How the codestreams of JPEG and JPEG-LS begin, those of JPEG 2000, and JP2 files.
+_MAGICS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
+_HEADERS = 2**20  # bytes among which those of a codestream are
 _RLE_HEADER = 64
 _RLE_SEGMENTS = 15
 
@@ -48,6 +53,53 @@ def codestream_of(frame: bytes) -> Codestream | None:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
             return Codestream(rows, columns, components, precision)
     return None
+
+
+def is_encapsulated(data: bytes) -> bool:
+    """Return whether pixel data begin with an item, as encapsulated ones do (PS3.5 A.4)."""
+    return data.startswith(_ITEM)
+
+
+def first_frames(data: bytes, *, rle_segments: int) -> int:
+    """Return how many frames begin among the fragments of encapsulated pixel data, up to 2.
+
+    Of damaged data, these are the frames before the damage. ``rle_segments`` is as for
+    :func:`compressed_as`.
+    """
+    count, position = 0, 0
+    while count < 2 and data.startswith(_ITEM, position) and position + 8 <= len(data):
+        start = position + 8
+        position = start + struct.unpack_from("<I", data, position + 4)[0]
+        count += bool(compressed_as(data[start:position], rle_segments=rle_segments))
+    return count
+
+
+def compressed_as(data: bytes, *, rle_segments: int) -> str:
+    """Return how pixel data are compressed that should be as they are, '' if they seem to be.
+
+    They are encapsulated, or a codestream begins with them and tells its size; or they begin with
+    the header of ``rle_segments`` segments of RLE, for which 0 is never looked.
+    """
+    if _items_fit(data):
+        return "encapsulated frames"
+    try:
+        if data.startswith(_MAGICS) and codestream_of(data[:_HEADERS]) is not None:
+            return "JPEG" if data.startswith(_MAGICS[0]) else "JPEG 2000"
+        count, *offsets = struct.unpack_from(f"<{1 + _RLE_SEGMENTS}I", data)
+    except (struct.error, ArithmeticError):
+        return ""
+    used, rest = offsets[:count], offsets[count:]
+    rising = used == sorted(set(used)) and used[:1] == [_RLE_HEADER] and used[-1] < len(data)
+    return "RLE" if 0 < count == rle_segments and rising and not any(rest) else ""
+
+
+def _items_fit(data: bytes) -> bool:
+    """Return whether pixel data begin with an item that a frame or the next item makes likely."""
+    tag = data[:4]
+    if tag not in (_ITEM, _ITEM_BIG_ENDIAN) or len(data) < 8:
+        return False
+    end = 8 + struct.unpack_from("<I" if tag == _ITEM else ">I", data, 4)[0]
+    return end == len(data) or data[end : end + 2] == tag[:2] or data.startswith(_MAGICS, 8)
 
 
 def mended(frame: bytes) -> bytes:

@@ -19,6 +19,8 @@ from sscdl.dicom.radiograph import ImageError, Rendering
 
 # OpenCV counts in float32, which is exact up to here.
 _COUNTABLE = 2**24
+# VOI LUT functions, and the least width of a window of theirs (PS3.3 C.11.2.1).
+LEAST_WIDTHS = {"LINEAR": 1.0, "LINEAR_EXACT": math.ulp(0.0), "SIGMOID": math.ulp(0.0)}
 
 
 class StoredPixels:
@@ -180,21 +182,23 @@ def _values_of_interest(
 
 
 def _window(dataset: Dataset, choice: str) -> tuple[float, float, str] | None:
-    """Return center, width and function of the chosen window, None if the header has no window.
+    """Return center, width and function of the chosen window, None if the header has none."""
+    possible = windows_of(dataset)
+    if not possible:
+        return None
+    choose = {"widest": max, "narrowest": min}.get(choice)
+    return choose(possible, key=lambda window: window[1]) if choose else possible[0]
 
-    Windows of a width that the function does not allow cannot be chosen.
+
+def windows_of(dataset: Dataset) -> list[tuple[float, float, str]] | None:
+    """Return center, width and function of each window that can be chosen, None without any.
+
+    The list is empty if the function is unknown or allows none of the widths.
     """
     centers, widths = numbers_of(dataset, "WindowCenter"), numbers_of(dataset, "WindowWidth")
-    pairs = list(zip(centers, widths, strict=False))
-    if not pairs:
+    if not centers or not widths:
         return None
     function = text_of(dataset, "VOILUTFunction").upper() or "LINEAR"
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise ImageError("unknown VOI LUT function")
-    least = 1 if function == "LINEAR" else np.nextafter(0, 1)
-    possible = [(center, width) for center, width in pairs if width >= least]
-    if not possible:
-        raise ImageError(f"window width is too small for the function {function}")
-    choose = {"widest": max, "narrowest": min}.get(choice)
-    center, width = choose(possible, key=lambda pair: pair[1]) if choose else possible[0]
-    return center, width, function
+    least = LEAST_WIDTHS.get(function, math.inf)
+    pairs = zip(centers, widths, strict=False)
+    return [(center, width, function) for center, width in pairs if width >= least]

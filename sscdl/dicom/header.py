@@ -40,7 +40,7 @@ _LONGEST_VALUE = 2**18
 _LONGEST_SEQUENCE = 2**20
 # Where images that have one frame of many possible ones keep what else stands at the top level
 # (PS3.3 C.7.6.16).
-_FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _FRAME_MACROS = (
     "FrameVOILUTSequence",
     "PixelValueTransformationSequence",
@@ -141,7 +141,7 @@ def unfold_functional_groups(dataset: Dataset) -> None:
 
     Fields that stand there already are left alone (PS3.3 C.7.6.16).
     """
-    for groups in _FUNCTIONAL_GROUPS:
+    for groups in FUNCTIONAL_GROUPS:
         group = item_of(dataset, groups)
         for macro in _FRAME_MACROS if group is not None else ():
             item = item_of(group, macro)

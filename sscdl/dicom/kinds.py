@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import struct
 
+from sscdl.magic import PACKED, PICTURES
+
 LENGTH = 132  # bytes that tell: the preamble of a DICOM file and its magic word
 DICOM = "DICOM"
-_PICTURES = {
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-}
-_PACKED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\0": "xz",
-    b"PK\x03\x04": "zip",
-    b"(\xb5/\xfd": "zstd",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-}
 
 
 def picture_kind(start: bytes) -> str:
     """Return PNG, JPEG or TIFF, '' for none of these, from the first bytes of a file."""
-    return next((kind for magic, kind in _PICTURES.items() if start.startswith(magic)), "")
+    return next((kind for magic, kind in PICTURES.items() if start.startswith(magic)), "")
 
 
 def has_preamble(start: bytes) -> bool:
@@ -51,7 +37,7 @@ def image_kind(start: bytes) -> str:
 
 def packed_by(start: bytes) -> str:
     """Return why a compressed file or an archive of files is not read, '' for any other."""
-    for magic, name in _PACKED.items():
+    for magic, name in PACKED.items():
         if start.startswith(magic):
             return f"compressed ({name}), which is not read; unpack it"
     return ""

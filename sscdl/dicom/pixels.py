@@ -10,7 +10,15 @@ from pydicom import Dataset, uid
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import get_decoder
 
-from sscdl.dicom.codestream import codestream_of, decode_rle, is_complete, mended
+from sscdl.dicom.codestream import (
+    codestream_of,
+    compressed_as,
+    decode_rle,
+    first_frames,
+    is_complete,
+    is_encapsulated,
+    mended,
+)
 from sscdl.dicom.header import PARSE_FAULTS, count_of, integer_of, text_of
 from sscdl.dicom.radiograph import ImageError
 
@@ -106,7 +114,7 @@ def layout_of(dataset: Dataset, max_pixels: int) -> Layout:
         columns=columns,
         samples=samples,
         photometric=photometric,
-        planar=count_of(dataset, "PlanarConfiguration", 0),
+        planar=count_of(dataset, "PlanarConfiguration", 0) if samples > 1 else 0,
         allocated=allocated,
         bits=bits,
         shift=high + 1 - bits,
@@ -127,6 +135,7 @@ def decode(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.nd
     """
     if syntax not in _SUPPORTED:
         raise ImageError(f"transfer syntax is not supported: {syntax.name}")
+    _check_form(data, layout, syntax)
     try:
         if syntax == uid.RLELossless:
             frame = next(generate_frames(data, number_of_frames=1))
@@ -151,6 +160,35 @@ def decode(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.nd
     if words.shape != layout.shape:
         raise ImageError("pixel data are not of the size that the header states")
     return (words >> shift if shift else words), space
+
+
+def _check_form(data: bytes, layout: Layout, syntax: uid.UID) -> None:
+    """Raise ImageError if pixel data have not the form that their syntax says, or several frames.
+
+    Read as pixels, the bytes of a compressed picture are noise. And a header that says nothing of
+    frames, or nothing that can be understood, does not make one picture of many.
+    """
+    segments = layout.samples * math.ceil(layout.allocated / 8)
+    if syntax.is_encapsulated:
+        if not is_encapsulated(data):
+            raise ImageError(
+                f"pixel data are not encapsulated, although the transfer syntax ({syntax.name}) "
+                "says so"
+            )
+        if first_frames(data, rle_segments=segments) > 1:
+            raise ImageError("not a single-frame image: pixel data hold several")
+        return
+    native = len(data) - layout.native_bytes in (0, 1)
+    if kind := compressed_as(data, rle_segments=0 if native else segments):
+        raise ImageError(
+            f"pixel data are compressed ({kind}), although the transfer syntax ({syntax.name}) "
+            "says that they are not"
+        )
+    if len(data) >= 2 * layout.native_bytes:
+        raise ImageError(
+            f"not a single-frame image: pixel data have {len(data)} bytes, and one frame "
+            f"{layout.native_bytes}"
+        )
 
 
 def _checked(data: bytes, layout: Layout, syntax: uid.UID) -> tuple[bytes, int]:

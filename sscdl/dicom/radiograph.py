@@ -46,7 +46,8 @@ class Radiograph:
     of them, as free text could name a patient: ``sex`` F or M, ``view`` (AP, PA, LL, ...),
     ``modality``, ``body_part``, ``image_type`` (the values known to the standard), ``orientation``
     (direction of rows and of columns, such as L\\F). ``age_years`` is NaN if unknown. ``rows`` and
-    ``columns`` are those of the file. ``coloured`` says that the file's channels differ.
+    ``columns`` are those of the file. ``coloured`` says that the file's channels differ,
+    ``remarks`` which of its optional fields had to be passed over.
     """
 
     pixels: np.ndarray
@@ -64,3 +65,4 @@ class Radiograph:
     image_type: tuple[str, ...] = ()
     orientation: str = ""
     coloured: bool = False
+    remarks: tuple[str, ...] = ()

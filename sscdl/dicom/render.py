@@ -13,7 +13,8 @@ Rules where the standard leaves a choice:
 - the picture is inverted once, last, if it is MONOCHROME1 or its presentation LUT shape is INVERSE;
 - pixel padding (PS3.3 C.7.5.1.1.2) takes no part in the percentiles and is drawn black;
 - overlays are not drawn, also not those in unused bits of the pixels;
-- pixels that are not square are made square by stretching the coarser axis.
+- pixels that are not square are made square by stretching the coarser axis;
+- an optional field that is malformed counts as missing (``sscdl.dicom.optional``).
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ from sscdl.dicom.grayscale import (
     gray_table,
     quantised,
 )
-from sscdl.dicom.header import text_of, unfold_functional_groups
+from sscdl.dicom.header import text_of
+from sscdl.dicom.optional import tidy
 from sscdl.dicom.pixels import MONOCHROME, PALETTE, decode, layout_of
 from sscdl.dicom.radiograph import WINDOWS, Radiograph, Rendering
 
@@ -86,7 +88,7 @@ def kept_quiet() -> Iterator[None]:
 
 def _render(file: DicomFile, rendering: Rendering) -> Radiograph:
     header = file.header
-    unfold_functional_groups(header)
+    remarks = tidy(header)
     layout = layout_of(header, rendering.max_pixels)
     words, space = decode(*file.pixel_data(layout.most_bytes), layout, file.syntax)
     coloured = False
@@ -119,4 +121,5 @@ def _render(file: DicomFile, rendering: Rendering) -> Radiograph:
         image_type=image_type_of(header),
         orientation=orientation_of(header),
         coloured=coloured,
+        remarks=remarks,
     )

@@ -14,7 +14,7 @@ from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.images.classes import check_classes
+from sscdl.images.classes import check_classes, check_patients
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.near_pairs import ASIDE, IGNORE, NEARLY, Effect, effect, read_pairs
@@ -73,7 +73,7 @@ def list_images(
 
     Raises InputError if ``split``, the recipe by which stages were planned, was made without
     knowing these pairs, or if one of ``classes`` has no image, or none where one is needed (see
-    ``sscdl.images.classes``; ``masked`` as there).
+    ``sscdl.images.classes``; ``masked`` as there), or there are too few patients to divide.
     """
     images, rejected = collect(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
@@ -93,8 +93,11 @@ def list_images(
     twice = _copies(images, near)
     single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
+    divided = _joined(images[single], near)
+    shares = {"train": 1 - split["val"] - split["test"], "val": split["val"], "test": split["test"]}
+    check_patients(divided, shares, by=split["by"])
     images.loc[single, "split"] = assign_split(
-        _joined(images[single], near),
+        divided,
         by=split["by"],
         stratified=split["stratified"],
         val=split["val"],
@@ -110,6 +113,7 @@ def list_images(
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         images["tones"],
+        images["remarks"].map("; ".join),
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]

@@ -32,7 +32,7 @@ _PROGRESS_EVERY = 100
 _COLUMNS = [
     "cohort", "image_id", "study_id", "patient_id", "label", "boxes", "view", "sex", "age", "rows",
     "columns", "transfer_syntax", "photometric", "bits_stored", "modality", "body_part", "png",
-    "sha256", "pixel_hash", "text", "tones",
+    "sha256", "pixel_hash", "text", "tones", "remarks",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ def ingest_shard(
       rows, columns, transfer_syntax, photometric, bits_stored, modality, body_part, png (file
       name), sha256 (of the PNG file), pixel_hash (32 hex digits, alike for alike pictures), text
       (list of the regions as ``sscdl.images.burned_in.text_regions`` gives them, null if they were
-      not looked for), tones (what is odd about the gray values, if anything is);
+      not looked for), tones (what is odd about the gray values, if anything is), remarks
+      (likewise, on the header);
       where the archive's tables give patient, sex, age or view, these go before the header's;
     - ``rejected``: file (as the index shows it, after the cohort's name unless it is the main one)
       and reason, for images that cannot be used;
@@ -131,8 +132,8 @@ def ingest_shard(
 def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the images of all manifests, sorted by image_id, and the rejected and failed files.
 
-    The columns are those of the manifests' entries; ``boxes`` are lists, ``text`` is a list or
-    None, ``age`` is float or NaN. Raises InputError if there is no image at all.
+    The columns are those of the manifests' entries; ``boxes`` and ``remarks`` are lists, ``text``
+    is a list or None, ``age`` is float or NaN. Raises InputError if there is no image at all.
     """
     contents = [read_record(manifest, IMAGE_MANIFEST) for manifest in manifests]
     images = pd.DataFrame([row for part in contents for row in part["images"]], columns=_COLUMNS)
@@ -147,6 +148,7 @@ def collect(manifests: Sequence[Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
         )
     images["age"] = images["age"].astype(float)
     images["tones"] = [one if isinstance(one, str) else "" for one in images["tones"]]
+    images["remarks"] = [one if isinstance(one, list) else [] for one in images["remarks"]]
     return images.sort_values("image_id", ignore_index=True), rejected
 
 

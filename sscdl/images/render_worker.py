@@ -155,6 +155,7 @@ def _row(radiograph: Radiograph, content: bytes, find_text: bool) -> dict[str, A
         if find_text
         else None,
         **({"tones": tones} if tones else {}),
+        **({"remarks": list(radiograph.remarks)} if radiograph.remarks else {}),
     }
 
 

@@ -41,6 +41,7 @@ from sscdl.segment.predict import load_segmenter
 from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.study import Study
 from sscdl.study.trie import CLASSIFY
+from sscdl.weight_files import check_weights
 
 LOGGER = logging.getLogger("sscdl.model")
 _GRAY = "segmented_gray"
@@ -159,6 +160,7 @@ def _lungs(study: Study, variant: str, given: Path | None, folder: Path) -> dict
         return described | {"convention": None}
     if file == Path("default"):
         file = default.PATH
+    check_weights(file)
     loaded = load_segmenter(file)
     # Written anew: what comes as a torch file leaves as safetensors.
     save_checkpoint(folder / SEGMENTER, loaded.network, loaded.architecture, loaded.mask_convention)

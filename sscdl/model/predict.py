@@ -206,6 +206,8 @@ def _predict(
         if kind != "image":
             image.fail(told)
             continue
+        for remark in told.get("remarks", ()):
+            LOGGER.warning("%s: %s", image.shown, remark)
         if model.segmenter is not None:
             record = _segment(model, png, image_id, masks)
             records.append(record)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from sscdl.archives.lookup import find_files
-from sscdl.csv_rows import check_columns, read_rows
+from sscdl.csv_rows import columns_of, read_rows
 from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
 from sscdl.tables.details import accuracy_details
@@ -21,6 +21,7 @@ from sscdl.tables.predictions import INTERVALS
 
 LOGGER = logging.getLogger("sscdl.model")
 KNOWN = ("file", "label", "patient")
+_NUMBERS = ("ail", "lung_share")
 
 
 def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
@@ -44,10 +45,7 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
         InputError: a file cannot be read, lacks a column, names a file twice, has a label that is
             no class of the model, or has no label of any image that has a prediction.
     """
-    check_columns(predictions, ("file", "predicted", "ail", "lung_share"))
-    rows = pd.read_csv(predictions, dtype={"file": str, "predicted": str}, keep_default_na=False,
-                       na_values={"ail": "", "lung_share": ""})  # fmt: skip
-    rows = rows.set_index("file")
+    rows = _predictions(predictions)
     classes = [name.removeprefix("prob_") for name in rows if name.startswith("prob_")]
     known = _labels(labels)
     _check_labels(labels, {label for label, _ in known.values()} - {""}, classes)
@@ -93,6 +91,22 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
     )
     table.attrs["unread"] = len(unread)
     return table
+
+
+def _predictions(path: Path) -> pd.DataFrame:
+    """Return a table of predictions by file; numbers are NaN where there are none."""
+    names = columns_of(path, ("file", "predicted", *_NUMBERS))
+    rows = pd.DataFrame((row for _, row in read_rows(path, names)), columns=names)
+    for name in names:
+        if name in _NUMBERS or name.startswith("prob_"):
+            try:
+                rows[name] = [float(text or "nan") for text in rows[name]]
+            except ValueError:
+                raise InputError(
+                    f"{path}: column {name!r} holds texts that are no numbers with a decimal "
+                    "point; give the file as `model predict` wrote it"
+                ) from None
+    return rows.set_index("file")
 
 
 def _check_labels(path: Path, found: set[str], classes: list[str]) -> None:

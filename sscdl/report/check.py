@@ -26,7 +26,7 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.tables import FROM_POINTERS
 from sscdl.tables.thesis.write import make_table
-from sscdl.tables.write import read_predictions
+from sscdl.tables.write import SAME_FILE, read_own, read_predictions
 
 THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
@@ -73,7 +73,8 @@ def check_tables(
         one line for each fault, and the number of cells that were made again, by table.
 
     Raises:
-        InputError: the folder has no predictions or none of the tables.
+        InputError: the folder has no predictions or none of the tables, or a file is empty, cut
+            off within a line, or no table.
     """
     if not list((results / "predictions").glob("*.csv")):
         raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
@@ -86,6 +87,7 @@ def check_tables(
             if read[folder] is not None:
                 read[folder] = read[folder][_model(read[folder]).isin(known)]
     rows = read[OWN]
+    faults += _short(rows, results / "predictions")
     made = [name for name, table in THESIS_TABLES.items() if table.kind not in OF_RATES]
     checked = {}
     for name in (*PREDICTION_TABLES, *made, BESIDE):
@@ -134,6 +136,24 @@ def _models_named(tables: Path) -> set[str]:
     return set().union(*(_model(t) for t in read if {"variant", "curriculum"} <= set(t)))
 
 
+def _short(rows: pd.DataFrame, folder: Path) -> list[str]:
+    """Return a fault for each file that has fewer rows than others of its variant.
+
+    Models of a variant predict the same images: such a file was cut off between two lines.
+    """
+    sizes = rows.groupby(["variant", "curriculum", "seed"]).size()
+    most = sizes.groupby("variant").max()
+    named = {
+        folder / f"{variant}.{curriculum}.s{seed:g}.csv": (number, most[variant])
+        for (variant, curriculum, seed), number in sizes.items()
+    }
+    return [
+        f"{path}: has {number} rows, others of its variant {wanted}; {SAME_FILE}"
+        for path, (number, wanted) in named.items()
+        if number < wanted and path.is_file()
+    ]
+
+
 def _strays(rows: pd.DataFrame, known: set[str]) -> list[str]:
     """Return a fault for each model that has predictions and is not ``known``."""
     return [
@@ -151,7 +171,7 @@ def _read(folder: Path) -> pd.DataFrame | None:
 
 def _other_studies(path: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Return the predictions of the studies in the table ``path``, and what is wrong with it."""
-    studies = pd.read_csv(path, dtype=str, keep_default_na=False)["study"].unique()
+    studies = _as_text(path)["study"].unique()
     found = {study: _read(path.parents[2] / study / "predictions") for study in studies}
     gone = [f"study {study} has no predictions" for study, rows in found.items() if rows is None]
     return found, gone if len(studies) else ["the table has no rows"]
@@ -165,7 +185,8 @@ def _margin(path: Path) -> float:
 
 def _as_text(csv: Path | io.StringIO) -> pd.DataFrame:
     """Return a table whose cells are the texts of a CSV file, so that each stands for itself."""
-    return pd.read_csv(csv, dtype=str, keep_default_na=False)
+    settings = {"dtype": str, "keep_default_na": False}
+    return read_own(csv, **settings) if isinstance(csv, Path) else pd.read_csv(csv, **settings)
 
 
 def differences(written: pd.DataFrame, again: pd.DataFrame) -> Iterator[str]:

@@ -60,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Importing torch takes seconds, which the help text need not wait for.
     from sscdl.segment.folder import segment_folder
     from sscdl.segment.predict import load_segmenter
+    from sscdl.weight_files import check_weights
 
+    check_weights(options.model)
     failed = segment_folder(
         options.images,
         options.out,

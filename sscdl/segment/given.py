@@ -12,13 +12,8 @@ from sscdl.errors import InputError
 from sscdl.files import write_json
 from sscdl.images.vouched import listed
 from sscdl.records import IMAGE_MANIFEST, read_record
-from sscdl.segment.maskfiles import (
-    read_gray,
-    read_mask,
-    record_mask,
-    refuse_empty,
-    warn_of_faults,
-)
+from sscdl.segment.maskcodes import read_given_mask
+from sscdl.segment.maskfiles import read_gray, record_mask, refuse_empty, warn_of_faults
 from sscdl.segment.quality import measure
 
 
@@ -30,8 +25,8 @@ def copy_given_masks(
     Args:
         manifest, png_dir, mask_dir, out, hull: as there.
         mask_folder: has ``<image_id>.png``, any size, read as
-            :func:`sscdl.segment.maskfiles.read_mask` does; resized to the image by the nearest
-            pixel.
+            :func:`sscdl.segment.maskcodes.read_given_mask` does; resized to the image by the
+            nearest pixel.
 
     ``raw_png`` is the same file as ``png``. Every record also has ``missing``; where it is true
     there is no file, ``png``, ``raw_png`` and ``sha256`` are null and ``empty`` is true.
@@ -57,7 +52,7 @@ def copy_given_masks(
             continue
         image = listed(Path(png_dir) / entry["png"], entry["sha256"], manifest)
         size = read_gray(image).shape[::-1]
-        mask = read_mask(given)
+        mask = read_given_mask(given)
         if mask.shape != size[::-1]:
             mask = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
         masks.append(

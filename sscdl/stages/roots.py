@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
+from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.training.backbones import build_backbone, imagenet_weights, load_root
+from sscdl.training.backbones import Backbone, build_backbone, imagenet_weights, load_root
+from sscdl.weight_files import check_finite, read_tensors
 
 LOGGER = logging.getLogger("sscdl.roots")
 STAND_IN_SEED = 1
+# Where checkpoints keep the weights themselves, beside averages and optimisers.
+_WRAPPERS = ("state_dict", "model")
+# Networks that follow the one that is trained, beside it in checkpoints of MoCo and its like.
+_FOLLOWERS = ("encoder_k", "momentum_encoder")
+# What stands on top of a backbone: classifiers, and SwAV's projection and prototypes.
+_HEADS = ("fc", "classifier", "projection_head", "prototypes")
 
 
 def fetch_root(
@@ -21,17 +31,66 @@ def fetch_root(
 ) -> None:
     """Write the backbone's weights of ``root`` to ``out`` as safetensors.
 
-    ``file`` is a checkpoint; without one, ``imagenet`` takes torchvision's weights, which are
-    downloaded on first use. A ``stand_in`` is random weights, the same ones each time. Raises
-    InputError if the weights cannot be had or do not fit.
+    ``file`` is a checkpoint (see ``load_given``); without one, ``imagenet`` takes torchvision's
+    weights, which are downloaded on first use. A ``stand_in`` is random weights, the same ones each
+    time. Raises InputError if the weights cannot be had or do not fit.
     """
     torch.manual_seed(STAND_IN_SEED)
     backbone = build_backbone(name, last_stage)
     if stand_in:
         LOGGER.warning("%s: random weights stand in for it", root)
     else:
-        load_root(backbone, imagenet_weights(name, file) if root == "imagenet" else file)
+        load_given(backbone, imagenet_weights(name, file) if root == "imagenet" else Path(file))
     with atomic_path(out) as temporary:
         save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt"})
         os.chmod(temporary, 0o664)
     LOGGER.info("%s: weights for %s stored", root, name)
+
+
+def load_given(backbone: Backbone, path: Path) -> None:
+    """Load a checkpoint that somebody gives into ``backbone``, in place.
+
+    It is a file of safetensors or torch, whatever its name, that holds the network under
+    torchvision's names, at any depth and behind any prefix (``state_dict``, ``module.``,
+    ``encoder_q.``, ...). Classifiers, heads and what is beside the network are passed over. Raises
+    InputError if the file is none, numbers are not finite, several networks are meant alike, or
+    weights are missing, unknown or of another shape.
+    """
+    tensors = _network(read_tensors(path), next(iter(backbone.state_dict())), path)
+    check_finite(path, tensors)
+    with tempfile.TemporaryDirectory(prefix="sscdl-") as folder:
+        plain = Path(folder) / "weights.safetensors"
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, plain)
+        try:
+            load_root(backbone, plain)
+        except InputError as error:
+            raise InputError(str(error).replace(str(plain), str(path))) from None
+
+
+def _network(tensors: dict[str, Tensor], first: str, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the one network among ``tensors`` that has the weight ``first``."""
+    found = [
+        name.removesuffix(first) for name in tensors if name == first or name.endswith(f".{first}")
+    ]
+    # Blocks of a network may have weights of such a name, too: the outermost is meant.
+    prefixes = [
+        one for one in found if not any(one != outer and one.startswith(outer) for outer in found)
+    ]
+    wrapped = [prefix for prefix in prefixes if prefix.partition(".")[0] in _WRAPPERS]
+    leading = [
+        prefix
+        for prefix in wrapped or prefixes
+        if not set(prefix.split(".")).intersection(_FOLLOWERS)
+    ]
+    if len(leading) > 1:
+        raise InputError(
+            f"weights: {path} holds several networks, {' and '.join(leading[:3])}; save the one "
+            "that is meant alone, with torch.save(model.state_dict(), ...)"
+        )
+    prefix = leading[0] if leading else ""
+    inside = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    return {name: one for name, one in inside.items() if name.partition(".")[0] not in _HEADS}

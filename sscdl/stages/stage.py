@@ -17,6 +17,7 @@ from sscdl.stages.node import Stage
 from sscdl.stages.runs import Runs
 from sscdl.stages.search import GRID, ranked, run_search
 from sscdl.store.store import Store, read_pointer
+from sscdl.weight_files import check_finite, read_tensors
 
 LOGGER = logging.getLogger("sscdl.stage")
 
@@ -75,6 +76,9 @@ def _best(candidates: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:
     """Return the best of the candidates that were trained for all search epochs."""
     whole = [c for c in candidates if c["epochs"] == stage.settings["search_epochs"]]
     if not ranked(whole):
+        if stage.root:
+            # Weights that were given may be at fault, which no learning rate mends.
+            check_finite(stage.root, read_tensors(stage.root))
         raise InputError(
             f"{stage.name} ({stage.variant}): the loss became infinite at every learning rate of "
             f"{list(stage.learning_rates)} that went on to the end; give "

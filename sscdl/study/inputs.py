@@ -21,6 +21,7 @@ from sscdl.archives.layouts import (
     list_files,
 )
 from sscdl.recipe import file_hash, fingerprint, folder_listing
+from sscdl.weight_files import weights_format
 
 GIVEN = {"masks": (".png",), "train": (".png", ".jpg", ".jpeg")}  # by source of the lungs
 
@@ -74,6 +75,7 @@ class Inputs:
         None where there is none of them.
         """
         if self.lungs["source"] == "checkpoint" and self.lungs["checkpoint"]["file"]:
+            weights_format(Path(self.lungs["checkpoint"]["file"]))
             return self.digests.of_file(self.lungs["checkpoint"]["file"])
         if self._given is None:
             return None

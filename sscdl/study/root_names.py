@@ -6,10 +6,12 @@ Imports neither torch nor pandas: it is asked each time the workflow is read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
+from sscdl.weight_files import weights_format
 
 _TAKEN = {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}
 
@@ -19,13 +21,14 @@ def identities(
 ) -> dict[str, str]:
     """Return what identifies the weights of each root; ``imagenet`` is always there.
 
-    ``file_hash`` gives the SHA-256 of a file.
+    ``file_hash`` gives the SHA-256 of a file. Raises InputError for one that is no file of weights.
     """
     found = {"imagenet": f"torchvision {network} IMAGENET1K_V1"}
     for root, settings in roots.items():
         if settings.get("stand_in"):
             found[root] = f"random {network} in place of {root}"
         elif settings.get("file"):
+            weights_format(Path(settings["file"]))
             found[root] = file_hash(settings["file"])
     return found
 

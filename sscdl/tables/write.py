@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
+from sscdl.errors import InputError
 from sscdl.evaluation.metrics import class_names
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
@@ -25,14 +27,21 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
 
+SAME_FILE = "delete it and run the study again"
+
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
-    """Return the predictions of several files as one table."""
+    """Return the predictions of several files as one table.
+
+    Raises InputError, naming the file, for one that is empty, cut off or no table.
+    """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
     kept, known = dict.fromkeys(texts, str), dict[str, str]()
     parts = []
     for path in paths:
-        part = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""])
+        part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
+        if part.empty:
+            raise InputError(f"{path}: has no rows; {SAME_FILE}")
         for column in part.select_dtypes("str"):
             part[column] = _shared(part[column], known)
         parts.append(part)
@@ -40,6 +49,24 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
+
+
+def read_own(path: Path, **settings: Any) -> pd.DataFrame:
+    """Return a CSV file that the workflow has written, read as pandas does with ``settings``.
+
+    Raises InputError, naming the file, if it is empty, cut off within a line, or no table.
+    """
+    try:
+        content = path.read_bytes()
+        fault = "" if content.endswith(b"\n") else "is cut off, its last line does not end"
+        if not content:
+            fault = "is an empty file (0 bytes)"
+        if not fault:
+            return pd.read_csv(io.BytesIO(content), **settings)
+    except (OSError, ValueError) as error:
+        # Pandas' errors on what it cannot parse, and on other encodings, are of the second kind.
+        fault = f"is no table ({type(error).__name__})"
+    raise InputError(f"{path}: {fault}; {SAME_FILE}")
 
 
 def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:

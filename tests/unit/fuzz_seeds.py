@@ -22,7 +22,7 @@ PLANTED = {
     "PatientName": "Zyxwvut^Qpalzm",
     "PatientID": "MRN-7734119",
     "PatientBirthDate": "19310227",
-    "PatientComments": "Wubbleford remark",
+    "PatientComments": "Wubbleford jotted",
     "InstitutionName": "Saint Frobnicus",
     "StationName": "KZXROOM9",
 }

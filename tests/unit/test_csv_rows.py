@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 
 from sscdl.archives.reading import read_index
 from sscdl.archives.table_settings import read_settings
-from sscdl.csv_rows import plain_number, read_rows
+from sscdl.csv_rows import has_column, plain_number, read_rows
 from sscdl.errors import InputError
 from tests.unit.table_archives import archive, images
 
@@ -73,6 +76,110 @@ def test_a_quote_that_is_not_closed_is_named_with_its_line(tmp_path, opened, clo
         InputError, match=r't.csv, line 6: a quote \("\) that opens in the row which'
     ):
         read(tmp_path, written)
+
+
+BOXES = "[{'x': 1, 'y': 2},\n {'x': 3, 'y': 4},\n {'x': 5, 'y': 6}]"
+REPORT = "FINDINGS:\nheart normal, lungs clear\nno effusion, no mass\nseen today, by me"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "used"),
+    [
+        ("f,k", f'1.png,"{REPORT}"', ("f", "k")),  # as many separators as a row has
+        ("f,k", f'1.png,"{REPORT}"', ("f",)),
+        ("k,f", f'"{REPORT}",1.png', ("f", "k")),
+        ("f,k,text", f'1.png,"{BOXES}",x', ("f", "k")),  # a column that is used
+        ("f,k,text", f'1.png,x,"{REPORT}"', ("f", "k")),
+        ("f;k", '1.png;"one; two\nthree; four\nfive"', ("f", "k")),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_texts_of_several_lines_are_texts(tmp_path, header, row, used, alone):
+    others = [] if alone else [header.replace("f", f"{n}.png") for n in range(2, 9)]
+    found = read(tmp_path, [header, row, *others], used)
+    assert [one["f"] for _, one in found] == [f"{n}.png" for n in range(1, 2 if alone else 9)]
+    if used == tuple(header.replace(",", ";").split(";")):
+        assert row.split('"')[1] in found[0][1].values()
+
+
+def test_a_text_that_may_be_rows_is_refused_with_the_way_out(tmp_path):
+    written = ["f,k", '1.png,"x', '2.png,x"', "3.png,x"]
+    with pytest.raises(InputError, match=r"line 2: .* up to line 3 .* one text of several lines"):
+        read(tmp_path, written)
+    written[1:3] = ['1.png,"x 2.png,x"']
+    assert len(read(tmp_path, written)) == 2
+
+
+def test_swallowed_rows_of_a_wide_table_are_known_whatever_they_are_called(tmp_path):
+    header = "f,k,a,b,c,d"
+    written = [header, '1.png,"x,,,,', 'any name at all,x",,,,', "3.png,x,,,,"]
+    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
+        read(tmp_path, written)
+
+
+def test_swallowed_rows_may_have_quotes_of_their_own(tmp_path):
+    written = ["f,k,text", '"1.png",x,"report', '2.png,x,"', "3.png,x,y"]
+    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
+        read(tmp_path, written)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_known_by_the_header(tmp_path, separator):
+    written = [line.replace(",", separator) for line in ("f,text,k", '1.png,"a,b",x', "2.png,c,y")]
+    written[2] = written[2].replace("c", "c, d")
+    found = read(tmp_path, written, ("f", "k", "text"))
+    text = f"a{separator}b"
+    assert [tuple(row.values()) for _, row in found] == [
+        ("1.png", "x", text), ("2.png", "y", "c, d"),
+    ]  # fmt: skip
+    written.append(f"3.png{separator}x")
+    with pytest.raises(InputError, match="line 4: the row does not have the 3 fields"):
+        read(tmp_path, written)
+
+
+def test_a_comma_goes_before_other_separators(tmp_path):
+    assert read(tmp_path, ["f,k;l,m", "1,2;3,4"], ("f", "k;l")) == [(2, {"f": "1", "k;l": "2;3"})]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_the_nearest_column_is_told_whatever_separates_them(tmp_path, separator):
+    written = [separator.join(("Image Index", "Finding", "Age")), separator.join("123")]
+    told = "column 'image_index' is missing; the nearest of 3 there is 'Image Index', rename it"
+    with pytest.raises(InputError, match=told):
+        read(tmp_path, written, ("image_index",))
+
+
+def test_a_column_that_may_be_there_is_seen_whatever_separates_it(tmp_path):
+    (tmp_path / "t.csv").write_text("id;split;group\n1;train;g\n")
+    assert has_column(tmp_path / "t.csv", "group")
+    assert not has_column(tmp_path / "t.csv", "patient")
+
+
+def workbook() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (workbook(), "t.csv: is a workbook .*xlsx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "t.csv: is an old Excel"),
+        ("f,k\n1.png,caf\u00e9".encode("latin-1"), r"t.csv, line 2: a byte \(e9\) .* '\u00e9'"),
+        ("f,k\n1,2".encode("utf-16"), "t.csv: is a text in UTF-16"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "t.csv: is a pointer of Git LFS"),
+        (b"<!DOCTYPE html>\n<html></html>", "t.csv: is a web page"),
+        (b"\x1f\x8b\x08" + bytes(99), r"t.csv: is compressed \(gzip\)"),
+        (b"", r"t.csv: column 'f' is missing \(empty file\)"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, content, told):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        list(read_rows(tmp_path / "t.csv", ("f", "k")))
 
 
 def test_a_quote_amid_one_row_is_named_with_its_line(tmp_path):

@@ -19,5 +19,8 @@ if __name__ == "__main__":
             copy_given_masks(mask_folder=Path(snakemake.params.given), out=out, **folders)
         else:
             from sscdl.segment.predict import segment_shard
+            from sscdl.weight_files import check_weights
 
-            segment_shard(segmenter_path=Path(snakemake.input.segmenter), out=out, **folders)
+            segmenter = Path(snakemake.input.segmenter)
+            check_weights(segmenter)
+            segment_shard(segmenter_path=segmenter, out=out, **folders)

@@ -19,7 +19,8 @@ from PIL import Image
 
 from sscdl.dicom.file import open_dicom
 from sscdl.dicom.grayscale import StoredPixels
-from sscdl.dicom.header import numbers_of, unfold_functional_groups
+from sscdl.dicom.header import numbers_of
+from sscdl.dicom.optional import tidy
 from sscdl.dicom.pixels import MONOCHROME, decode, layout_of
 from sscdl.dicom.radiograph import Rendering
 from sscdl.dicom.render import kept_quiet
@@ -64,7 +65,7 @@ def _stored_values(path: Path) -> NDArray | None:
     """
     with kept_quiet(), open_dicom(path) as file:
         header = file.header
-        unfold_functional_groups(header)
+        tidy(header)
         if numbers_of(header, "PixelPaddingValue"):
             return None
         layout = layout_of(header, _WHOLE_RANGE.max_pixels)

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 
 from sscdl.errors import InputError
 from sscdl.files import write_json
-from sscdl.segment.maskfiles import read_gray, read_mask, refuse_empty
+from sscdl.segment.maskcodes import read_given_mask
+from sscdl.segment.maskfiles import read_gray, refuse_empty
 from sscdl.segment.networks.checkpoint import Architecture, CompactArchitecture, save_checkpoint
 from sscdl.segment.predict import Segmenter
 from sscdl.segment.processing.preprocess import default_border, place_mask, preprocess
@@ -238,7 +239,7 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair]) -> dict[str, dict[str, An
         if split == "test":
             continue
         ((_, post),) = segmenter.predict([read_gray(image)])
-        found.setdefault(split, []).append(dice(post, read_mask(mask)))
+        found.setdefault(split, []).append(dice(post, read_given_mask(mask)))
     return {
         split: {
             "mean": float(np.mean(found[split])),
@@ -255,7 +256,7 @@ def load_fields(pairs: Sequence[Pair], shape: Architecture | CompactArchitecture
     size = {"height": shape.height, "width": shape.width, "border": shape.border}
     images, masks, empty = [], [], 0
     for image_path, mask_path, _ in pairs:
-        image, mask = read_gray(image_path), read_mask(mask_path)
+        image, mask = read_gray(image_path), read_given_mask(mask_path)
         if image.shape != mask.shape:
             raise InputError(
                 f"mask {mask_path}: {mask.shape[1]} x {mask.shape[0]} pixels, its image has "

@@ -125,7 +125,7 @@ def test_missing_parts_are_named(tmp_path, root, read):
     for path in root.glob("train/*/*/*.dcm"):
         path.rename(root / "train" / path.name)
     with pytest.raises(
-        InputError, match=r"no DICOM file found .*first of 3 set aside: train/a.dcm"
+        InputError, match=r"no DICOM file found .*of 3 set aside: .*such as train/a.dcm"
     ):
         read(root)
 
@@ -155,7 +155,9 @@ def test_row_with_a_field_too_few(root):
 
 def test_table_that_is_no_text(root):
     (root / "train_image_level.csv").write_bytes(b"id,boxes,label,StudyInstanceUID\n\xff\xfe\n")
-    with pytest.raises(InputError, match=r"train_image_level.csv: cannot be read as a CSV"):
+    with pytest.raises(
+        InputError, match=r"train_image_level.csv, line 2: a byte \(ff\) is no text"
+    ):
         read_index(root)
 
 

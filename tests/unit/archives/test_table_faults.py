@@ -133,12 +133,53 @@ def test_names_that_cannot_be_printed_and_odd_files(tmp_path):
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden/a.png").touch()
     assert problems(dataset) == [
-        ("table.csv", "line 3: no such file below the root; left out"),
+        ("table.csv", "line 3: not a regular file, or a broken link; left out"),
         ("\\udcff\\udcfe.png", "name cannot be printed"),
         ("line\\nbreak.png", "name cannot be printed"),
         ("pipe.png", "not a regular file, or a broken link"),
         ("table.csv", NO_PATIENT),
     ]
+
+
+def test_files_that_are_links_are_told_to_be_links(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "other"
+    names = ["0.png", "1.png", "pictures/2.png"]
+    root.mkdir()
+    dataset = archive(root, ("f",), [(name,) for name in names], [])
+    (other / "pictures").mkdir(parents=True)
+    for name in names:
+        (other / name).touch()
+    for name in ("0.png", "1.png", "pictures"):
+        (root / name).symlink_to(other / name)
+    link = "link leads out of the root, not followed"
+    told = rf"no image file .*; of 3 set aside: {link} \(3, such as 0.png\); copy linked files, or"
+    with pytest.raises(InputError, match=told):
+        read_index(dataset)
+    (root / "9.png").touch()
+    with pytest.raises(InputError, match=rf"no row leads to a file .*; line 2: {link}; .* 3 set"):
+        read_index(dataset)
+    table = root / "table.csv"
+    table.write_text(table.read_text() + "9.png\n")
+    rows = [reason for file, reason in problems(dataset) if reason.startswith("line")]
+    assert rows == [
+        f"line 2: {link}; left out",
+        f"line 3: {link}; left out",
+        f"line 4: lies in what is set aside ({link}); left out",
+    ]
+
+
+def test_several_rows_a_file_name_the_key_that_chooses(tmp_path):
+    rows = [("a.png", "1", "R1"), ("a.png", "0", "R2"), ("b.png", "0", "R1"), ("c.png", "1", "R1")]
+    labels = {name: {"column": "k", "values": [name]} for name in ("0", "1")}
+    dataset = archive(tmp_path, ("f", "k", "rad"), rows, ["a.png", "b.png", "c.png"], labels=labels)
+    with pytest.raises(
+        InputError, match=r"lines 2 and 3: one image file, .* table.keep \(column, v"
+    ):
+        read_index(dataset)
+    found = images({**dataset, "keep": {"column": "rad", "values": ["R1"]}})
+    assert {path: row["label"] for path, row in found.items()} == {
+        "a.png": "1", "b.png": "0", "c.png": "1",
+    }  # fmt: skip
 
 
 def test_rows_that_fit_two_labels_or_none(tmp_path):
@@ -242,7 +283,7 @@ def test_tables_that_are_odd(tmp_path):
         read_index(dataset)
     assert "00000003" not in str(caught.value)
     table.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be read as a CSV file in UTF-8"):
+    with pytest.raises(InputError, match="table.csv: is a text in UTF-16"):
         read_index(dataset)
     table.write_text(text.splitlines()[0] + "\n")
     with pytest.raises(InputError, match=r"table.csv: there are no rows"):

@@ -110,12 +110,12 @@ def test_pixel_data_of_another_image_are_not_read(tmp_path, refused):
 
 def test_long_header_fields_are_not_unfolded(tmp_path, refused):
     many = b"1\\" * 150_000
-    path = write_dicom(tmp_path / "x.dcm", RAMP, bits=12, WindowWidth=5)
+    path = write_dicom(tmp_path / "x.dcm", RAMP, bits=12, RescaleSlope=1)
     content = path.read_bytes()
-    place = content.index(b"\x28\x00\x51\x10DS")
-    path.write_bytes(content[:place] + element(0x28, 0x1050, b"UT", len(many)) + many
+    place = content.index(b"\x28\x00\x53\x10DS")
+    path.write_bytes(content[:place] + element(0x28, 0x1052, b"UT", len(many)) + many
                      + content[place:])  # fmt: skip
-    refused(path, "WindowCenter has 300000 bytes", most=4 * MIB)
+    refused(path, "RescaleIntercept has 300000 bytes", most=4 * MIB)
 
 
 def test_endless_sequences_are_not_unfolded(tmp_path, refused):

@@ -65,7 +65,7 @@ REJECTED = {
     # Damaged on purpose: cut off, a size of 65,501 x ..., and 1A frames.
     "MR_truncated.dcm": "truncated: 8130 of 8192 bytes",
     "JPEG2000-embedded-sequence-delimiter.dcm": "not of the size that the header states",
-    "badVR.dcm": "NumberOfFrames is no number",
+    "badVR.dcm": "not a single-frame image: pixel data have 6000 bytes, and one frame 400",
     # A corner of a slice, with nothing but air in it.
     "dicomdirtests/77654033/CT2/17166": "without contrast",
     "dicomdirtests/77654033/CT2/17196": "without contrast",

@@ -113,19 +113,6 @@ def test_impossible_rendering_is_an_error_of_the_caller(show, rendering):
         show(RAMP, rendering, bits=12)
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"WindowWidth": 0.5}, "width is too small"),
-        ({"WindowWidth": 0, "VOILUTFunction": "LINEAR_EXACT"}, "width is too small"),
-        ({"WindowWidth": 100, "VOILUTFunction": "CUBIC"}, "unknown VOI LUT function"),
-    ],
-)
-def test_impossible_window_is_rejected(show, fields, reason):
-    with pytest.raises(ImageError, match=reason):
-        show(RAMP, bits=12, WindowCenter=100, **fields)
-
-
 # Lookup tables and rescaling
 
 

@@ -181,12 +181,63 @@ def test_a_class_whose_images_have_no_mask(tmp_path, monkeypatch):
     listed(tmp_path, "keep", classes=["typical", "negative"], masked=False)
 
 
+THIRDS = {**SPLIT, "val": 0.3, "test": 0.3}
+
+
+def of_patients(tmp_path, patients, labels, split=THIRDS):
+    """List images of these patients with these labels; return how many are in each set."""
+    rows = [
+        image(f"i{number}", patient_id=patient, label=label)
+        for number, (patient, label) in enumerate(zip(patients, labels, strict=True))
+    ]
+    masks = [mask(row["image_id"]) for row in rows]
+    for name, key, content in (("images", "images", rows), ("masks", "masks", masks)):
+        rest = {"rejected": [], "failed": [], "problems": []} if key == "images" else {}
+        write_json(tmp_path / f"{name}.json", {key: content, **rest})
+    out = tmp_path / "images.csv"
+    list_images(
+        [tmp_path / "images.json"], [tmp_path / "masks.json"], [], out, tmp_path / "rejected.csv",
+        implausible="keep", split=split, split_seed=0,
+    )  # fmt: skip
+    return pd.read_csv(out)["split"].value_counts().to_dict()
+
+
+def test_images_of_one_patient_are_told_to_be_so(tmp_path):
+    told = r"all 12 images are of one patient, so that no seed .*PatientID.* split.by: image"
+    with pytest.raises(InputError, match=told):
+        of_patients(tmp_path, ["p"] * 12, ["a", "b"] * 6)
+    assert len(of_patients(tmp_path, ["p"] * 12, ["a"] * 12, {**THIRDS, "by": "image"})) == 3
+    assert of_patients(tmp_path, ["p"] * 12, ["a"] * 12, SPLIT) == {"train": 12}
+
+
+def test_a_class_of_fewer_patients_than_sets_is_told_to_be_so(tmp_path):
+    patients = [f"p{n % 6}" for n in range(18)] + ["x", "x", "y"]
+    told = r"the 3 images labelled b are of 2 patients, fewer than the sets \(train, val, test\)"
+    with pytest.raises(InputError, match=told):
+        of_patients(tmp_path, patients, ["a"] * 18 + ["b"] * 3)
+
+
+def test_a_patient_of_most_images_is_warned_of(tmp_path, caplog):
+    of_patients(tmp_path, ["p"] * 20 + [f"q{n}" for n in range(12)], ["a"] * 32)
+    assert "20 of 32 images are of one patient; the id" in caplog.text
+    caplog.clear()
+    of_patients(tmp_path, [f"p{n // 2}" for n in range(32)], ["a"] * 32)
+    assert "of one patient" not in caplog.text
+
+
 def test_what_is_odd_about_the_gray_values_is_a_remark(tmp_path, monkeypatch):
     monkeypatch.setitem(IMAGES[5], "tones", "picture has 9 of 256 grays")
     images, _ = listed(tmp_path, "keep")
     assert images.loc["text", "remark"] == (
         "perhaps text near the border; picture has 9 of 256 grays"
     )
+
+
+def test_what_is_odd_about_the_header_is_a_remark(tmp_path, monkeypatch):
+    odd = ["header field PixelSpacing is malformed", "and another"]
+    monkeypatch.setitem(IMAGES[5], "remarks", odd)
+    images, _ = listed(tmp_path, "keep")
+    assert images.loc["text", "remark"] == "; ".join(["perhaps text near the border", *odd])
 
 
 def test_planted_marks_come_from_the_truth_tables(tmp_path):

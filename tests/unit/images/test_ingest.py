@@ -148,6 +148,15 @@ def test_boxes_become_fractions_of_the_image(root, tmp_path):
     ]
 
 
+def test_remarks_on_headers_are_kept(root, tmp_path):
+    pixels = np.arange(192, dtype=np.uint8).reshape(12, 16)
+    write_dicom(root / "train/s1/series/a.dcm", pixels, WindowCenter=9, WindowWidth=0)
+    images, _ = collect([ingest({"main": root}, tmp_path / "out")])
+    assert [len(remarks) for remarks in images["remarks"]] == [2, 0, 0]
+    told = "header field WindowWidth is malformed; taken as missing"
+    assert images["remarks"][0][1] == told
+
+
 def test_bad_file_is_rejected_and_the_others_are_kept(root, tmp_path):
     (root / "train/s2/series/b.dcm").write_bytes(b"nothing")
     images, rejected = collect([ingest({"main": root}, tmp_path / "out")])

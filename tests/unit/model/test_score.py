@@ -64,6 +64,20 @@ def test_scores_are_those_of_scikit_learn(files):
     assert pd.read_csv(folder / "scores.csv")["measure"].tolist() == table["measure"].tolist()
 
 
+def test_tables_that_another_program_wrote_are_read(files):
+    folder, _, _ = files
+    score(folder / "predictions.csv", folder / "labels.csv", folder / "scores")
+    for name in ("predictions", "labels"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table.to_csv(folder / f"{name}.csv", index=False, sep=";")
+    score(folder / "predictions.csv", folder / "labels.csv", folder / "again")
+    assert (folder / "again.csv").read_text() == (folder / "scores.csv").read_text()
+    table = pd.read_csv(folder / "predictions.csv", sep=";")
+    table.to_csv(folder / "predictions.csv", index=False, sep=";", decimal=",")
+    with pytest.raises(InputError, match=r"column 'prob_negative' holds texts .* decimal point"):
+        score(folder / "predictions.csv", folder / "labels.csv", folder / "third")
+
+
 def test_an_image_without_a_patient_stands_for_itself(files):
     folder, _, labels = files
     labels.loc[::2, "patient"] = ""
@@ -105,7 +119,7 @@ def test_a_labelled_image_that_was_not_read_is_told(files, caplog):
     [
         (
             lambda t: t.rename(columns={"label": "class"}),
-            "column 'label' is missing; the nearest there is 'file'",
+            "column 'label' is missing; the nearest of 3 there is 'file'",
         ),
         (lambda t: t.assign(label="covid"), "labels covid are no .* knows negative, typical"),
         (

@@ -119,6 +119,46 @@ def test_every_cell_is_made_again(finished):
     assert min(checked.values()) > 0
 
 
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda content: b"", r"is an empty file \(0 bytes\)"),
+        (lambda content: content[:-20], "is cut off, its last line does not end"),
+        (lambda content: content[:30], "is cut off, its last line does not end"),
+        (lambda content: content.partition(b"\n")[0] + b"\n", "has no rows"),
+        (lambda content: b'image_id\n"1\n', "is no table"),
+        (lambda content: b"image_id\n\xff\n", "is no table"),
+    ],
+)
+@pytest.mark.parametrize("name", ["full.moco.s0", "probe/full.s0"])
+def test_predictions_that_are_damaged_are_named(results, damage, told, name, capsys):
+    path = results / f"predictions/{name}.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=rf"{name}.csv: {told}.*; delete it and run"):
+        check_tables(results)
+    assert main(["tables", "check", str(results)]) == 2
+    assert f"{name}.csv: " in capsys.readouterr().err
+
+
+def test_predictions_that_end_between_two_lines_are_named(results):
+    path = results / "predictions/full.moco.s1.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-3]))
+    faults, _ = check_tables(results)
+    number = len(lines) - 1
+    assert faults[0] == (
+        f"{path}: has {number - 3} rows, others of its variant {number}; delete it and run the "
+        "study again"
+    )
+
+
+def test_a_table_that_is_damaged_is_named(results):
+    path = results / "tables/calibration.csv"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(InputError, match=r"calibration.csv: is cut off"):
+        check_tables(results)
+
+
 def test_the_tables_of_four_classes_are_made_again(tmp_path):
     folder = written(tmp_path / "study", FOUR, False, rows=24, classes=FOUR_CLASSES)
     faults, checked = check_tables(folder)

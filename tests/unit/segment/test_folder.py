@@ -183,7 +183,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
         ([str(tmp_path / "nothing"), out, "--model", str(model)], "no image"),
         ([str(folder), str(folder), "--model", str(model)], "give another folder"),
         ([str(folder), str(tmp_path / "file"), "--model", str(model)], "is a file"),
-        ([str(folder), out, "--model", str(tmp_path / "missing.pt")], "no such file"),
+        ([str(folder), out, "--model", str(tmp_path / "missing.pt")], "does not exist"),
         ([str(folder), out, "--model", str(unet), "--samples", "2"], "nothing to sample"),
     ):
         assert command(["segment", *arguments]) == 2

@@ -12,7 +12,7 @@ from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
 from sscdl.recipe import file_hash
 from sscdl.segment.given import copy_given_masks
-from sscdl.segment.maskfiles import read_mask
+from sscdl.segment.maskcodes import read_given_mask as read_mask
 from sscdl.segment.networks.checkpoint import Architecture
 from sscdl.segment.training.compact import load_fields
 from tests.unit.records import OF_ROWS
@@ -27,6 +27,11 @@ def coded(*values: int) -> np.ndarray:
     return np.array(values, np.uint8)[LUNGS]
 
 
+def see_through(colour: tuple[int, ...], ground: tuple[int, ...]) -> np.ndarray:
+    """Return a picture of colours and opacity: lungs of ``colour`` on ``ground``."""
+    return np.where((LUNGS > 0)[..., None], np.uint8(colour), np.uint8(ground)).astype(np.uint8)
+
+
 def written(path: Path, values: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
@@ -36,7 +41,8 @@ def written(path: Path, values: np.ndarray) -> Path:
 @pytest.mark.parametrize(
     "values",
     [coded(0, 255, 255), coded(0, 1, 1), coded(0, 2, 2), coded(0, 100, 100), coded(0, 128, 255),
-     coded(0, 200, 200).astype(np.uint16) * 256],
+     coded(0, 200, 200).astype(np.uint16) * 256, coded(0, 1, 1).astype(np.uint16) * 257,
+     coded(0, 255, 255).astype(np.uint16)],
 )  # fmt: skip
 def test_what_is_clear_is_taken(tmp_path: Path, values: np.ndarray) -> None:
     assert np.array_equal(read_mask(written(tmp_path / "m.png", values)), LUNGS > 0)
@@ -52,6 +58,57 @@ def test_smooth_edges_are_cut_at_the_half(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(written(tmp_path / "m.png", edge)), edge > 127)
 
 
+def test_smooth_edges_of_16_bits_are_cut_at_their_half(tmp_path: Path) -> None:
+    small = Image.fromarray(coded(0, 255, 255))
+    smooth = np.asarray(small.resize((150, 140), Image.Resampling.BICUBIC))
+    deep = written(tmp_path / "m.png", smooth.astype(np.uint16) * 257)
+    assert np.array_equal(read_mask(deep), smooth > 127)
+
+
+def test_shares_from_0_to_1_are_cut_at_the_half(tmp_path: Path) -> None:
+    values = coded(0, 255, 255).astype(np.float32) / 255
+    values[10, 5:25], values[11, 5:25] = 0.3, 0.7
+    Image.fromarray(values).save(tmp_path / "m.png", format="TIFF")
+    assert np.array_equal(read_mask(tmp_path / "m.png"), values > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("colour", "ground"),
+    [
+        ((255, 255, 255, 255), (255, 255, 255, 0)),  # transparency alone tells
+        ((0, 0, 0, 255), (0, 0, 0, 0)),
+        ((255, 0, 0, 128), (0, 0, 0, 0)),  # both tell the same
+        ((255, 255, 255, 200), (0, 0, 0, 200)),  # colour alone tells
+        ((255, 255), (255, 0)),
+    ],
+)
+def test_lungs_in_the_transparency_are_seen(
+    tmp_path: Path, colour: tuple[int, ...], ground: tuple[int, ...]
+) -> None:
+    path = written(tmp_path / "m.png", see_through(colour, ground))
+    assert np.array_equal(read_mask(path), LUNGS > 0)
+
+
+def test_a_palette_may_be_transparent(tmp_path: Path) -> None:
+    picture = Image.fromarray(LUNGS.clip(0, 1), mode="P")
+    picture.putpalette([255, 255, 255] * 2)
+    picture.save(tmp_path / "m.png", transparency=0)
+    assert np.array_equal(read_mask(tmp_path / "m.png"), LUNGS > 0)
+
+
+def test_colour_and_transparency_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.png", see_through((0, 0, 0, 255), (255, 255, 255, 0)))
+    told = r"m.png: its colours .* different things \(56.1 % .* not black, 43.9 % .* transparent\)"
+    with pytest.raises(InputError, match=told):
+        read_mask(path)
+
+
+def test_smooth_edges_in_the_transparency_are_cut_at_the_half(tmp_path: Path) -> None:
+    values = see_through((255, 255, 255, 255), (0, 0, 0, 0))
+    values[10, 5:25] = (255, 255, 255, 90)
+    assert np.array_equal(read_mask(written(tmp_path / "m.png", values)), values[..., 3] > 127)
+
+
 def test_empty_and_full(tmp_path: Path) -> None:
     for value in (0, 1, 255):
         values = np.full((9, 9), value, np.uint8)
@@ -64,13 +121,22 @@ def test_empty_and_full(tmp_path: Path) -> None:
         (coded(0, 1, 2), r"0 \(56.1 %\), 1 \(19.5 %\), 2 \(24.4 %\)"),
         (coded(0, 85, 170), r"0 \(56.1 %\), 85 \(19.5 %\), 170"),
         (coded(1, 2, 2), r"1 \(56.1 %\), 2"),
+        (coded(0, 1, 2).astype(np.uint16) * 257, r"0 \(56.1 %\), 1 \(19.5 %\), 2"),
+        (coded(0, 1, 2).astype(np.uint16) * 256, r"0 \(56.1 %\), 1 \(19.5 %\), 2"),
+        (
+            np.dstack([coded(9, 9, 9)] * 3 + [coded(0, 85, 170)]),
+            r"0 \(56.1 %\), 85 \(19.5 %\), 170",
+        ),
     ],
 )
 def test_labels_are_named_with_what_they_would_mean(
     tmp_path: Path, values: np.ndarray, told: str
 ) -> None:
     path = written(tmp_path / "m.png", values)
-    with pytest.raises(InputError, match=rf"m.png: holds the values {told}.* ITK-SNAP .*write 0"):
+    with pytest.raises(
+        InputError,
+        match=rf"m.png(, reduced to 8 bits)?: holds the values {told}.* ITK-SNAP .*write 0",
+    ):
         read_mask(path)
 
 
@@ -111,6 +177,19 @@ def test_a_folder_of_empty_masks_ends_the_run(tmp_path: Path) -> None:
     out = tmp_path / "few/masks.json"
     copy_given_masks(manifest, tmp_path / "few/png", folder, out.parent / "out", out, hull=False)
     assert [mask["empty"] for mask in read_json(out)["masks"]] == [True, False, False]
+
+
+def test_whoever_takes_masks_of_others_sees_transparency(tmp_path: Path) -> None:
+    mask = see_through((255, 255, 255, 255), (255, 255, 255, 0))
+    manifest, folder = given(tmp_path, [mask])
+    copy_given_masks(
+        manifest, tmp_path / "png", folder, tmp_path / "out", tmp_path / "m.json", hull=False
+    )
+    share = (LUNGS > 0).mean()
+    assert read_json(tmp_path / "m.json")["masks"][0]["area"] == pytest.approx(share, abs=1e-3)
+    shape = Architecture(4, 4, 128, 128, unet=False, per_image=True, border=0)
+    _, fields = load_fields([(tmp_path / "png/0.png", folder / "0.png", "train")], shape)
+    assert fields.mean().item() == pytest.approx(share, abs=0.02)
 
 
 def test_a_network_learns_nothing_of_empty_masks(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import types
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from sscdl.errors import InputError, LostState
 from sscdl.stages import runs as runs_module
@@ -213,6 +215,16 @@ def test_if_all_diverge_the_message_says_what_to_do(stage, trained):
     with pytest.raises(InputError, match=r"moco \(full\).*stages\.moco\.learning_rates lower"):
         run_stage(replace(stage, learning_rates=(0.3,)))
     assert not stage.pointer.exists()
+
+
+def test_given_weights_that_are_not_finite_are_blamed_before_the_rate(tmp_path, stage, trained):
+    root = tmp_path / "mine.safetensors"
+    save_file({"conv1.weight": torch.tensor([1.0, float("inf")])}, root)
+    with pytest.raises(InputError, match=r"mine.safetensors is damaged: 1 of 2 numbers of conv1"):
+        run_stage(replace(stage, learning_rates=(0.3,), root=root))
+    save_file({"conv1.weight": torch.ones(2)}, root)
+    with pytest.raises(InputError, match="infinite at every learning rate"):
+        run_stage(replace(stage, learning_rates=(0.3,), root=root))
 
 
 def test_the_lineage_tells_every_stage(stage, trained):

@@ -191,7 +191,7 @@ def test_what_was_found_is_not_looked_up_again(tmp_path, monkeypatch):
     write_siim(tmp_path / "archive")
     (tmp_path / "archive/masks").mkdir()
     (tmp_path / "archive/masks/2.png").write_bytes(b"mask")
-    (tmp_path / "root.pt").write_bytes(b"weights")
+    (tmp_path / "root.pt").write_bytes(b"\x80weights")
     one = siim(tmp_path / "archive", store=str(tmp_path / "store"))
     one["lungs"] = {"source": "masks", "masks": {"folder": str(tmp_path / "archive/masks")}}
     one["roots"] = {"mine": {"file": str(tmp_path / "root.pt")}}
@@ -201,7 +201,7 @@ def test_what_was_found_is_not_looked_up_again(tmp_path, monkeypatch):
     before = first.outline()
     (tmp_path / "archive/train/0/1/3.dcm").write_bytes(b"arrives while the run goes on")
     (tmp_path / "archive/masks/2.png").write_bytes(b"another")
-    (tmp_path / "root.pt").write_bytes(b"others")
+    (tmp_path / "root.pt").write_bytes(b"\x80others")
     assert study(one).images != first.images
     shutil.rmtree(tmp_path / "archive")
     (tmp_path / "root.pt").unlink()

@@ -37,7 +37,7 @@ def test_a_byte_order_mark_and_spaces(tmp_path: Path) -> None:
 
 
 def test_another_encoding_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"index.csv: cannot be read as a CSV file in UTF-8"):
+    with pytest.raises(InputError, match=r"index.csv, line 2: a byte \(e9\) is no text in UTF-8"):
         pairs(tmp_path, "id,split,group\n" + ROWS.replace("x", "\u00e9"), "latin-1")
 
 

@@ -1,0 +1,114 @@
+"""Quotes in a CSV file that were never closed, told from texts of several lines.
+
+As bytes, both are one field with line breaks in it. But a lost quote has swallowed whole rows: each
+of its lines is a row by itself, once the stray quote is taken away. A text that somebody wrote has
+lines of another number of fields, or lines that begin as no row does.
+
+Needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# A text whose every line has the separators of so many columns would be a coincidence.
+_WIDE = 6
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Lines ``first`` to ``last`` of a file that were read as one row.
+
+    ``keys`` are what stands in each of them where rows have what they are about.
+    """
+
+    first: int
+    last: int
+    keys: tuple[str, ...]
+
+
+class Lines:
+    """The lines of a file, of which those of the row that is read last are kept."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._file = file
+        self._kept: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self._kept.append(line)
+            yield line
+
+    def taken(self) -> list[str]:
+        """Return the lines since the last call."""
+        kept, self._kept = self._kept, []
+        return kept
+
+
+def suspect(
+    lines: Sequence[str], last: int, delimiter: str, width: int, place: int
+) -> Suspect | None:
+    """Return what makes several ``lines`` that were read as one row suspicious, None if nothing.
+
+    They end with line ``last`` of the file. ``width`` is the number of columns, and ``place`` that
+    of the column whose values tell rows from other texts, such as the file's name.
+    """
+    rows = [_row(line, delimiter, width) for line in lines if line.strip()]
+    if width < 2 or any(row is None for row in rows):
+        return None
+    return Suspect(last - len(lines) + 1, last, tuple(row[place] for row in rows))
+
+
+def swallowed(
+    suspects: Sequence[Suspect], width: int, ordinary: Callable[[], Iterable[str]]
+) -> Suspect | None:
+    """Return the first of ``suspects`` that must be several rows, None if none is.
+
+    ``ordinary`` returns the values that whole rows have where ``keys`` of a suspect stand. In a
+    table of few columns, all keys must be written like some of them, or like the row's own.
+    """
+    known = {_form(text) for text in ordinary()} if suspects else set()
+    for one in suspects:
+        own, *others = map(_form, one.keys)
+        if width >= _WIDE or known | {own} >= set(others):
+            return one
+    return None
+
+
+def ordinary_values(path: Path, delimiter: str, place: int) -> Iterator[str]:
+    """Yield the values in column ``place`` of all rows of a CSV file that are of one line."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
+        next(reader, None)
+        lines.taken()
+        for fields in reader:
+            if len(lines.taken()) == 1 and len(fields) > place:
+                yield fields[place]
+
+
+def _row(line: str, delimiter: str, width: int) -> list[str] | None:
+    """Return the fields of a line that is a row by itself but for one quote, None if it is none."""
+    line = line.rstrip("\r\n")
+    quotes = [match.start() for match in re.finditer('"', line)]
+    without = [line[:at] + line[at + 1 :] for at in quotes]
+    for text in [*without, line] if len(quotes) % 2 else [line, *without]:
+        try:
+            fields = next(csv.reader([text], delimiter=delimiter, strict=True))
+        except csv.Error:
+            continue
+        # Some programs end every row with further separators.
+        if len(fields) >= width and not any(fields[width:]):
+            return fields
+    return None
+
+
+def _form(text: str) -> frozenset[str]:
+    """Return which kinds of characters a text has: letters, digits, and each other one."""
+    return frozenset(
+        "a" if one.isalpha() else "0" if one.isdigit() else one for one in text.strip()
+    )
