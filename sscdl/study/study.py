@@ -20,6 +20,7 @@ from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
 from sscdl.study import root_names
 from sscdl.study.material import Material
+from sscdl.study.outputs import Outputs
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 
 
@@ -189,6 +190,7 @@ class Study(Material):
             "curricula": self.curricula,
             "sources": self.sources,
             "table": str(self.results / "plan.csv"),
+            "outdated": Outputs(self.config).outdated(),
         }
 
     def check(self) -> None:

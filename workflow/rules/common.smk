@@ -145,10 +145,8 @@ PROCESSES = (
     STUDY.config["training"]["devices"] * STUDY.config["training"]["side_by_side"]
 )
 PHANTOM = STUDY.layout == "phantom"
-MARKED = PHANTOM and STUDY.config["dataset"]["phantom"]["marked_test"] > 0
 LUNGS = STUDY.config["lungs"]
 PUBLISHED = LUNGS["source"] == "checkpoint" and not LUNGS["checkpoint"]["file"]
-SHOW_IMAGES = PHANTOM or STUDY.config["results"]["patient_images"]
 PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
 UNTRAINED = untrained()
 # Nothing is reported before earlier images and masks are known to be those of this study's files.

@@ -5,8 +5,7 @@
 
 rule images:
     input:
-        IMAGES,
-        REJECTED,
+        [f"{RESULTS}/{name}" for name in LISTS],
 
 
 rule masks:

@@ -3,14 +3,20 @@
 from sscdl.report import facts
 
 
+# What tables and figures are made of is asked for, too: Snakemake makes a file again that is in
+# between and has gone only if somebody wants it.
 rule tables:
     input:
         written_tables(),
+        PREDICTED.values(),
+        rules.images.input,
 
 
 rule figures:
     input:
         drawn_figures(),
+        PREDICTIONS,
+        MAPS,
 
 
 rule summary:
@@ -76,7 +82,7 @@ rule predict_untrained:
         "../scripts/untrained.py"
 
 
-for TABLE in PREDICTION_TABLES:
+for TABLE in OUTPUTS.prediction_tables:
 
     rule:
         name:
@@ -102,7 +108,7 @@ for TABLE in PREDICTION_TABLES:
             "../scripts/prediction_table.py"
 
 
-for TABLE in THESIS_TABLES:
+for TABLE in OUTPUTS.thesis_tables:
     KIND = thesis.THESIS_TABLES[TABLE].kind
     STAGES = thesis.nodes_of(TABLE, STUDY.nodes.values())
 
@@ -326,7 +332,7 @@ for FIGURE, INPUTS in FIGURES.items():
         params:
             **told(FIGURE),
             name=FIGURE,
-            models=SHOWING_MODELS.get(FIGURE, []),
+            models=OUTPUTS.figures[FIGURE] if "maps" in INPUTS else [],
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
