@@ -89,6 +89,17 @@ def newer():
     return str(path), folder
 
 
+def stored(paths):
+    """Return an input function that gives a path in the store, or several.
+
+    A report prints the inputs of its rules, but for those that functions give, and the store's path
+    may name its user.
+    """
+    one = isinstance(paths, (str, Path))
+    found = str(paths) if one else [str(path) for path in paths]
+    return lambda wildcards: found
+
+
 def stage_input(wildcards):
     """Return the files that a node's process reads.
 

@@ -13,12 +13,13 @@ def told(figure):
 
 
 def figure_input(figure):
-    """Return the inputs of a figure."""
+    """Return the inputs of a figure, those in the store by functions."""
     table = f"{RESULTS}/tables/{{}}.csv".format
     models = OUTPUTS.figures[figure]
     predictions = [f"{RESULTS}/predictions/{name}.csv" for name in names(models)]
-    full, lungs = str(STUDY.pack("full")), str(STUDY.pack("lungs"))
-    pictures = {**variant_packs(), **mask_packs()}
+    full, lungs = stored(STUDY.pack("full")), stored(STUDY.pack("lungs"))
+    packs = {**variant_packs(), **mask_packs()}
+    pictures = {name: stored(path) for name, path in packs.items()}
     curves = {"predictions": predictions, "table": table("operating_points")}
     attention = {
         "predictions": predictions,
@@ -28,10 +29,10 @@ def figure_input(figure):
     return {
         "dataset": {"images": IMAGES, "rejected": REJECTED, "full": full},
         "4.2_validation_curves": {
-            "pointers": [
-                str(STUDY.pointer(STUDY.models[m].fingerprint)) for m in models
-            ],
-            "records": RECORDS,
+            "pointers": stored(
+                STUDY.pointer(STUDY.models[m].fingerprint) for m in models
+            ),
+            "records": stored(RECORDS),
         },
         "4.3_ail_by_model": {"table": table("attention"), "seeds": table("seeds")},
         "accuracy_overview": {

@@ -117,8 +117,8 @@ for TABLE in OUTPUTS.thesis_tables:
             f"table_{TABLE}"
         input:
             predictions=[] if KIND in thesis.OF_RATES else PREDICTIONS,
-            pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
-            records=RECORDS,
+            pointers=stored(STUDY.pointer(node.fingerprint) for node in STAGES),
+            records=stored(RECORDS),
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
             report(
@@ -207,6 +207,7 @@ rule contact_sheet:
     conda:
         ENVIRONMENT
     params:
+        store=STORE,
         code=lambda wildcards: made_by("contact_sheet"),
     script:
         "../scripts/contact_sheet.py"
@@ -215,7 +216,7 @@ rule contact_sheet:
 rule mask_sheet:
     input:
         images=IMAGES,
-        masks=[str(path) for path in STUDY.mask_manifests()],
+        masks=stored(STUDY.mask_manifests()),
     output:
         directory(f"{RESULTS}/mask_sheet"),
     log:
@@ -234,7 +235,7 @@ rule mask_sheet:
 rule table_implausible_masks:
     input:
         images=IMAGES,
-        masks=[str(path) for path in STUDY.mask_manifests()],
+        masks=stored(STUDY.mask_manifests()),
     output:
         multiext(f"{RESULTS}/tables/implausible_masks", ".csv", ".md", ".tex", ".html"),
     log:
@@ -272,8 +273,8 @@ rule table_normalisation:
 
 rule table_learning_rates:
     input:
-        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
-        records=RECORDS,
+        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/learning_rates", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/learning_rates.html", **in_report("learning_rates")),
@@ -290,8 +291,8 @@ rule table_learning_rates:
 
 rule table_search:
     input:
-        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
-        records=RECORDS,
+        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/search", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/search.html", **in_report("search")),
