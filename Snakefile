@@ -28,6 +28,7 @@ include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/results.smk"
 
 
+# Downloads first: a compute node may be without the internet, and a failure shows at once.
 localrules:
     all,
     images,
@@ -37,6 +38,12 @@ localrules:
     figures,
     plan,
     monitors,
+    fetch_root,
+    fetch_lungvae,
+
+
+onstart:
+    refuse_at_start()
 
 
 rule all:

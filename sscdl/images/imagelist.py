@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl import places
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.images import places
 from sscdl.images.classes import check_classes
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems

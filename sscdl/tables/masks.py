@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sscdl.images import places
+from sscdl import places
 from sscdl.images.held_out import read_as_texts
 from sscdl.records import MASK_MANIFEST, read_record
 from sscdl.tables.dataset import once

@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 from safetensors.torch import save_file
 
+from sscdl import places
 from sscdl.__main__ import main
-from sscdl.images import places
 from sscdl.images.held_out import read_as_texts
 from sscdl.phantom.archive import write_archive
 from sscdl.training.backbones import build_backbone

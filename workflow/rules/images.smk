@@ -87,6 +87,7 @@ if PUBLISHED and unfinished([STUDY.segmenter_file]):
             update(str(STUDY.segmenter_file)),
         log:
             f"{RESULTS}/logs/fetch_lungvae.log",
+        priority: 100
         conda:
             ENVIRONMENT
         script:

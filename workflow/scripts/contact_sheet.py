@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sscdl.figures.dataset import contact_sheet
 from sscdl.images.held_out import read_as_texts
-from sscdl.images.places import found
+from sscdl.places import found
 from sscdl.progress import job_log
 
 if __name__ == "__main__":

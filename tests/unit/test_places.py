@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sscdl.images import places
+from sscdl import places
 
 PICTURE = "images/0123456789ab/png/x.png"
 
