@@ -28,6 +28,7 @@ include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/results.smk"
 
 
+# Downloads first: a compute node may be without the internet, and a failure shows at once.
 localrules:
     all,
     images,
@@ -37,13 +38,12 @@ localrules:
     figures,
     plan,
     monitors,
+    fetch_root,
+    fetch_lungvae,
 
 
 onstart:
-    with faults_told():
-        check_writable(
-            path for job in workflow.dag.needrun_jobs() for path in job.output
-        )
+    refuse_at_start()
 
 
 rule all:

@@ -1,6 +1,6 @@
 """Runs config/nih-seeds.yaml and prints the tables of docs/results-nih.md.
 
-python benchmarks/nih_seeds.py --cores 2
+python benchmarks/nih_seeds.py --root /data/nih-siim --cores 2
 python benchmarks/nih_seeds.py --print     # of a run that is finished
 """
 
@@ -31,23 +31,24 @@ def run_and_print(study: str, layout: str, makers: Iterable[Maker], about: str) 
 
     Args:
         study: its name, that of its configuration and of its results.
-        layout: layout of its archive, whose root the command line may give.
+        layout: layout of its archive, whose root the command line gives.
         makers: what makes the tables of its page.
         about: what the command says of itself.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--cores", default="2")
-    parser.add_argument("--root", help="folder of the images, if not that of the configuration")
+    parser.add_argument("--root", help="folder of the images; needed but for --print")
     parser.add_argument("--print", action="store_true", help="the tables of a finished run alone")
     arguments = parser.parse_args()
     if not arguments.print:
+        if not arguments.root:
+            parser.error("--root: missing; the folder of the images, see its page in docs/")
+        root = Path(arguments.root).resolve()
         command = [
             sys.executable, "-m", "snakemake", "all", "--cores", arguments.cores,
             "--resources", f"gpu={arguments.cores}", "--configfile", f"config/{study}.yaml",
+            "--config", f'dataset={{{layout}: {{root: "{root}"}}}}',
         ]  # fmt: skip
-        if arguments.root:
-            root = Path(arguments.root).resolve()
-            command += ["--config", f'dataset={{{layout}: {{root: "{root}"}}}}']
         subprocess.run(command, cwd=ROOT, check=True)
     print_tables(ROOT / f"results/{study}/tables", makers)
 

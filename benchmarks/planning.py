@@ -4,7 +4,7 @@ The large one has all orders of up to four tasks (64 curricula), three seeds and
 are medians of several runs in this process, without starting Python; --snakemake adds those of
 `snakemake plan` and of `snakemake --dry-run all` as whole commands.
 
-    python benchmarks/planning.py --root ../shared/data/nih-siim --snakemake
+    python benchmarks/planning.py --root /data/nih-siim --snakemake
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 from sscdl import canonical
 from sscdl.files import write_json
 from sscdl.planning.plan import plan
-from sscdl.planning.rates import read_config
+from sscdl.study.reading import read_config
 from sscdl.study.study import Study
 from sscdl.study.trie import SCRATCH, THESIS_TASKS, Node
 
@@ -127,7 +127,9 @@ def snakemake(folder: Path, path: Path, *arguments: str) -> None:
 def main() -> None:
     """Print a row for each study, how the times grow, and what the plan says of shared stages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", type=Path, default=ROOT.parent / "shared/data/nih-siim")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder of an archive, layout siim"
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--snakemake", action="store_true", help="time whole commands, too")
     parser.add_argument("--profile", action="store_true", help="say where the time goes")

@@ -8,7 +8,7 @@ statistics of its own. So for one training it is known what each way would have 
 search ends, and what the network was worth in the end. A further candidate for the search is a
 cosine of its own, which ends with it: another, shorter training.
 
-    python benchmarks/rate_choice.py run nih-siim --data ../shared/data --out /tmp/rates.jsonl
+    python benchmarks/rate_choice.py run nih-siim --data /data --out /tmp/rates.jsonl
     python benchmarks/rate_choice.py report --out /tmp/rates.jsonl
 
 Runs that are in the file are not trained again; stop and go on at any time. Training of one process

@@ -14,6 +14,7 @@ COMMANDS = {
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
     "model": ("sscdl.model.command", "a finished classifier: export it, ask it about new images"),
     "tables": ("sscdl.report.check", "make a study's tables again from its predictions"),
+    "results": ("sscdl.upkeep.results", "move aside what a study no longer asks for"),
     "store": ("sscdl.upkeep.command", "list, explain, check and clear out trained stages"),
     "rate": ("sscdl.planning.rates", "measure how fast this machine trains a study, for its plan"),
 }

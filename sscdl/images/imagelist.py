@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl import places
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
@@ -76,8 +77,9 @@ def list_images(
     ``sscdl.images.classes``; ``masked`` as there), or there are too few patients to divide.
     """
     images, rejected = collect(image_manifests)
+    store = _store(image_manifests)
     folder = Path(image_manifests[0]).parent / "png"
-    images["png"] = [str(folder / name) for name in images["png"]]
+    images["png"] = [places.written(folder / name, store) for name in images["png"]]
     masks = _masks(mask_manifests, implausible)
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
@@ -130,6 +132,11 @@ def list_images(
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)
+
+
+def _store(manifests: Sequence[Path]) -> Path:
+    """Return the store, in which manifests lie as ``<kind>/<fingerprint>/<shard>.json``."""
+    return Path(manifests[0]).parents[2]
 
 
 def _copies(images: pd.DataFrame, near: Effect) -> dict[str, str]:
@@ -205,7 +212,8 @@ def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
     masks["mask_faults"] = masks["faults"].map(", ".join)
     useless = masks["empty"] | ((masks["mask_faults"] != "") & (implausible == "drop"))
     masks["mask"] = [
-        "" if none else str(folder / name) for name, none in zip(masks["png"], useless, strict=True)
+        "" if none else places.written(folder / name, _store(manifests))
+        for name, none in zip(masks["png"], useless, strict=True)
     ]
     return masks.rename(columns={"area": "mask_area"})[
         ["image_id", "mask", "mask_area", "mask_faults"]

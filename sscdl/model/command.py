@@ -16,6 +16,8 @@ import logging
 import sys
 from pathlib import Path
 
+from sscdl.study.reading import add_arguments
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status; InputError if it cannot do what is asked."""
@@ -88,17 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         help="which classifier of the store: its curriculum, or the beginning of its fingerprint",
     )
     export.add_argument("--variant", default="", help="the variant that it was trained on")
-    export.add_argument(
-        "--configfile",
-        type=Path,
-        nargs="+",
-        default=[],
-        help="the study's configuration, as for snakemake: how its images were made is not kept "
-        "with the weights",
-    )
-    export.add_argument(
-        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="likewise, as for snakemake"
-    )
+    # How its images were made is not kept with the weights.
+    add_arguments(export, required=False)
     export.add_argument(
         "--segmenter",
         type=Path,

@@ -6,13 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sscdl.errors import InputError
-from sscdl.files import HOME
 from sscdl.store.store import read_pointer
-from sscdl.study.config import check_config, load_schema
-from sscdl.study.config_files import laid_over, read_files
+from sscdl.study.reading import read_config
 from sscdl.study.study import Study
 from sscdl.study.trie import CLASSIFY
 
@@ -74,17 +70,7 @@ def _field(pointer: Path, name: str) -> Any:
 
 def read_study(configfiles: list[Path], settings: Iterable[str], store: Path) -> Study:
     """Return the study of a configuration as Snakemake would read it, on the given store."""
-    config = read_files(configfiles)
-    for text in settings:
-        key, sign, value = text.partition("=")
-        try:
-            config = laid_over(config, {key: yaml.safe_load(value)})
-        except yaml.YAMLError:
-            sign = ""
-        if not (key and sign):
-            raise InputError(f"--config {text}: give it as key=value, as for Snakemake")
-    config["store"] = str(store)
-    return Study(check_config(config, load_schema(HOME / "workflow/schemas/config.schema.yaml")))
+    return Study(read_config(configfiles, settings, folders=True, store=str(store)))
 
 
 def check_same(study: Study, lineage: dict[str, Any], pointer: Path) -> None:

@@ -29,6 +29,7 @@ from sscdl.training.schedule import left_out_sentence
 
 FINISHED, PARTLY, TO_TRAIN = "finished", "partly", "to train"
 WAITS = re.compile(r"parent \S+ is to be trained")  # and nothing else
+MOST_NAMED = 50  # results that are named one by one
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -63,6 +64,7 @@ def plan(
     sources: Sequence[str],
     identities: Sequence[str],
     table: Path,
+    outdated: Sequence[str] = (),
 ) -> str:
     """Write ``table`` and return the text for the terminal.
 
@@ -70,7 +72,8 @@ def plan(
     are ingested. ``split``: the study's, with its seed; ``training``: that block of the
     configuration; ``roots``: files given for the roots of ``curricula``; ``sources``: the groups of
     source code that make what the nodes are trained on; ``identities``: what is to be said of
-    images and masks that an earlier version has made.
+    images and masks that an earlier version has made; ``outdated``: what lies beside ``table`` and
+    was made for an earlier configuration.
     """
     trained, _ = read_nodes(store)
     stored = with_lineage(store, trained)
@@ -102,6 +105,7 @@ def plan(
     noted = warnings(nodes, images_csv=images_csv, split=split, roots=roots)
     noted += _left_out([node for node in nodes if node.fingerprint in why], counts)
     text += [f"Warning: {one}" for one in noted]
+    text += _outdated(outdated, table.parent)
     return "\n".join([*text, f"Table: {table}"])
 
 
@@ -262,6 +266,20 @@ def _left_out(nodes: Sequence[Node], counts: ImageCounts) -> list[str]:
         if (images := counts.of(node.recipe["data"]))
     ]
     return list(dict.fromkeys(filter(None, found)))
+
+
+def _outdated(names: Sequence[str], results: Path) -> list[str]:
+    """Return what is to be said of results that the configuration does not ask for any more."""
+    if not names:
+        return []
+    more = [f"  and {len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return [
+        f"Outdated: {len(names)} results of an earlier configuration in {results}, which this one "
+        "does not ask for; `python -m sscdl results tidy`, with the same --configfile and --config,"
+        " moves them aside",
+        *(f"  {name}" for name in names[:MOST_NAMED]),
+        *more,
+    ]
 
 
 def _disk(nodes: Sequence[Node], finished: dict[str, str], counts: ImageCounts) -> list[str]:

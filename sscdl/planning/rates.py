@@ -1,6 +1,6 @@
 """Measure how fast this machine trains the tasks of a study, for the estimates of its plan.
 
-python -m sscdl rate --configfile FILE ... [--store FOLDER] [--seconds N]
+python -m sscdl rate --configfile FILE ... [--config KEY=VALUE ...] [--store FOLDER] [--seconds N]
 
 Each task trains for some steps on random images, with the study's network, image size, batch size
 and precision. Rates are kept in the store, in rates.json, beside those of other machines.
@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.errors import DamagedFile
-from sscdl.files import HOME, write_json
+from sscdl.files import write_json
 from sscdl.planning.estimates import RATES, entry_key, read_rates
 from sscdl.records import set_aside
 from sscdl.store.store import Store
-from sscdl.study.config import check_config, load_schema
-from sscdl.study.config_files import read_files
+from sscdl.study.reading import add_arguments, read_config
 from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
 from sscdl.training.schedule import Schedule
 
@@ -37,14 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--configfile", nargs="+", type=Path, required=True, metavar="FILE")
+    add_arguments(parser)
     parser.add_argument("--store", type=Path, help="the store; the configuration's if not given")
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="time for each task, about (default 10)"
     )
     options = parser.parse_args(arguments)
     logging.getLogger("sscdl").setLevel(logging.WARNING)
-    config = read_config(options.configfile)
+    config = read_config(options.configfile, options.config)
     store = options.store or Path(config["store"])
     for task in tasks(config):
         entry = measure(task, config, options.seconds)
@@ -56,15 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
     print(f"kept in {store / RATES}")
     return 0
-
-
-def read_config(files: Iterable[Path]) -> dict[str, Any]:
-    """Return the configuration that these files give, over the defaults, later ones first.
-
-    Blocks are merged as Snakemake merges them. Raises InputError for what is not valid.
-    """
-    schema = load_schema(HOME / "workflow/schemas/config.schema.yaml")
-    return check_config(read_files(files), schema)
 
 
 def tasks(config: dict[str, Any]) -> list[str]:

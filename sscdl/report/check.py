@@ -157,7 +157,8 @@ def _short(rows: pd.DataFrame, folder: Path) -> list[str]:
 def _strays(rows: pd.DataFrame, known: set[str]) -> list[str]:
     """Return a fault for each model that has predictions and is not ``known``."""
     return [
-        f"{name}: has predictions, but no table names it; delete those if the study left it out"
+        f"{name}: has predictions, but no table names it; if the study left it out, `python -m "
+        "sscdl results tidy` moves them aside"
         for name in _model(rows).unique()
         if name not in known
     ]

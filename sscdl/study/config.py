@@ -13,16 +13,13 @@ import jsonschema
 import yaml
 
 from sscdl.errors import InputError
+from sscdl.study.folders import missing_folders
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
 
 _MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
 SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
-_FOLDERS = {
-    "siim": "the folder with train/ and the two CSV files",
-    "table": "the folder that the image files lie in",
-}
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -35,11 +32,14 @@ def load_schema(path: str | Path) -> dict[str, Any]:
     return schema
 
 
-def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def check_config(
+    config: dict[str, Any], schema: dict[str, Any], *, folders: bool = True
+) -> dict[str, Any]:
     """Return ``config`` with the schema's defaults filled in; InputError names all that is wrong.
 
     The blocks under ``dataset`` and ``lungs`` are keyed by what may be chosen there; only the
-    chosen one must be complete, but a misspelt key is refused everywhere.
+    chosen one must be complete, but a misspelt key is refused everywhere. Without ``folders`` those
+    of images and masks may be missing, for those who read none.
     """
     _refuse(list(unfit_values(config)))
     # By way of JSON: Snakemake hands over its own dictionary types, and blocks that a YAML anchor
@@ -48,7 +48,8 @@ def check_config(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, An
     validator = jsonschema.Draft202012Validator(schema)
     faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
     messages = [line for fault in faults for line in _messages(fault)]
-    _refuse(messages or _contradictions(filled))
+    missing = missing_folders(filled, config) if folders and not messages else []
+    _refuse(messages or [*missing, *_contradictions(filled)])
     _refuse(_write_out_paths(filled, schema, schema))
     return filled
 
@@ -179,12 +180,10 @@ def _messages(fault: jsonschema.ValidationError) -> list[str]:
 def _contradictions(config: dict[str, Any]) -> list[str]:
     """Return what is wrong between keys that are each right by themselves."""
     found = []
-    layout, source = config["dataset"]["layout"], config["lungs"]["source"]
+    layout = config["dataset"]["layout"]
     for block in ("dataset", "pretraining_dataset"):
         chosen = config[block]["layout"]
         given = config[block].get(chosen, {})
-        if chosen in _FOLDERS and not given.get("root"):
-            found.append(f"{block}.{chosen}.root: missing; {_FOLDERS[chosen]}")
         if chosen == "table" and not given.get("table"):
             found.append(f"{block}.table.table: missing; the CSV file that describes the images")
         if chosen == "table" and not given["columns"]["file"]:
@@ -198,11 +197,6 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
             found.append(f"classes: {name!r} is no label of the data set; {hint}")
     if layout == "phantom" and config["pretraining_dataset"]["layout"] != "none":
         found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")
-    if source == "masks" and not config["lungs"]["masks"].get("folder"):
-        found.append("lungs.masks.folder: missing; a folder with <image_id>.png for every image")
-    folder = config["lungs"]["train"].get("folder")
-    if source == "train" and layout != "phantom" and not folder:
-        found.append("lungs.train.folder: missing; a folder with images/, masks/ and index.csv")
     split = config["split"]
     if split["val"] + split["test"] >= 1:
         found.append("split: val and test together leave nothing to train on; lower them")

@@ -6,6 +6,8 @@ pandas.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +22,12 @@ from sscdl.archives.layouts import (
     folder_content,
     list_files,
 )
+from sscdl.errors import InputError
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.weight_files import weights_format
 
 GIVEN = {"masks": (".png",), "train": (".png", ".jpg", ".jpeg")}  # by source of the lungs
+PICTURES_IN = {"masks": ("",), "train": ("images", "masks")}
 
 
 class Inputs:
@@ -88,6 +92,37 @@ class Inputs:
         if self._given is None:
             return self.given
         return [self._given_files, *self._index] if self._index else self._given_files
+
+
+def check_given(lungs: Mapping[str, Any]) -> None:
+    """Raise InputError if given masks, or pairs to learn from, cannot be read, or there are none.
+
+    Whoever lists them is not told: they would be as if they were not there.
+    """
+    source = lungs["source"]
+    folder = lungs[source]["folder"] if source in GIVEN else None
+    if folder:
+        for below in PICTURES_IN[source]:
+            _check_pictures(Path(folder, below), GIVEN[source], f"lungs.{source}.folder")
+
+
+def _check_pictures(folder: Path, suffixes: tuple[str, ...], key: str) -> None:
+    """Raise InputError that names ``key`` unless a folder has pictures, all of them readable."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [one.path for one in entries if one.name.lower().endswith(suffixes)]
+        shut = next((name for name in names if not os.access(name, os.R_OK)), None)
+        if shut:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), shut)
+    except OSError as error:
+        raise InputError(
+            f"{key}: {error.filename} cannot be read ({error.strerror}); check the path and its "
+            "permissions"
+        ) from None
+    if not names:
+        raise InputError(
+            f"{key}: {folder} has no file that ends in {' or '.join(suffixes)}; check the path"
+        )
 
 
 def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -8,13 +8,15 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from sscdl.errors import InputError
 
 LOGGER = logging.getLogger("snakemake.logging")
+LOCK = "sscdl.lock"  # in Snakemake's folder; shared by all runs that live there
 # What a shell does not take as it is, in a path without quotes.
 _SHELL = re.compile(r"""[\s'"\\$`&|;<>()*?\[\]#~!{}^]""")
 _held: list[IO[str]] = []
@@ -35,7 +37,7 @@ def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
             "start it in a folder of your own: --directory FOLDER"
         )
     folder.mkdir(exist_ok=True)
-    file = open(folder / "sscdl.lock", "a", encoding="utf-8")  # noqa: SIM115  held until exit
+    file = open(folder / LOCK, "a", encoding="utf-8")  # noqa: SIM115  held until exit
     _held.append(file)
     locks = folder / "locks"
     stale = False
@@ -51,6 +53,26 @@ def clear_stale_locks(folder: str | Path = ".snakemake") -> bool:
     # Every living run holds a share, so that none takes another for dead.
     fcntl.flock(file, fcntl.LOCK_SH)
     return stale
+
+
+@contextmanager
+def no_run(folder: str | Path = ".snakemake") -> Iterator[None]:
+    """Keep workflows from starting in the working directory while the block lasts.
+
+    ``folder`` is Snakemake's. Raises InputError if one runs there now.
+    """
+    path = Path(folder) / LOCK
+    if not path.exists():  # none has ever run there
+        yield
+        return
+    with open(path, "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{path.resolve().parents[1]}: a run is at work here; try again when it has ended"
+            ) from None
+        yield
 
 
 def share_package(home: str | Path) -> None:

@@ -19,7 +19,9 @@ from sscdl.images.variant_kinds import EDGED
 from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
 from sscdl.study import root_names
+from sscdl.study.inputs import check_given
 from sscdl.study.material import Material
+from sscdl.study.outputs import Outputs
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 
 
@@ -189,11 +191,14 @@ class Study(Material):
             "curricula": self.curricula,
             "sources": self.sources,
             "table": str(self.results / "plan.csv"),
+            "outdated": Outputs(self.config).outdated(),
         }
 
     def check(self) -> None:
         """Raise InputError for what only the files and the curricula together can tell."""
         root_names.check_roots(self.config["roots"])
+        if self._told is None:  # otherwise the process that plans has looked
+            check_given(self.config["lungs"])
         self.nodes  # noqa: B018  names unknown tasks, missing files and folders
         self._check_models()
         self.trie.check_rules()

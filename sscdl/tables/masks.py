@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sscdl import places
 from sscdl.images.held_out import read_as_texts
 from sscdl.records import MASK_MANIFEST, read_record
 from sscdl.tables.dataset import once
@@ -34,6 +35,8 @@ def mask_quality(images_csv: Path, mask_manifests: list[Path], *, implausible: s
         files ``png`` (the image) and ``mask`` (empty where no mask was given).
     """
     images = read_as_texts(images_csv)
+    store = mask_manifests[0].parents[2]
+    images["png"] = [places.found(text, store) for text in images["png"]]
     rows = []
     for manifest in mask_manifests:
         for row in read_record(manifest, MASK_MANIFEST)["masks"]:

@@ -1,11 +1,14 @@
 """Look after a store: which stages it has, where they come from, whether it is whole.
 
 python -m sscdl store ls STORE [--results FOLDER ...]
-python -m sscdl store show STORE NODE
+python -m sscdl store show STORE NODE [--variant V] [--seed N]
 python -m sscdl store verify STORE
-python -m sscdl store prune STORE [--node NODE ...] [--task-state] [--days N] [--yes]
+python -m sscdl store prune STORE [--node NODE ...] [--variant V] [--seed N] [--task-state]
+                            [--days N] [--yes]
 
-NODE is a name such as moco+swav+classify, or the beginning of a fingerprint.
+NODE is a name such as moco+swav+classify, of which a store may have one for each variant and seed,
+or the beginning of a fingerprint. A stage that was pruned is trained again by the next run of a
+study that needs it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ import logging
 import sys
 from pathlib import Path
 
-from sscdl.store.nodes import open_store, select, shown_size
+from sscdl.errors import InputError
+from sscdl.store.nodes import narrowed, open_store, read_nodes, select, shown_size
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     show = command("show", _show, "how the weights of a stage came about, from the root on")
     show.add_argument("node", help="name, or beginning of a fingerprint or an object's key")
+    _narrowing(show)
     command("verify", _verify, "check all that has a hash, and find leftovers; change nothing")
     prune = command("prune", _prune, "list what nothing reaches, and delete it after a yes")
     prune.add_argument(
@@ -62,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NODE",
-        help="delete this stage, too; can be repeated",
+        help="delete this stage, too, so that it is trained again where it is needed; can be "
+        "repeated",
     )
+    _narrowing(prune)
     prune.add_argument(
         "--task-state",
         action="store_true",
@@ -81,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _narrowing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--variant", help="of the stages called NODE, that of this variant")
+    command.add_argument("--seed", type=int, help="likewise, that of this seed")
+
+
 def _ls(options: argparse.Namespace) -> int:
     from sscdl.store.listing import listing
 
@@ -90,16 +102,15 @@ def _ls(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from sscdl.store.listing import history
-    from sscdl.store.nodes import read_nodes
 
     nodes, _ = read_nodes(options.store)
-    print("\n".join(history(options.store, nodes, select(nodes, options.node))))
+    node = select(narrowed(nodes, options.variant, options.seed), options.node)
+    print("\n".join(history(options.store, nodes, node)))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     from sscdl.equivalence import sentences
-    from sscdl.store.nodes import read_nodes
     from sscdl.upkeep.verify import verify
 
     found = verify(options.store)
@@ -116,7 +127,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _prune(options: argparse.Namespace) -> int:
     from sscdl.upkeep.prune import delete, plan
 
-    asked = (options.node, options.days, options.task_state)
+    asked = (_named(options), options.days, options.task_state)
     made = plan(options.store, *asked)
     for reason in made.kept:
         print(f"kept  {reason}")
@@ -134,6 +145,15 @@ def _prune(options: argparse.Namespace) -> int:
         print(f"kept  {reason}")
     print(f"deleted {shown_size(freed)}")
     return 1 if failed else 0
+
+
+def _named(options: argparse.Namespace) -> list[str]:
+    """Return the fingerprints of the stages that ``--node`` names, narrowed to variant and seed."""
+    narrow = (options.variant, options.seed)
+    if narrow != (None, None) and not options.node:
+        raise InputError("--variant, --seed: say of which stage; give --node, too")
+    nodes = narrowed(read_nodes(options.store)[0], *narrow) if options.node else []
+    return [select(nodes, name).fingerprint for name in options.node]
 
 
 def _agreed(question: str) -> bool:

@@ -92,9 +92,9 @@ MAKES_NOTHING = {
     "__main__", "archives.digests", "archives.layouts", "report.check", "segment.command",
     "segment.folder", "segment.networks.published", "segment.processing.reading",
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
-    "stages.stage", "stages.worker", "store.listing", "store.nodes", "study.config",
-    "study.config_files", "study.identity", "study.inputs", "study.launch", "study.material",
-    "study.study", "study.values",
+    "stages.stage", "stages.start", "stages.worker", "store.listing", "store.nodes", "study.config",
+    "study.config_files", "study.folders", "study.identity", "study.inputs", "study.launch",
+    "study.material", "study.outputs", "study.reading", "study.study", "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 

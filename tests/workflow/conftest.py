@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -91,3 +92,11 @@ def study(place) -> Runner:
     runner = Runner(place / "first", TINY)
     runner()
     return runner
+
+
+@pytest.fixture
+def copy(study, place, tmp_path) -> Runner:
+    """Return a copy of the finished tiny study and of its store, which a test may damage."""
+    shutil.copytree(place / "store", tmp_path / "store")
+    shutil.copytree(study.folder, tmp_path / "first")
+    return Runner(tmp_path / "first", study.config)

@@ -8,8 +8,10 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 
 from sscdl.phantom.archive import write_archive
+from sscdl.training.backbones import build_backbone
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 
@@ -107,6 +109,30 @@ def test_faults_of_the_configuration_end_before_anything_runs(tmp_path, change, 
     output = runner("--dry-run", ok=False)
     assert message in output
     assert "Traceback" not in output
+
+
+def test_what_would_end_a_job_later_ends_the_run_before_its_first(tmp_path):
+    """The message comes first, and no image was made for nothing."""
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    config = copy.deepcopy(TINY) | {"store": str(tmp_path / "store")}
+    config["training"] = {"device": "cuda", "threads": 1}
+    runner = Runner(tmp_path / "run", config)
+    output = runner(ok=False)
+    assert "training.device: 'cuda', but torch sees no GPU here" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "store/phantom").exists()
+    assert not (runner.results / "logs").exists()
+    runner("--dry-run")
+    # What computes nothing on a GPU needs none.
+    runner("results/tiny/tables/3.1_backbones.csv")
+    other = tmp_path / "other.pt"
+    torch.save(dict(build_backbone("resnet50", 2).state_dict()), other)
+    config["training"] = {"device": "cpu", "threads": 1}
+    config |= {"roots": {"mine": {"file": str(other)}}, "curricula": ["mine"]}
+    output = Runner(tmp_path / "rooted", config)(ok=False)
+    assert "does not fit resnet18 up to stage 2" in output
+    assert not (tmp_path / "store/phantom").exists()
 
 
 def test_a_batch_larger_than_the_training_set_names_its_key(study, place):

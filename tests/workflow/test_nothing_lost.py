@@ -6,18 +6,6 @@ import json
 import re
 import shutil
 
-import pytest
-
-from tests.workflow.conftest import Runner
-
-
-@pytest.fixture
-def copy(study, place, tmp_path) -> Runner:
-    """Return a copy of the finished tiny study and of its store, which a test may damage."""
-    shutil.copytree(place / "store", tmp_path / "store")
-    shutil.copytree(study.folder, tmp_path / "first")
-    return Runner(tmp_path / "first", study.config)
-
 
 def listing(folder) -> dict[str, tuple[int, bytes]]:
     """Return time and contents of every file below a folder."""

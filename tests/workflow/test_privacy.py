@@ -8,8 +8,13 @@ import zipfile
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from safetensors.torch import save_file
 
+from sscdl import places
+from sscdl.__main__ import main
+from sscdl.images.held_out import read_as_texts
 from sscdl.phantom.archive import write_archive
+from sscdl.training.backbones import build_backbone
 from tests.workflow.conftest import TINY, Runner
 
 PLANTED = {
@@ -34,6 +39,7 @@ PLANTED = {
     "BodyPartExamined": "CHEST",
     "Modality": "DX",
 }
+USER = "zanzibarova"
 SEARCHED = {
     piece.encode()
     for name, text in PLANTED.items()
@@ -45,7 +51,7 @@ SEARCHED = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Runner:
     """Return a finished study on an archive whose headers are full of identifiers."""
-    place = tmp_path_factory.mktemp("privacy")
+    place = tmp_path_factory.mktemp("privacy") / "home" / USER
     root = place / "siim"
     write_archive(root, patients=24, size=96, seed=5, classes={"negative": 0.5, "typical": 0.5})
     files = sorted((root / "train").rglob("*.dcm"))
@@ -72,9 +78,13 @@ def finished(tmp_path_factory) -> Runner:
     config["lungs"] = {"source": "masks", "masks": {"folder": str(root / "truth/masks")}}
     config["ingest"] = {"find_text": True}
     config["results"] = {"panel_images": 2, "patient_images": True}
-    config |= {"store": str(place / "store"), "variants": ["full"], "curricula": ["scratch"]}
+    weights = place / "weights.safetensors"
+    save_file(dict(build_backbone("resnet18", 2).state_dict()), weights)
+    config["roots"] = {"mine": {"file": str(weights)}}
+    config |= {"store": str(place / "store"), "variants": ["full"], "curricula": ["mine"]}
     runner = Runner(place / "run", config)
-    runner()
+    runner("all", "contact_sheet", "mask_sheet")
+    runner("plan")
     runner("--report", str(runner.results / "report.zip"))
     return runner
 
@@ -85,15 +95,37 @@ def test_no_output_holds_a_planted_identifier(finished):
         for path in folder.rglob("*"):
             if not path.is_file():
                 continue
-            contents = [path.read_bytes()]
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as archive:
-                    contents += [archive.read(name) for name in archive.namelist()]
-            for content in contents:
+            for name, content in contents(path):
                 found = {word for word in SEARCHED if word in content}
-                assert not found, f"{path}: {found}"
+                assert not found, f"{name}: {found}"
             searched += 1
     assert searched > 60
+
+
+def test_no_output_holds_a_path_that_names_its_user(finished):
+    """Logs do, and so may the configuration: both are for whoever runs the study."""
+    home = finished.folder.parent
+    main(["model", "export", str(home / "store"), str(home / "model"), "--configfile",
+          str(finished.folder / "study.yaml"), "--segmenter", "default"])  # fmt: skip
+    searched = 0
+    for folder in (finished.results, home / "store", home / "model"):
+        for path in folder.rglob("*"):
+            if path.is_file() and "logs" not in path.relative_to(folder).parts:
+                assert not [name for name, text in contents(path) if USER.encode() in text], path
+                searched += 1
+    assert searched > 100
+    images = read_as_texts(finished.results / "images.csv")
+    for text in [*images["png"], *filter(None, images["mask"])]:
+        assert places.found(text, home / "store").is_file()
+
+
+def contents(path) -> list[tuple[str, bytes]]:
+    """Return what a file holds, and what the files in it hold if it is an archive, by name."""
+    found = [(str(path), path.read_bytes())]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            found += [(name, archive.read(name)) for name in archive.namelist()]
+    return found
 
 
 def test_the_two_damaged_files_were_named_without_their_contents(finished):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -84,6 +85,53 @@ def untrained():
     return [f for f in STUDY.nodes if not store.finished(STUDY.pointer(f))]
 
 
+def refuse_at_start():
+    """End a run before its first job if one of its jobs would end it later.
+
+    What concerns GPUs is asked only where jobs run on this machine, in this environment: the login
+    node of a cluster may have none.
+    """
+    if not workflow.is_main_process or workflow.touch:
+        return
+    jobs = list(workflow.dag.needrun_jobs())
+    with faults_told():
+        check_writable(path for job in jobs for path in job.output)
+    made = {job.rule.name for job in jobs}
+    here = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    cuda = here and STUDY.config["training"]["device"] == "cuda"
+    roots = {
+        job.wildcards.root: STUDY.config["roots"].get(job.wildcards.root, {})
+        for job in jobs
+        if job.rule.name == "fetch_root"
+    }
+    asked = {
+        "devices": (
+            GPUS if cuda and any(job.resources.get("gpu") for job in jobs) else None
+        ),
+        "backbone": STUDY.config["backbone"],
+        "roots": {
+            root: given.get("file")
+            for root, given in roots.items()
+            if not given.get("stand_in")
+        },
+        "segmenter": (
+            LUNGS["checkpoint"]["file"] if CHECKPOINT and "segment" in made else None
+        ),
+        "published": "fetch_lungvae" in made,
+    }
+    if any(value for key, value in asked.items() if key != "backbone"):
+        done = subprocess.run(
+            [sys.executable, "-m", "sscdl.stages.start"],
+            input=json.dumps(asked),
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+        if done.returncode:
+            raise WorkflowError(done.stderr.strip())
+        if said := done.stderr.strip():
+            logger.info(said)
+
+
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
@@ -101,6 +149,17 @@ def newer():
     now = max(time.time(), last + 0.01)
     os.utime(path, (now, now))
     return str(path), folder
+
+
+def stored(paths):
+    """Return an input function that gives a path in the store, or several.
+
+    A report prints the inputs of its rules, but for those that functions give, and the store's path
+    may name its user.
+    """
+    one = isinstance(paths, (str, Path))
+    found = str(paths) if one else [str(path) for path in paths]
+    return lambda wildcards: found
 
 
 def stage_input(wildcards):
@@ -167,10 +226,9 @@ PROCESSES = (
     STUDY.config["training"]["devices"] * STUDY.config["training"]["side_by_side"]
 )
 PHANTOM = STUDY.layout == "phantom"
-MARKED = PHANTOM and STUDY.config["dataset"]["phantom"]["marked_test"] > 0
 LUNGS = STUDY.config["lungs"]
-PUBLISHED = LUNGS["source"] == "checkpoint" and not LUNGS["checkpoint"]["file"]
-SHOW_IMAGES = PHANTOM or STUDY.config["results"]["patient_images"]
+CHECKPOINT = LUNGS["source"] == "checkpoint"
+PUBLISHED = CHECKPOINT and not LUNGS["checkpoint"]["file"]
 PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
 UNTRAINED = untrained()
 # Nothing is reported before earlier images and masks are known to be those of this study's files.

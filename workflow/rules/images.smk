@@ -5,8 +5,7 @@
 
 rule images:
     input:
-        IMAGES,
-        REJECTED,
+        [f"{RESULTS}/{name}" for name in LISTS],
 
 
 rule masks:
@@ -88,6 +87,7 @@ if PUBLISHED and unfinished([STUDY.segmenter_file]):
             update(str(STUDY.segmenter_file)),
         log:
             f"{RESULTS}/logs/fetch_lungvae.log",
+        priority: 100
         conda:
             ENVIRONMENT
         script:
@@ -174,11 +174,11 @@ if STUDY.near_record and unfinished([STUDY.near_record]):
 
 rule list_images:
     input:
-        RECORDS,
-        near_duplicates=str(STUDY.near_record) if STUDY.near_record else [],
-        images=[str(path) for path in STUDY.image_manifests()],
-        masks=[str(path) for path in STUDY.mask_manifests()],
-        phantom=PHANTOM_DONE if PHANTOM else [],
+        stored(RECORDS),
+        near_duplicates=stored(STUDY.near_record or []),
+        images=stored(STUDY.image_manifests()),
+        masks=stored(STUDY.mask_manifests()),
+        phantom=stored(PHANTOM_DONE or []),
     output:
         images=IMAGES,
         description=f"{RESULTS}/images.json",

@@ -4,6 +4,7 @@ from functools import cache
 
 from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
+from sscdl.study.outputs import LISTS, TABLE_SUFFIXES, Outputs
 from sscdl.tables.headings import report_entry
 from sscdl.source import output_hash
 
@@ -124,41 +125,13 @@ def learning_rates_tried():
     return {task: sorted(many) for task, many in {**found, "classify": last}.items()}
 
 
-def prediction_tables():
-    """Return the names of the tables that are made from predictions."""
-    names = [
-        "4.14_accuracy_overview",
-        "4.15_ail_overview",
-        "attention",
-        "accuracy_details",
-        "calibration",
-        "calibration_bins",
-        "comparisons",
-        "confusions",
-        "faithfulness",
-        "operating_points",
-        "seeds",
-        "subgroups",
-    ]
-    names += ["cross_variants"] if CROSS else []
-    names += ["linear_probe"] if PROBES else []
-    return [*names, "shortcut"] if MARKED else names
-
-
 def written_tables():
     """Return the table files of this study."""
-    names = [
-        "dataset",
-        "implausible_masks",
-        "3.1_backbones",
-        "4.1_normalisation",
-        *PREDICTION_TABLES,
-        *THESIS_TABLES,
-        *(["beside"] if OTHERS else []),
-        "learning_rates",
-        "search",
+    return [
+        f"{RESULTS}/tables/{name}{suffix}"
+        for name in OUTPUTS.tables
+        for suffix in TABLE_SUFFIXES
     ]
-    return [f"{RESULTS}/tables/{name}.csv" for name in names]
 
 
 def variant_packs(wildcards=None):
@@ -171,34 +144,13 @@ def mask_packs():
     return {f"lungs_of_{v}": str(STUDY.pack(masks_of(v))) for v in STUDY.variants}
 
 
-PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
+OUTPUTS = Outputs(STUDY.config)
 OTHERS = other_studies()
-CROSS = STUDY.config["results"]["cross_variants"] and len(STUDY.variants) > 1
-SHOWN = [
-    f"{RESULTS}/predictions/shown/{name}.csv" for name in names(STUDY.models) if CROSS
-]
-PROBES = [
-    f"{RESULTS}/predictions/probe/{variant}.{whose}.csv"
-    for variant in STUDY.variants
-    for whose in (*(f"s{s}" for s in STUDY.seeds if PRETEXT or ROOTS), "random")
-    if STUDY.config["results"]["label_shares"]
-]
-FAITHFULNESS = [
-    f"{RESULTS}/predictions/faithfulness/{name}.csv" for name in names(STUDY.models)
-]
-UNTRAINED_PREDICTIONS = [
-    f"{RESULTS}/predictions/untrained/{variant}.csv" for variant in STUDY.variants
-]
 # By the folder that they lie in.
 PREDICTED = {
-    prediction_files.OWN: [*PREDICTIONS, f"{RESULTS}/predictions/metadata.csv"],
-    prediction_files.SHOWN: SHOWN,
-    prediction_files.PROBE: PROBES,
-    prediction_files.UNTRAINED: UNTRAINED_PREDICTIONS,
-    prediction_files.FAITHFULNESS: FAITHFULNESS,
+    folder: [str(Path(RESULTS, "predictions", folder, f"{name}.csv")) for name in found]
+    for folder, found in OUTPUTS.predictions.items()
 }
-PREDICTION_TABLES = prediction_tables()
+PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
+MAPS = [f"{RESULTS}/attention/{name}.npz" for name in names(STUDY.models)]
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
-THESIS_TABLES = thesis.tables_of(
-    STUDY.nodes.values(), classes=STUDY.config["classes"], batches=BATCHES
-)

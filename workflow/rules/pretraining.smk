@@ -31,6 +31,7 @@ if ROOTS and unfinished(ROOTS.values()):
         wildcard_constraints:
             root=one_of(ROOTS),
             identity="[0-9a-f]{12}",
+        priority: 100
         conda:
             ENVIRONMENT
         params:

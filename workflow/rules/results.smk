@@ -3,14 +3,20 @@
 from sscdl.report import facts
 
 
+# What tables and figures are made of is asked for, too: Snakemake makes a file again that is in
+# between and has gone only if somebody wants it.
 rule tables:
     input:
         written_tables(),
+        PREDICTED.values(),
+        rules.images.input,
 
 
 rule figures:
     input:
         drawn_figures(),
+        PREDICTIONS,
+        MAPS,
 
 
 rule summary:
@@ -76,7 +82,7 @@ rule predict_untrained:
         "../scripts/untrained.py"
 
 
-for TABLE in PREDICTION_TABLES:
+for TABLE in OUTPUTS.prediction_tables:
 
     rule:
         name:
@@ -102,7 +108,7 @@ for TABLE in PREDICTION_TABLES:
             "../scripts/prediction_table.py"
 
 
-for TABLE in THESIS_TABLES:
+for TABLE in OUTPUTS.thesis_tables:
     KIND = thesis.THESIS_TABLES[TABLE].kind
     STAGES = thesis.nodes_of(TABLE, STUDY.nodes.values())
 
@@ -111,8 +117,8 @@ for TABLE in THESIS_TABLES:
             f"table_{TABLE}"
         input:
             predictions=[] if KIND in thesis.OF_RATES else PREDICTIONS,
-            pointers=[str(STUDY.pointer(node.fingerprint)) for node in STAGES],
-            records=RECORDS,
+            pointers=stored(STUDY.pointer(node.fingerprint) for node in STAGES),
+            records=stored(RECORDS),
         output:
             multiext(f"{RESULTS}/tables/{TABLE}", ".csv", ".md", ".tex"),
             report(
@@ -201,6 +207,7 @@ rule contact_sheet:
     conda:
         ENVIRONMENT
     params:
+        store=STORE,
         code=lambda wildcards: made_by("contact_sheet"),
     script:
         "../scripts/contact_sheet.py"
@@ -209,7 +216,7 @@ rule contact_sheet:
 rule mask_sheet:
     input:
         images=IMAGES,
-        masks=[str(path) for path in STUDY.mask_manifests()],
+        masks=stored(STUDY.mask_manifests()),
     output:
         directory(f"{RESULTS}/mask_sheet"),
     log:
@@ -228,7 +235,7 @@ rule mask_sheet:
 rule table_implausible_masks:
     input:
         images=IMAGES,
-        masks=[str(path) for path in STUDY.mask_manifests()],
+        masks=stored(STUDY.mask_manifests()),
     output:
         multiext(f"{RESULTS}/tables/implausible_masks", ".csv", ".md", ".tex", ".html"),
     log:
@@ -266,8 +273,8 @@ rule table_normalisation:
 
 rule table_learning_rates:
     input:
-        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
-        records=RECORDS,
+        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/learning_rates", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/learning_rates.html", **in_report("learning_rates")),
@@ -284,8 +291,8 @@ rule table_learning_rates:
 
 rule table_search:
     input:
-        pointers=[str(STUDY.pointer(fingerprint)) for fingerprint in STUDY.nodes],
-        records=RECORDS,
+        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/search", ".csv", ".md", ".tex"),
         report(f"{RESULTS}/tables/search.html", **in_report("search")),
@@ -326,7 +333,7 @@ for FIGURE, INPUTS in FIGURES.items():
         params:
             **told(FIGURE),
             name=FIGURE,
-            models=SHOWING_MODELS.get(FIGURE, []),
+            models=OUTPUTS.figures[FIGURE] if "maps" in INPUTS else [],
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sscdl.figures.dataset import contact_sheet
 from sscdl.images.held_out import read_as_texts
+from sscdl.places import found
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
@@ -12,7 +13,7 @@ if __name__ == "__main__":
         images = images.sort_values(["split", "label", "image_id"])
         captions = images["image_id"] + "\n" + images["split"] + " " + images["label"]
         contact_sheet(
-            [Path(path) for path in images["png"]],
+            [found(path, Path(snakemake.params.store)) for path in images["png"]],
             list(captions),
             Path(snakemake.output[0]) / "sheet.png",
             columns=12,

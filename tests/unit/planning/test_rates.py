@@ -10,6 +10,7 @@ from sscdl.__main__ import main
 from sscdl.errors import InputError
 from sscdl.planning import rates
 from sscdl.planning.estimates import Rates, read_rates
+from sscdl.study.reading import read_config
 from tests.unit.plan_helpers import make_nodes
 
 CONFIG = """
@@ -60,7 +61,7 @@ def test_the_tasks_of_the_study_are_measured_and_serve_the_plan(file, tmp_path, 
 
 
 def test_presets_and_roots_are_understood(file):
-    config = rates.read_config([file])
+    config = read_config([file])
     assert rates.tasks(config) == ["moco", "rotation", "classify"]
     assert rates.tasks(config | {"curricula": "baselines"}) == ["classify"]
     assert rates.tasks(config | {"curricula": ["imagenet+swav"]}) == ["swav", "classify"]
@@ -69,7 +70,7 @@ def test_presets_and_roots_are_understood(file):
 def test_later_files_win_and_blocks_are_merged(file, tmp_path):
     more = tmp_path / "more.yaml"
     more.write_text("image: {packed: 40}\nstages: {moco: {batch_size: 2}}\n")
-    config = rates.read_config([file, more])
+    config = read_config([file, more])
     assert config["image"] == {**config["image"], "size": 32, "packed": 40}
     assert config["stages"]["moco"]["batch_size"] == 2
     assert config["stages"]["rotation"]["batch_size"] == 4
@@ -77,10 +78,10 @@ def test_later_files_win_and_blocks_are_merged(file, tmp_path):
 
 def test_faults_are_named(file, tmp_path, capsys):
     with pytest.raises(InputError, match="nowhere.yaml: cannot be read"):
-        rates.read_config([tmp_path / "nowhere.yaml"])
+        read_config([tmp_path / "nowhere.yaml"])
     file.write_text("study: [")
     with pytest.raises(InputError, match="is no YAML file"):
-        rates.read_config([file])
+        read_config([file])
     file.write_text("studdy: x")
     assert main(["rate", "--configfile", str(file)]) == 2
     assert "studdy: no such key" in capsys.readouterr().err

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import yaml
 
 from sscdl.errors import InputError
 from sscdl.images.limits import LATER_ACCEPT
-from sscdl.planning.rates import read_config
 from sscdl.study.config import check_config, describe, load_schema
+from sscdl.study.reading import read_config
 from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS, lasting
 from tests.conftest import ROOT
 
@@ -29,20 +30,48 @@ def merged(base: dict, over: dict) -> dict:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
-def test_shipped_configurations_are_valid(file):
-    base = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    assert check_config(merged(base, yaml.safe_load(file.read_text())), SCHEMA)["study"]
+def test_shipped_configurations_are_valid_and_name_no_folder_of_anybody(file):
+    assert read_config([file])["study"]
+    named = dict(paths(yaml.safe_load(file.read_text()), SCHEMA))
+    named.pop("dataset.table.table", None)  # a file in the folder, as it was published
+    assert named == ({"store": "store"} if file.name == "config.yaml" else {})
+
+
+def paths(value: dict, schema: dict, where: str = "") -> list[tuple[str, str]]:
+    """Return what a configuration says at the keys that the schema calls paths."""
+    found = []
+    for key, child in value.items():
+        known = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+        known = SCHEMA["$defs"][known["$ref"].rpartition("/")[2]] if "$ref" in known else known
+        if known.get("format") == "path" and child:
+            found.append((f"{where}{key}", child))
+        elif isinstance(child, dict):
+            found += paths(child, known, f"{where}{key}.")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *(
+            (name, "dataset.siim.root")
+            for name in ("thesis", "nih-siim", "nih-siim-quick", "nih-seeds")
+        ),
+        *((name, "dataset.table.root") for name in ("nih-chestxray14", "chexpert", "pediatric")),
+        ("segmenter", "lungs.train.folder"),
+    ],
+)
+def test_the_message_of_a_missing_folder_gives_the_words_that_name_it(name, key):
+    file = ROOT / f"config/{name}.yaml"
+    with pytest.raises(InputError) as caught:
+        read_config([file], folders=True)
+    line = re.search(rf"  {key}: missing; .*--config '(.*)'", str(caught.value))[1]
+    config = read_config([file], [line.replace("<folder>", "/data/images")], folders=True)
+    assert (key, "/data/images") in paths(config, SCHEMA)
 
 
 def test_figures_of_the_thesis_are_for_its_own_study():
-    base = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    asked = {
-        file.name
-        for file in FILES
-        if check_config(merged(base, yaml.safe_load(file.read_text())), SCHEMA)["results"][
-            "thesis_figures"
-        ]
-    }
+    asked = {file.name for file in FILES if read_config([file])["results"]["thesis_figures"]}
     assert asked == {"thesis.yaml", "thesis-shape.yaml"}
 
 

@@ -13,9 +13,9 @@ import yaml
 
 from sscdl.errors import InputError
 from sscdl.model.source import read_study
-from sscdl.planning.rates import read_config
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.config_files import read_yaml
+from sscdl.study.reading import read_config
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")

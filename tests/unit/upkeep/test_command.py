@@ -154,6 +154,30 @@ def test_names_and_prefixes(store, capsys):
     assert run("show", store.folder, second.fingerprint) == 0
 
 
+def test_a_name_is_narrowed_to_a_variant_and_a_seed(store, capsys):
+    """The same curriculum is trained on every variant, with every seed."""
+    second = store.train("moco", seed=1)
+    other = store.train("moco", rates=(0.3,))
+    write_json(other.pointer, {**read_json(other.pointer), "variant": "inverted"})
+    for words, node in (
+        (("--variant", "inverted"), other),
+        (("--seed", 1), second),
+        (("--variant", "full", "--seed", 0), store.moco),
+    ):
+        assert run("show", store.folder, "moco", *words) == 0
+        assert node.fingerprint in capsys.readouterr().out.splitlines()[0]
+    assert run("show", store.folder, "moco", "--variant", "full") == 2
+    error = capsys.readouterr().err
+    assert "give --variant, --seed, or a fingerprint" in error
+    assert other.fingerprint not in error
+    assert run("show", store.folder, "moco", "--variant", "ful") == 2
+    assert "--variant ful: no trained node is of it; there are: full, inverted" in (
+        capsys.readouterr().err
+    )
+    assert run("show", store.folder, "moco", "--seed", 7) == 2
+    assert "--seed 7: no trained node is of it; there are: 0, 1" in capsys.readouterr().err
+
+
 def test_nothing_trained_and_no_store(small_store, tmp_path, capsys):  # noqa: F811
     assert run("show", small_store.folder, "moco") == 2
     assert "no trained node" in capsys.readouterr().err

@@ -277,6 +277,21 @@ def test_a_pruned_stage_trains_again_to_the_same_key(store):
     assert len(again.pointer.read_text()) == len(pointer)
 
 
+def test_a_stage_of_one_variant_goes_and_that_of_another_stays(store, capsys):
+    other = store.train("moco", rates=(0.3,))
+    write_json(other.pointer, {**read_pointer(other.pointer), "variant": "inverted"})
+    before = store.contents()
+    assert prune(store, "--yes", "--variant", "inverted") == 2
+    assert "say of which stage; give --node" in capsys.readouterr().err
+    assert prune(store, "--yes", "--node", "moco") == 2
+    assert store.contents() == before
+    assert prune(store, "--yes", "--node", "moco", "--variant", "inverted") == 0
+    assert not other.pointer.exists()
+    assert store.moco.pointer.exists()
+    again = store.train("moco", rates=(0.3,))
+    assert again.pointer.exists()
+
+
 def test_heads_and_queues_go_when_asked_for(store, capsys):
     kept = [store.object(stage) / "task.safetensors" for stage in (store.moco, store.swav)]
     others = {name for name in store.contents() if not name.endswith("/task.safetensors")}

@@ -1,0 +1,30 @@
+"""How the list of images says where pictures lie, without saying whose folders those are in.
+
+An absolute path may name its user (``/home/<user>/…``), and results are passed on.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def written(path: Path, store: Path) -> str:
+    """Return how the list of images writes the path of a picture in ``store``.
+
+    That is the path from the working directory. Where the configuration gives the store as an
+    absolute path, and it lies elsewhere, that is left out: then it is the path from the store.
+    """
+    base = _base(store)
+    return Path(os.path.relpath(path, base) if path.is_absolute() else path).as_posix()
+
+
+def found(text: str, store: Path) -> Path:
+    """Return the path of a picture in ``store`` that the list of images writes as ``text``."""
+    return _base(store) / text
+
+
+def _base(store: Path) -> Path:
+    """Return where the paths begin. A relative path to the store is its user's own words."""
+    inside = Path(os.path.abspath(store)).is_relative_to(Path.cwd())
+    return store if store.is_absolute() and not inside else Path()

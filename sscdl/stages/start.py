@@ -1,0 +1,85 @@
+"""What would end a run after hours and can be known in seconds: asked before its first job.
+
+``python -m sscdl.stages.start`` reads from standard input, as JSON, the arguments of
+:func:`refuse`, and ends with status 2 and a message where something is wrong. A process of its own,
+as Snakemake's has no need of torch, and may be in an environment without it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sscdl.errors import InputError
+
+
+def refuse(
+    *,
+    devices: int | None,
+    backbone: dict[str, Any],
+    roots: dict[str, str | None],
+    segmenter: str | None,
+    published: bool,
+) -> None:
+    """Raise InputError for what the jobs of a run would only find out when their turn comes.
+
+    Args:
+        devices: GPUs that each job wants on this machine; None where that is not to be asked.
+        backbone: name and last stage of the network.
+        roots: file of each checkpoint that is to be brought into the store; None for torchvision's
+            weights, which are downloaded, if they are not there.
+        segmenter: the file of a segmenter that is to be used, None for none.
+        published: whether the published lungVAE is to be downloaded.
+    """
+    if devices is not None:
+        _gpus(devices)
+    if roots:
+        from sscdl.training.backbones import build_backbone, imagenet_weights, load_root
+
+        for root, file in roots.items():
+            network = build_backbone(**backbone)
+            try:
+                path = file or imagenet_weights(backbone["name"], None)
+                load_root(network, path)
+            except InputError as error:
+                raise InputError(f"roots.{root}: {error}") from None
+    if segmenter:
+        from sscdl.segment.networks.checkpoint import load_checkpoint
+
+        load_checkpoint(Path(segmenter))
+    if published:
+        from sscdl.segment.networks.published import check_reachable
+
+        check_reachable()
+
+
+def _gpus(devices: int) -> None:
+    import torch
+
+    from sscdl.training.device import choose_device
+
+    choose_device("cuda")
+    there = torch.cuda.device_count()
+    if devices > there:
+        raise InputError(
+            f"training.devices: {devices}, but torch sees {there} GPUs here; use fewer devices"
+        )
+
+
+def main() -> int:
+    """Do what the module says and return the exit status."""
+    try:
+        refuse(**json.load(sys.stdin))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ImportError as error:
+        # The jobs have an environment of their own, in which they will see for themselves.
+        print(f"not checked before the start: {error}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Given files that cannot be used are refused while the study is planned."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sscdl.errors import InputError
+from sscdl.study.inputs import check_given
+from sscdl.study.root_names import WEIGHT_SUFFIXES, check_roots
+from tests.unit.study.test_study import study
+
+FOLDERS = {"masks": ("",), "train": ("images", "masks")}
+
+
+@pytest.fixture(params=FOLDERS)
+def lungs(request, tmp_path) -> dict:
+    """Return the block of a study with given masks, or with pairs, and make these."""
+    for below in FOLDERS[request.param]:
+        (tmp_path / "given" / below).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "given" / below / "x.PNG").touch()
+    return {"source": request.param, request.param: {"folder": str(tmp_path / "given")}}
+
+
+def refused(block: dict) -> str:
+    with pytest.raises(InputError) as caught:
+        study({"lungs": block}).check()
+    return str(caught.value)
+
+
+def shut(monkeypatch, path) -> None:
+    """Let a file or folder be one that this user may not read; for root there is none."""
+    scandir, access = os.scandir, os.access
+
+    def look(where):
+        if str(where) == str(path):
+            raise PermissionError(13, "Permission denied", str(where))
+        return scandir(where)
+
+    monkeypatch.setattr(os, "scandir", look)
+    monkeypatch.setattr(os, "access", lambda p, mode: str(p) != str(path) and access(p, mode))
+
+
+def test_a_folder_or_a_picture_that_cannot_be_read_is_named(lungs, tmp_path, monkeypatch):
+    check_given(lungs)
+    source = lungs["source"]
+    for below in FOLDERS[source]:
+        for path in (tmp_path / "given" / below, tmp_path / "given" / below / "x.PNG"):
+            with monkeypatch.context() as patch:
+                shut(patch, path)
+                message = refused(lungs)
+            assert f"lungs.{source}.folder: {path} cannot be read (Permission denied)" in message
+
+
+def test_a_folder_without_pictures_is_named(lungs, tmp_path):
+    for below in FOLDERS[lungs["source"]]:
+        (tmp_path / "given" / below / "x.PNG").rename(tmp_path / "given" / below / "x.dcm")
+    assert "has no file that ends in .png" in refused(lungs)
+
+
+def test_masks_in_a_shut_folder_beside_are_nobodys_business(lungs, tmp_path, monkeypatch):
+    (tmp_path / "given/lost+found").mkdir()
+    shut(monkeypatch, tmp_path / "given/lost+found")
+    check_given(lungs)
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.pth.tar", "weights", "weights.bin"])
+def test_weights_of_another_kind_are_refused_by_their_suffix(name):
+    with pytest.raises(InputError, match=r"roots.mine.file: .* must end in .safetensors, .pt or"):
+        check_roots({"mine": {"file": name}})
+    for suffix in WEIGHT_SUFFIXES:
+        check_roots({"mine": {"file": f"weights{suffix}"}})
