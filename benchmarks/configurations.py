@@ -106,14 +106,23 @@ def fault_of(outcome: str, message: str) -> str:
     return ""
 
 
-def _keys(schema: object) -> Iterator[str]:
+def _keys(schema: object, key: str = "") -> Iterator[str]:
+    """Yield the keys that a line of a message may begin with, with those of their blocks."""
     if isinstance(schema, dict):
-        yield from schema.get("properties", {})
-        for child in schema.values():
-            yield from _keys(child)
+        for name, child in schema.get("properties", {}).items():
+            yield f"{key}.{name}" if key else name
+            yield from _keys(child, f"{key}.{name}" if key else name)
+        if isinstance(schema.get("items"), dict):
+            yield from _keys(schema["items"], key)
 
 
-NAMES = re.compile(r"study\.yaml|\b(" + "|".join(sorted(set(_keys(SCHEMA)))) + r")\b")
+# A line that begins with a key or names one that is none, or the file that cannot be read.
+NAMES = re.compile(
+    r"study\.yaml|: no such key;|^ *("
+    + "|".join(map(re.escape, sorted({*_keys(SCHEMA)}, reverse=True)))
+    + r")\b",
+    re.M,
+)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LostState(RuntimeError):
     """The state of a run that was to be continued is gone or damaged; it must be trained again."""
@@ -13,3 +16,12 @@ class InputError(ValueError):
 
 class DamagedFile(InputError):
     """A file of a store that is there, but cut off or not what it must be."""
+
+
+@contextmanager
+def of_key(key: str) -> Iterator[None]:
+    """Let the message of an InputError begin with the key of the configuration that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{key}: {error}") from None

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sscdl.archives.cohorts import MAIN
+from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.archives.digests import Digests
 from sscdl.archives.layouts import (
     Files,
@@ -22,7 +22,7 @@ from sscdl.archives.layouts import (
     folder_content,
     list_files,
 )
-from sscdl.errors import InputError
+from sscdl.errors import InputError, of_key
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.weight_files import weights_format
 
@@ -41,7 +41,11 @@ class Inputs:
 
     @cached_property
     def _files(self) -> dict[str, Files]:
-        return {name: list_files(cohort) for name, cohort in self.cohorts.items()}
+        found = {}
+        for name, cohort in self.cohorts.items():
+            with of_key("pretraining_dataset" if name == PRETRAINING else "dataset"):
+                found[name] = list_files(cohort)
+        return found
 
     @cached_property
     def archives(self) -> dict[str, str]:
@@ -66,11 +70,16 @@ class Inputs:
     @property
     def _index(self) -> list[str]:
         """Return the hash of the list of pairs, where there are pairs."""
-        return [file_hash(self._given / "index.csv")] if self.lungs["source"] == "train" else []
+        if self.lungs["source"] != "train":
+            return []
+        with of_key("lungs.train.folder"):
+            return [file_hash(self._given / "index.csv")]
 
     @cached_property
     def _given_files(self) -> list[tuple[str, int]]:
-        return folder_listing(self._given, GIVEN[self.lungs["source"]])
+        source = self.lungs["source"]
+        with of_key(f"lungs.{source}.folder"):
+            return folder_listing(self._given, GIVEN[source])
 
     @cached_property
     def given(self) -> Any:
@@ -79,8 +88,9 @@ class Inputs:
         None where there is none of them.
         """
         if self.lungs["source"] == "checkpoint" and self.lungs["checkpoint"]["file"]:
-            weights_format(Path(self.lungs["checkpoint"]["file"]))
-            return self.digests.of_file(self.lungs["checkpoint"]["file"])
+            with of_key("lungs.checkpoint.file"):
+                weights_format(Path(self.lungs["checkpoint"]["file"]))
+                return self.digests.of_file(self.lungs["checkpoint"]["file"])
         if self._given is None:
             return None
         names = [name for name, _ in self._given_files]

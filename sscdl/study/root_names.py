@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sscdl.errors import InputError
+from sscdl.errors import InputError, of_key
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
 from sscdl.weight_files import weights_format
 
@@ -29,8 +29,9 @@ def identities(
         if settings.get("stand_in"):
             found[root] = f"random {network} in place of {root}"
         elif settings.get("file"):
-            weights_format(Path(settings["file"]))
-            found[root] = file_hash(settings["file"])
+            with of_key(f"roots.{root}.file"):
+                weights_format(Path(settings["file"]))
+                found[root] = file_hash(settings["file"])
     return found
 
 

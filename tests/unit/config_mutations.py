@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
+from safetensors.numpy import save_file
 
 from sscdl.phantom.archive import write_archive
 from tests.conftest import ROOT
@@ -52,9 +53,11 @@ def configurations(folder: Path) -> list[dict[str, Any]]:
     for path in (siim / "truth/masks").iterdir():
         (masks / path.name).write_bytes(path.read_bytes())
     found = [_shipped("demo"), _shipped("nih-siim-quick"), _shipped("nih-chestxray14")]
+    weights = folder / "weights.safetensors"
+    save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, weights)
     for config in found:
-        config["roots"] = {"mine": {"file": str(ROOT / "LICENSE")}}
-    found[1]["dataset"]["siim"]["root"] = str(siim)
+        config["roots"] = {"mine": {"file": str(weights)}}
+    found[1]["dataset"] |= {"siim": {"root": str(siim)}}
     found[1]["lungs"] = {"source": "masks", "masks": {"folder": str(masks)}}
     found[1]["learning_rate_rules"] = [{"variants": ["full"], "tasks": [1], "values": [0.1]}]
     found[2]["dataset"]["table"]["root"] = str(table)

@@ -21,7 +21,7 @@ TREE = {"name": "a", "age": 3, "height": 1, "twigs": []}
 ELSEWHERE = {
     "files", "records", "images/render_worker", "images/renderer", "tables/dataset",
     "evaluation/attention_scores", "segment/networks/checkpoint", "store/nodes", "study/config",
-    "study/config_files",
+    "study/config_files", "stages/start",
 }  # fmt: skip
 
 
