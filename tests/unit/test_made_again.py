@@ -93,8 +93,9 @@ MAKES_NOTHING = {
     "segment.folder", "segment.networks.published", "segment.processing.reading",
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.start", "stages.worker", "store.listing", "store.nodes", "study.config",
-    "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs", "study.launch",
-    "study.material", "study.outputs", "study.reading", "study.study", "study.values",
+    "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
+    "study.launch", "study.material", "study.outputs", "study.reading", "study.study",
+    "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 
