@@ -26,6 +26,7 @@ from sscdl.store.store import Store
 from sscdl.study.study import Study
 from sscdl.study.failures import tell_failures
 from sscdl.study.launch import (
+    calm_scheduler,
     check_places,
     check_writable,
     clear_stale_locks,
@@ -205,6 +206,7 @@ def prepared_study():
     share_package(HERE)
     if workflow.is_main_process:
         tell_failures()
+        calm_scheduler()
         with faults_told():
             check_places(HERE)
             clear_stale_locks()

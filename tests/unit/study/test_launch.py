@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from sscdl.errors import InputError
 from sscdl.study import launch
-from sscdl.study.launch import check_places, check_writable, clear_stale_locks
+from sscdl.study.launch import calm_scheduler, check_places, check_writable, clear_stale_locks
 from tests.conftest import ROOT
 
 CLEAR = "import sys; from sscdl.study.launch import clear_stale_locks as c; print(c(sys.argv[1]))"
@@ -87,3 +89,18 @@ def test_a_working_directory_that_is_read_only_is_named(read_only, monkeypatch):
     monkeypatch.chdir(read_only)
     with pytest.raises(InputError, match=f"{read_only}: you may not write here"):
         clear_stale_locks()
+
+
+def test_looks_of_the_scheduler_do_not_pile_up(monkeypatch):
+    """Snakemake's own way has one timer more for each job that ends, and each makes the next."""
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", None)
+    calm_scheduler()
+    scheduler = object.__new__(JobScheduler)
+    scheduler._open_jobs = threading.Semaphore(0)
+    for _ in range(50):
+        scheduler._schedule_reevalutation(0.05)
+    assert sum(isinstance(one, threading.Timer) for one in threading.enumerate()) == 1
+    assert scheduler._open_jobs.acquire(timeout=10)
+    assert not scheduler._open_jobs.acquire(timeout=0.2), "fifty asked for one look"
+    scheduler._schedule_reevalutation(0.01)
+    assert scheduler._open_jobs.acquire(timeout=10), "and the next look comes, too"
