@@ -31,20 +31,29 @@ def fetch_root(
 ) -> None:
     """Write the backbone's weights of ``root`` to ``out`` as safetensors.
 
-    ``file`` is a checkpoint (see ``load_given``); without one, ``imagenet`` takes torchvision's
-    weights, which are downloaded on first use. A ``stand_in`` is random weights, the same ones each
-    time. Raises InputError if the weights cannot be had or do not fit.
+    A ``stand_in`` is random weights, the same ones each time; others come from ``load_named``.
     """
     torch.manual_seed(STAND_IN_SEED)
     backbone = build_backbone(name, last_stage)
     if stand_in:
         LOGGER.warning("%s: random weights stand in for it", root)
     else:
-        load_given(backbone, imagenet_weights(name, file) if root == "imagenet" else Path(file))
+        load_named(backbone, root, file)
     with atomic_path(out) as temporary:
         save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt"})
         os.chmod(temporary, 0o664)
     LOGGER.info("%s: weights for %s stored", root, name)
+
+
+def load_named(backbone: Backbone, root: str, file: str | Path | None) -> None:
+    """Load the weights of ``root`` into ``backbone``, in place.
+
+    ``file`` is a checkpoint (see ``load_given``); without one, ``imagenet`` takes torchvision's
+    weights, which are downloaded on first use. Raises InputError if the weights cannot be had or do
+    not fit.
+    """
+    weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)
+    load_given(backbone, weights)
 
 
 def load_given(backbone: Backbone, path: Path) -> None:

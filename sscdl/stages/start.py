@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sscdl.errors import InputError
+from sscdl.errors import InputError, of_key
+from sscdl.weight_files import check_weights
 
 
 def refuse(
@@ -36,19 +37,18 @@ def refuse(
     if devices is not None:
         _gpus(devices)
     if roots:
-        from sscdl.training.backbones import build_backbone, imagenet_weights, load_root
+        from sscdl.stages.roots import load_named
+        from sscdl.training.backbones import build_backbone
 
         for root, file in roots.items():
-            network = build_backbone(**backbone)
-            try:
-                path = file or imagenet_weights(backbone["name"], None)
-                load_root(network, path)
-            except InputError as error:
-                raise InputError(f"roots.{root}: {error}") from None
+            with of_key(f"roots.{root}"):
+                load_named(build_backbone(**backbone), root, file)
     if segmenter:
         from sscdl.segment.networks.checkpoint import load_checkpoint
 
-        load_checkpoint(Path(segmenter))
+        with of_key("lungs.checkpoint.file"):
+            check_weights(Path(segmenter))
+            load_checkpoint(Path(segmenter))
     if published:
         from sscdl.segment.networks.published import check_reachable
 

@@ -13,7 +13,6 @@ from sscdl.errors import InputError, of_key
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
 from sscdl.weight_files import weights_format
 
-WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth")  # what sscdl.training.backbones reads
 _TAKEN = {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}
 
 
@@ -53,10 +52,5 @@ def check_roots(roots: dict[str, Any]) -> None:
             raise InputError(f"roots.{root}: this name has a meaning of its own; use another")
         if settings.get("stand_in") and settings.get("file"):
             raise InputError(f"roots.{root}: a file and a stand_in exclude each other; give one")
-        if (given := settings.get("file")) and not str(given).endswith(WEIGHT_SUFFIXES):
-            raise InputError(
-                f"roots.{root}.file: {given} must end in {', '.join(WEIGHT_SUFFIXES[:-1])} or "
-                f"{WEIGHT_SUFFIXES[-1]}; save the state dict as one of these"
-            )
         if root != "imagenet" and not (settings.get("file") or settings.get("stand_in")):
             raise InputError(f"roots.{root}.file: missing; the checkpoint to start from")

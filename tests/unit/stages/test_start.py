@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from sscdl.errors import InputError
 from sscdl.segment.networks import default, published
 from sscdl.stages import start
-from sscdl.study.root_names import WEIGHT_SUFFIXES
+from sscdl.study.root_names import check_roots
 from sscdl.training import backbones
 from sscdl.training.backbones import build_backbone
 
@@ -29,16 +29,28 @@ def refused(**asked) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("suffix", WEIGHT_SUFFIXES)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth", ".pth.tar", ".ckpt", ""])
 def test_a_root_of_another_network_is_refused_and_its_own_is_not(tmp_path, suffix):
     write = save_file if suffix == ".safetensors" else torch.save
     for name, stage in (("resnet18", 2), ("resnet18", 3), ("resnet50", 2)):
         path = tmp_path / f"{name}-{stage}{suffix}"
         write(dict(build_backbone(name, stage).state_dict()), path)
     start.refuse(**NOTHING | {"roots": {"mine": str(tmp_path / f"resnet18-2{suffix}")}})
+    check_roots({"mine": {"file": str(tmp_path / f"resnet18-2{suffix}")}})
     other = refused(roots={"mine": str(tmp_path / f"resnet50-2{suffix}")})
     assert "roots.mine: " in other
     assert "does not fit resnet18 up to stage 2" in other
+
+
+def test_what_a_run_can_start_from_is_not_refused_before_it(tmp_path):
+    """Checkpoints of MoCo are read by the job, and so by what is asked before it."""
+    state = build_backbone("resnet18", 2).state_dict()
+    wrapped = {f"module.encoder_q.{name}": tensor for name, tensor in state.items()}
+    torch.save({"epoch": 200, "state_dict": wrapped}, tmp_path / "moco.pth.tar")
+    start.refuse(**NOTHING | {"roots": {"mine": str(tmp_path / "moco.pth.tar")}})
+    wrapped["module.encoder_q.bn1.bias"][0] = float("nan")
+    torch.save({"state_dict": wrapped}, tmp_path / "moco.pth.tar")
+    assert "are NaN" in refused(roots={"mine": str(tmp_path / "moco.pth.tar")})
 
 
 def test_a_segmenter_of_another_network_is_refused_and_a_lung_segmenter_is_not(tmp_path):

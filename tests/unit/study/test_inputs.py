@@ -8,7 +8,6 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.study.inputs import check_given
-from sscdl.study.root_names import WEIGHT_SUFFIXES, check_roots
 from tests.unit.study.test_study import study
 
 FOLDERS = {"masks": ("",), "train": ("images", "masks")}
@@ -63,11 +62,3 @@ def test_masks_in_a_shut_folder_beside_are_nobodys_business(lungs, tmp_path, mon
     (tmp_path / "given/lost+found").mkdir()
     shut(monkeypatch, tmp_path / "given/lost+found")
     check_given(lungs)
-
-
-@pytest.mark.parametrize("name", ["weights.npz", "weights.pth.tar", "weights", "weights.bin"])
-def test_weights_of_another_kind_are_refused_by_their_suffix(name):
-    with pytest.raises(InputError, match=r"roots.mine.file: .* must end in .safetensors, .pt or"):
-        check_roots({"mine": {"file": name}})
-    for suffix in WEIGHT_SUFFIXES:
-        check_roots({"mine": {"file": f"weights{suffix}"}})
