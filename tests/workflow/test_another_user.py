@@ -86,3 +86,17 @@ def test_another_user_shares_prefixes_and_adds_to_the_store(study, shared):
     mine = Runner(shared / "mine", config | {"study": "mine"})
     assert "0 of" not in mine("pretrain")
     assert {path.name for path in (shared / "store" / "recipes").iterdir()} == after
+
+
+def test_a_store_that_is_read_only_is_named_before_the_first_job():
+    folder = Path(tempfile.mkdtemp(prefix="sscdl-closed-"))
+    try:
+        folder.chmod(0o755)  # root's, and nobody may only look
+        config = copy.deepcopy(TINY) | {"store": str(folder / "store"), "study": "closed"}
+        (folder / "work").mkdir()
+        done = run_as_nobody(Runner(folder / "work", config), "images")
+        assert done.returncode != 0
+        assert f"{folder}: read-only for you" in done.stdout.splitlines()[-1]
+        assert "Execute " not in done.stdout
+    finally:
+        shutil.rmtree(folder)

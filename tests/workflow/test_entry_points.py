@@ -47,6 +47,19 @@ def test_in_a_checkout_the_workflow_is_found_by_itself(tmp_path):
     assert jobs(started(tmp_path, "--configfile", "study.yaml")) >= ALL
 
 
+def test_a_python_that_snakemake_cannot_start_is_refused(tmp_path):
+    (tmp_path / "with space").symlink_to(Path(sys.executable).parents[1])
+    python = tmp_path / "with space/bin" / Path(sys.executable).name
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(TINY))
+    done = subprocess.run(
+        [str(python), "-m", "snakemake", "--dry-run", "--snakefile", str(ROOT / "Snakefile"),
+         "--configfile", "study.yaml"],
+        cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1].startswith(f"Python lies at '{python}'")
+
+
 ALL = {"finetune", "pretext_stage", "summary", "table_comparisons", "figure_comparisons"}
 
 

@@ -93,6 +93,7 @@ def test_a_working_directory_that_is_read_only_is_named(read_only, monkeypatch):
 
 def test_looks_of_the_scheduler_do_not_pile_up(monkeypatch):
     """Snakemake's own way has one timer more for each job that ends, and each makes the next."""
+    assert "    calm_scheduler()\n" in (ROOT / "workflow/rules/common.smk").read_text()
     monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", None)
     calm_scheduler()
     scheduler = object.__new__(JobScheduler)
