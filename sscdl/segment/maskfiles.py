@@ -18,7 +18,7 @@ from sscdl.segment.quality import hulls, measure
 logger = logging.getLogger(__name__)
 
 _HALF = 127
-_MOST_LABELS = 8  # values in a file; a mask with smooth edges has more
+MOST_LABELS = 8  # values in a file; a mask with smooth edges has more
 _LABEL_SHARE = 0.03  # of the picture: a thing of its own, and no edge
 
 
@@ -52,11 +52,11 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         return values > 0
     shares = counts / counts.sum()
     low = (codes > 0) & (codes <= _HALF)
-    labels = 2 < len(codes) <= _MOST_LABELS and (shares[low] >= _LABEL_SHARE).any()
+    labels = 2 < len(codes) <= MOST_LABELS and (shares[low] >= _LABEL_SHARE).any()
     if codes[-1] <= _HALF or labels:
         named = [f"{code} ({100 * share:.1f} %)" for code, share in zip(codes, shares, strict=True)]
         raise InputError(
-            f"mask {path}: holds the values {', '.join(named[:_MOST_LABELS])} (share of the "
+            f"mask {path}: holds the values {', '.join(named[:MOST_LABELS])} (share of the "
             "picture), such as the labels of ITK-SNAP and 3D Slicer, where 1 and 2 may be the two "
             "lungs or a lung and the heart; write 0 for no lung and 255 for lung"
         )

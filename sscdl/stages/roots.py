@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -20,8 +21,10 @@ LOGGER = logging.getLogger("sscdl.roots")
 STAND_IN_SEED = 1
 # Where checkpoints keep the weights themselves, beside averages and optimisers.
 _WRAPPERS = ("state_dict", "model")
-# Networks that follow the one that is trained, beside it in checkpoints of MoCo and its like.
-_FOLLOWERS = ("encoder_k", "momentum_encoder")
+# Networks that follow the one that is trained, beside it in checkpoints of MoCo and its like:
+# encoder_k, momentum_encoder, backbone_momentum, ema, target_encoder. A teacher is none: it may be
+# the one that is meant.
+_FOLLOWERS = re.compile(r"(^|_)(k|momentum|ema|target)(_|$)")
 # What stands on top of a backbone: classifiers, and SwAV's projection and prototypes.
 _HEADS = ("fc", "classifier", "projection_head", "prototypes")
 
@@ -85,12 +88,10 @@ def _network(tensors: dict[str, Tensor], first: str, path: Path) -> dict[str, Te
     prefixes = [
         one for one in found if not any(one != outer and one.startswith(outer) for outer in found)
     ]
-    wrapped = [prefix for prefix in prefixes if prefix.partition(".")[0] in _WRAPPERS]
-    leading = [
-        prefix
-        for prefix in wrapped or prefixes
-        if not set(prefix.split(".")).intersection(_FOLLOWERS)
-    ]
+    for wrapper in _WRAPPERS:
+        wrapped = [one for one in prefixes if one.partition(".")[0] == wrapper]
+        prefixes = wrapped or prefixes
+    leading = [one for one in prefixes if not any(map(_FOLLOWERS.search, one.split(".")))]
     if len(leading) > 1:
         raise InputError(
             f"weights: {path} holds several networks, {' and '.join(leading[:3])}; save the one "
@@ -102,4 +103,9 @@ def _network(tensors: dict[str, Tensor], first: str, path: Path) -> dict[str, Te
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-    return {name: one for name, one in inside.items() if name.partition(".")[0] not in _HEADS}
+    parts = {name: name.partition(".")[0] for name in inside}
+    return {
+        name: one
+        for name, one in inside.items()
+        if parts[name] not in _HEADS and not _FOLLOWERS.search(parts[name])
+    }

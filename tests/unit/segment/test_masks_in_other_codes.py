@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -199,3 +200,57 @@ def test_a_network_learns_nothing_of_empty_masks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"segmenter data .*given: 3 of 4 masks hold no lung"):
         load_fields(pairs, shape)
     assert len(load_fields(pairs[2:], shape)[1]) == 2
+
+
+RECTANGLE = np.zeros((SIZE, SIZE))
+RECTANGLE[10:40, 10:30] = 1
+
+
+def smooth() -> np.ndarray:
+    """Return shares from 0 to 1 whose half is the edge of the rectangle, but for its corners."""
+    return cv2.GaussianBlur(RECTANGLE, (0, 0), 1.5)
+
+
+@pytest.mark.parametrize("white", [255, 257 * 255, 256 * 255, 1023, 4095, 32767, 60000])
+def test_smooth_masks_of_any_depth_are_cut_at_the_half_of_their_white(tmp_path, white):
+    shades = np.round(smooth() * white).astype(np.uint8 if white == 255 else np.uint16)
+    inside = read_mask(written(tmp_path / "m.png", shades))
+    assert np.abs(inside.sum() - RECTANGLE.sum()) < 40
+    assert (inside == (RECTANGLE > 0)).mean() > 0.99
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 1000, 1e6])
+def test_numbers_with_two_values_are_a_mask(tmp_path, value):
+    Image.fromarray((RECTANGLE * value).astype(np.float32)).save(tmp_path / "m.tif")
+    assert np.array_equal(read_mask(tmp_path / "m.tif"), RECTANGLE > 0)
+
+
+def test_numbers_that_are_none_and_shades_without_white_are_named(tmp_path):
+    numbers = RECTANGLE.astype(np.float32)
+    numbers[0, 0] = np.nan
+    Image.fromarray(numbers).save(tmp_path / "m.tif")
+    with pytest.raises(InputError, match="not finite"):
+        read_mask(tmp_path / "m.tif")
+    labels = (RECTANGLE * np.arange(64)[:, None] * 5).astype(np.uint16)  # up to 195
+    labels[0, 0] = 300
+    with pytest.raises(InputError, match="neither labels nor shades up to white"):
+        read_mask(written(tmp_path / "m.png", labels))
+
+
+@pytest.mark.parametrize(
+    "codes", [(100, 200, 300), (1, 65535, 65535), (257, 514, 514), (1, 2, 900)]
+)
+def test_labels_of_16_bits_are_labels_whatever_they_were_multiplied_by(tmp_path, codes):
+    labels = (RECTANGLE * codes[0]).astype(np.uint16)
+    labels[20:40, 10:30], labels[0, 0] = codes[1:]
+    with pytest.raises(InputError, match="labels of ITK-SNAP"):
+        read_mask(written(tmp_path / "m.png", labels))
+
+
+@pytest.mark.parametrize("outside", [255, 128, 1])
+@pytest.mark.parametrize("inside", [255, 128])
+def test_partly_transparent_masks_are_what_is_seen(tmp_path, inside, outside):
+    alpha = np.where(RECTANGLE > 0, inside, outside)
+    alpha[:5] = 0  # a border that is not there
+    values = np.stack([RECTANGLE * 255] * 3 + [alpha], axis=-1).astype(np.uint8)
+    assert np.array_equal(read_mask(written(tmp_path / "m.png", values)), RECTANGLE > 0)

@@ -55,6 +55,16 @@ def swav(state: dict[str, torch.Tensor]) -> dict[str, object]:
     return prefixed("module.", state | heads)
 
 
+def other() -> dict:
+    """Return the weights of another network of this kind."""
+    return {name: tensor + 1 for name, tensor in resnet().items()}
+
+
+def beside(state: dict, own: str, followers: str) -> dict:
+    """Return a state with a network that follows it."""
+    return prefixed(followers, other()) | prefixed(own, state)
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -63,6 +73,12 @@ def swav(state: dict[str, torch.Tensor]) -> dict[str, object]:
         lambda state: {"state_dict": swav(state)},
         lambda state: {"state_dict": state, "state_dict_ema": prefixed("", state)},
         lambda state: {"student": prefixed("backbone.", state)},
+        lambda state: beside(state, "backbone.", "momentum_backbone."),
+        lambda state: beside(state, "backbone.", "backbone_momentum."),
+        lambda state: beside(state, "encoder_q.", "ema."),
+        lambda state: beside(state, "online_encoder.", "target_encoder."),
+        lambda state: beside(state, "", "momentum_encoder."),
+        lambda state: {"model": other(), "state_dict": prefixed("module.", state)},
         lambda state: state,
     ],
 )
