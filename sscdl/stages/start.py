@@ -18,7 +18,7 @@ from sscdl.weight_files import check_weights
 
 def refuse(
     *,
-    devices: int | None,
+    devices: int,
     backbone: dict[str, Any],
     roots: dict[str, str | None],
     segmenter: str | None,
@@ -27,14 +27,14 @@ def refuse(
     """Raise InputError for what the jobs of a run would only find out when their turn comes.
 
     Args:
-        devices: GPUs that each job wants on this machine; None where that is not to be asked.
+        devices: the most GPUs that a job wants on this machine; 0 where that is not to be asked.
         backbone: name and last stage of the network.
         roots: file of each checkpoint that is to be brought into the store; None for torchvision's
             weights, which are downloaded, if they are not there.
         segmenter: the file of a segmenter that is to be used, None for none.
         published: whether the published lungVAE is to be downloaded.
     """
-    if devices is not None:
+    if devices:
         _gpus(devices)
     if roots:
         from sscdl.stages.roots import load_named
@@ -75,9 +75,10 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    except ImportError as error:
-        # The jobs have an environment of their own, in which they will see for themselves.
-        print(f"not checked before the start: {error}", file=sys.stderr)
+    except Exception as error:
+        # Without torch, or with a broken one: jobs may have an environment of their own, and see
+        # for themselves in any case.
+        print(f"not checked before the start ({type(error).__name__}): {error}", file=sys.stderr)
     return 0
 
 

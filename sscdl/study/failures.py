@@ -9,8 +9,9 @@ import atexit
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 # Where in the workflow's files a message was raised: of no use to who gave the input, and last.
 _FRAMES = re.compile(r'(\n  File "[^"\n]*", line \d+, in [^\n]*)+\s*$')
@@ -19,7 +20,25 @@ _ALARMS = re.compile(r"^Cannot restore .*: no backup found\.$")
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]{12} (?P<level>[A-Z]+) (?P<text>.*)$")
 _STOPPED = "stopped by "
 _TRACEBACK = "Traceback (most recent call last):"
+# What clusters and kernels, and Snakemake on a node, write of a job that was ended from outside.
+_KILLED = re.compile(
+    r"died with <Signals|oom.?kill|out.of.memory|DUE TO TIME LIMIT|NODE FAILURE|^Killed$", re.I
+)
 _MOST = 10  # reasons that are told
+
+
+class Reason(NamedTuple):
+    """Why a job has failed: ``text``, the ``log`` to read ('' if there is none), who ``told``."""
+
+    text: str
+    log: str
+    told: bool
+
+
+class _Failed(NamedTuple):
+    rule: str
+    logs: list[str]
+    group: str
 
 
 class Failures(logging.Filter):
@@ -30,64 +49,89 @@ class Failures(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._logs: dict[int, tuple[str, list[str]]] = {}
+        self._failed: dict[int, _Failed] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Note what ``record`` says of a job; return whether it is worth showing."""
         event = str(getattr(record, "event", "") or "")
-        if event == "job_error":
-            logs = record.log if isinstance(record.log, list) else [record.log]
-            self._logs[record.jobid] = (record.rule_name, [str(log) for log in logs if log])
+        if event == "group_error":
+            for job in record.job_error_info:
+                self._note(job, str(record.groupid), record.aux_logs)
+        elif event == "job_error" and not getattr(record, "indent", False):
+            # Those of a group are indented, and known already.
+            self._note(vars(record), "", [])
         elif event == "job_info":  # it begins, perhaps once more
-            self._logs.pop(record.jobid, None)
+            self._failed.pop(record.jobid, None)
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
         return not _ALARMS.match(record.getMessage())
 
+    def _note(self, job: Mapping[str, Any], group: str, further: Iterable[str]) -> None:
+        logs = job["log"] if isinstance(job["log"], list) else [job["log"]]
+        own = [str(log) for log in [*logs, *further] if log]
+        self._failed[job["jobid"]] = _Failed(job["rule_name"], own, group)
+
     def words(self) -> str:
         """Return what is to be said at the end, empty if no job has failed."""
-        if not self._logs:
+        reasons: dict[str, list[tuple[str, str]]] = {}
+        found = [(one, reason(one.logs)) for one in self._failed.values()]
+        # Of a group, those have failed that say so; the others ended with it, or before, or never
+        # began, and if none says so the group is one that was killed.
+        telling = {one.group for one, why in found if one.group and why.told}
+        silent = set()
+        for one, (text, log, told) in found:
+            if one.group and not told:
+                if one.group in telling | silent:
+                    continue
+                silent.add(one.group)
+            reasons.setdefault(text, []).append((one.rule, log))
+        count = sum(map(len, reasons.values()))
+        if not count:
             return ""
-        reasons: dict[str, list[tuple[str, list[str]]]] = {}
-        for rule, logs in self._logs.values():
-            reasons.setdefault(reason(logs), []).append((rule, logs))
-        count = len(self._logs)
-        lines = [
-            "",
-            f"What failed ({count} {'job' if count == 1 else 'jobs'}; what was finished is kept):",
-        ]
+        jobs = "1 job" if count == 1 else f"{count} jobs"
+        lines = ["", f"What failed ({jobs}; what was finished is kept):"]
         for text, alike in list(reasons.items())[:_MOST]:
-            rule, logs = alike[0]
+            rule, log = alike[0]
             others = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-            lines += ["", f"  {rule}{others}: {text}"]
-            lines += [f"  log: {log}" for log in logs[:1]]
+            lines += ["", f"  {rule}{others}: {text}".replace("\n", "\n    ")]
+            lines += [f"  log: {log}"] if log else []
         if len(reasons) > _MOST:
             lines += ["", f"  and {len(reasons) - _MOST} other reasons, in the logs of their jobs"]
         return "\n".join(lines)
 
 
-def reason(logs: Iterable[str]) -> str:
-    """Return why a job has failed, as the last of its log files that says so does.
+def reason(logs: Iterable[str]) -> Reason:
+    """Return why a job has failed, as its log files say: its own, then those of a cluster.
 
-    A fault of the program is its exception, whose traceback is in the log. Where no file says why,
-    the job was killed or never began; then it is the last line that there is.
+    A fault of the program is its exception, whose traceback is in the log. Where a job does not say
+    why, it was killed, which a cluster's log may tell, or never began; then it is the last line
+    that it wrote.
     """
-    last = ""
-    for path in map(Path, logs):
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
+    texts = {log: text for log in logs if (text := _text(Path(log))).strip()}
+    for log, text in texts.items():
         entries = _entries(text)
         told = [words for level, words in entries if level == "ERROR"]
         told += [words for _, words in entries if words.startswith(_STOPPED)]
         if told:
-            return _short(told[-1])
-        last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), last)
-    if not last:
-        return "it ended without a word: killed (out of memory?), or it could not start"
-    return f"it ended without saying why, killed (out of memory?) or not; its last words: {last}"
+            return Reason(_short(told[-1]), log, True)
+    for log, text in texts.items():
+        if killed := [line.strip() for line in text.splitlines() if _KILLED.search(line)]:
+            return Reason(f"it was killed: {killed[-1]}", log, False)
+    for log, text in texts.items():
+        last = text.rstrip().splitlines()[-1].strip()
+        words = "it ended without saying why, killed (out of memory?) or not; its last words: "
+        return Reason(words + last, log, False)
+    return Reason(
+        "it ended without a word: killed (out of memory?), or it could not start", "", False
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _entries(text: str) -> list[tuple[str, str]]:

@@ -107,7 +107,7 @@ def refuse_at_start():
     }
     asked = {
         "devices": (
-            GPUS if cuda and any(job.resources.get("gpu") for job in jobs) else None
+            max((job.resources.get("gpu", 0) for job in jobs), default=0) if cuda else 0
         ),
         "backbone": STUDY.config["backbone"],
         "roots": {

@@ -65,32 +65,75 @@ def test_one_reason_of_many_jobs_is_told_once(tmp_path):
 
 
 def test_a_fault_of_the_program_is_its_exception(tmp_path):
-    told = reason([log_of(tmp_path / "a.log", KeyError("image_id"))])
+    told = reason([log_of(tmp_path / "a.log", KeyError("image_id"))]).text
     assert told.endswith("KeyError: 'image_id'")
     assert "\n" not in told
     assert "report" in told
 
 
 def test_lines_of_a_message_stay_together(tmp_path):
-    assert reason([log_of(tmp_path / "a.log", InputError("two faults:\n  a\n  b"))]) == (
+    assert reason([log_of(tmp_path / "a.log", InputError("two faults:\n  a\n  b"))]).text == (
         "two faults:\n  a\n  b"
     )
 
 
-def test_a_killed_job_is_told_by_its_last_words(tmp_path):
+def test_a_killed_job_is_told_by_its_last_words_or_by_its_cluster(tmp_path):
     own, cluster = tmp_path / "own.log", tmp_path / "slurm.log"
     own.write_text("2026-01-01 10:00:00,123 INFO epoch 3/10\n")
-    assert "2026-01-01 10:00:00,123 INFO epoch 3/10" in reason([str(own)])
-    cluster.write_text("slurmstepd: error: Detected 1 oom_kill event\n\n")
-    assert reason([str(own), str(cluster)]).endswith("Detected 1 oom_kill event")
-    assert reason([str(tmp_path / "none.log")]).startswith("it ended without a word")
+    assert reason([str(own)]).text.endswith("2026-01-01 10:00:00,123 INFO epoch 3/10")
+    # What Snakemake writes on the node when a job there has ended.
+    end = "Shutting down, this might take some time.\nWorkflowError:\nAt least one job did not\n"
+    cluster.write_text(f"Building DAG of jobs...\n{end}")
+    assert reason([str(own), str(cluster)]).text.endswith("INFO epoch 3/10")
+    for line in (
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.",
+        "Command 'set -euo pipefail; python a.py' died with <Signals.SIGKILL: 9>.",
+        "slurmstepd: error: *** JOB 7 ON a CANCELLED AT 2026-01-01 DUE TO TIME LIMIT ***",
+    ):
+        cluster.write_text(f"Building DAG of jobs...\n{line}\n{end}")
+        assert reason([str(own), str(cluster)]) == (f"it was killed: {line}", str(cluster), False)
+    told, log, _ = reason([str(tmp_path / "none.log")])
+    assert told.startswith("it ended without a word")
+    assert log == ""
+
+
+def test_of_a_group_those_are_told_that_failed(tmp_path):
+    bad = log_of(tmp_path / "bad.log", InputError("weights: x is damaged;\ndownload it again"))
+    good, never = str(tmp_path / "good.log"), str(tmp_path / "never.log")
+    (tmp_path / "good.log").write_text("2026-01-01 10:00:00,123 INFO weights stored\n")
+    (tmp_path / "slurm.log").write_text("At least one job did not complete successfully.\n")
+
+    def group(*logs: str) -> str:
+        failures = Failures()
+        jobs = [{"jobid": k, "rule_name": f"r{k}", "log": [log]} for k, log in enumerate(logs)]
+        aux = [str(tmp_path / "slurm.log")]
+        failures.filter(record("group_error", groupid="g", aux_logs=aux, job_error_info=jobs))
+        for job in jobs:
+            failures.filter(record("job_error", indent=True, **job))
+        return failures.words()
+
+    told = group(good, bad, never)
+    assert "1 job;" in told
+    assert "  r1: weights: x is damaged;\n    download it again\n" in told
+    assert told.endswith(f"  log: {bad}")
+    (tmp_path / "slurm.log").write_text("slurmstepd: error: Detected 1 oom_kill event\n")
+    told = group(never, good)
+    assert "1 job;" in told
+    assert "oom_kill" in told
+    assert told.endswith("slurm.log")
+
+
+def test_the_last_of_several_errors_is_told(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text("2026-01-01 10:00:00,123 ERROR one\n2026-01-01 10:00:01,123 ERROR two\n")
+    assert reason([str(path)]).text == "two"
 
 
 def test_an_interrupted_job_is_told_to_go_on(tmp_path):
     path = tmp_path / "own.log"
     with pytest.raises(SystemExit), job_log(path, "stage"):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert reason([str(path)]).startswith("stopped by SIGTERM; what was finished is kept")
+    assert reason([str(path)]).text.startswith("stopped by SIGTERM; what was finished is kept")
 
 
 def test_only_words_that_sound_like_loss_are_hidden():
@@ -116,5 +159,5 @@ def test_places_in_the_workflow_are_not_the_last_words():
 
 def test_a_file_without_the_right_to_it_is_named_without_a_traceback(tmp_path):
     error = PermissionError(13, "Permission denied", "store/objects")
-    told = reason([log_of(tmp_path / "a.log", error)])
+    told = reason([log_of(tmp_path / "a.log", error)]).text
     assert told.startswith("store/objects: you may not open or change it (Permission denied)")
