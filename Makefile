@@ -15,7 +15,7 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(BIN)/python:
-	@case '$(abspath $(VENV))' in *[[:space:]{}\&\;\(\)\<\>\|*?]*) echo '$(abspath $(VENV)): Snakemake cannot start Python from a folder with spaces or braces; move the checkout, or set VENV="$$HOME/sscdl-venv"'; exit 1;; esac
+	@case '$(subst ','\'',$(abspath $(VENV)))' in *[[:space:]\'\"\\\$$\`\&\|\;\<\>\(\)\*\?\[\{\}]*) echo '$(subst ','\'',$(abspath $(VENV))): Snakemake cannot start Python from a folder with spaces, quotes or other signs of a shell; move the checkout, or set VENV="$$HOME/sscdl-venv"'; exit 1;; esac
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 

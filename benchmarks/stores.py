@@ -8,6 +8,7 @@ repeated. Counted as failures: a traceback; a run that fails and names no file; 
 and are not named; a file that stays spoilt without a word; another file that was whole and is not.
 
     python benchmarks/stores.py --mutants 500 --work stores-run     goes on where it stopped
+    python benchmarks/stores.py --together 1       each in a copy of its own, ten times as long
     python benchmarks/stores.py --seed 0 --only 17                  does that mutant, shows all
 """
 
@@ -183,10 +184,14 @@ def _lasting(name: str) -> bool:
 
 
 def _names(name: str, said: str) -> bool:
-    """Return whether what was said names a file, or the object or archive that it belongs to."""
+    """Return whether what was said names a file, or the object or archive that it belongs to.
+
+    Its name alone is not enough: others may be called so, or end so.
+    """
     path = Path(name)
-    folders = [part for part in path.parts[2:-1] if len(part) >= 12]
-    return any(word in said for word in (path.name, *folders))
+    owners = [part for part in path.parts[2:] if re.fullmatch("[0-9a-f]{12,}", part.split(".")[0])]
+    words = [f"{path.parent.name}/{path.name}", *(one.split(".")[0] for one in owners)]
+    return any(re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-]|\.\w)", said) for word in words)
 
 
 def _kind(name: str) -> str:
@@ -220,6 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mutants", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--together", type=int, default=10, help="mutants of one copy")
     parser.add_argument("--only", type=int, nargs="*", help="these alone, with all that is said")
     parser.add_argument("--work", type=Path, default=Path("stores-run"))
     arguments = parser.parse_args()
@@ -229,20 +235,23 @@ def main() -> None:
     lines = record.read_text().splitlines() if record.exists() else []
     done = {one.number: one for one in (Outcome(**json.loads(line)) for line in lines)}
     numbers = range(arguments.mutants) if arguments.only is None else arguments.only
-    for number in numbers:
-        if number not in done or arguments.only is not None:
-            show = arguments.only is not None
-            for one in tried([number], arguments.seed, base, work / "mutant", show):
-                done[number] = one
-                with record.open("a") as out:
-                    out.write(json.dumps(asdict(one)) + "\n")
+    open_ = [one for one in numbers if one not in done or arguments.only is not None]
+    for first in range(0, len(open_), arguments.together):
+        several = open_[first : first + arguments.together]
+        shown = arguments.only is not None
+        for one in tried(several, arguments.seed, base, work / "mutant", shown):
+            done[one.number] = one
+            with record.open("a") as out:
+                out.write(json.dumps(asdict(one)) + "\n")
+        print(f"{first + len(several)} of {len(open_)}", flush=True)
+    counts = Counter((one.action, one.became) for one in done.values())
     counts = Counter((done[number].action, done[number].became) for number in numbers)
     outcomes = sorted({became for _, became in counts})
     print("| what was done |", " | ".join(outcomes), "|\n|---" + "|---" * len(outcomes) + "|")
     for action in ACTIONS:
         print(f"| {action} |", " | ".join(str(counts[action, one]) for one in outcomes), "|")
-    failed = [done[number] for number in numbers if done[number].fault]
-    print(f"\n{len(numbers)} mutants, {len(failed)} failures")
+    failed = [one for one in done.values() if one.fault]
+    print(f"\n{len(done)} mutants, {len(failed)} failures")
     for one in failed:
         print(f"FAILED {one.number} ({one.file}, {one.action}): {one.fault}")
     sys.exit(1 if failed else 0)

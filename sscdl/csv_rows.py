@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sscdl.csv_quotes import Lines, Suspect, ordinary_values, suspect, swallowed
+from sscdl.csv_quotes import Lines, Suspect, suspect, swallowed, whole_rows
 from sscdl.errors import InputError
 from sscdl.magic import first_bytes, known_kind
 
@@ -74,8 +74,9 @@ def read_rows(
         raise InputError(_open_quote(path, start, reader.line_num)) from error
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(_unreadable(path, error)) from error
-    lost = swallowed(suspects, width, lambda: ordinary_values(path, delimiter, places[0][1]))
-    if lost:
+    if not suspects:
+        return
+    if lost := swallowed(suspects, places[0][1], width, lambda: whole_rows(path, delimiter, width)):
         raise InputError(_open_quote(path, lost.first, lost.last))
 
 

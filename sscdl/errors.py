@@ -24,4 +24,6 @@ def of_key(key: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
+        if str(error).startswith(f"{key}: "):
+            raise
         raise type(error)(f"{key}: {error}") from None

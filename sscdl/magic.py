@@ -18,9 +18,10 @@ PICTURES = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
+# Whole words of these formats: a text may well begin with the letters that theirs do.
 PACKED = {
     b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
+    **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
     b"\xfd7zXZ\0": "xz",
     b"PK\x03\x04": "zip",
     b"(\xb5/\xfd": "zstd",
@@ -29,11 +30,11 @@ PACKED = {
 _OTHERS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel or Word file (.xls, .doc)",
     b"\x89HDF": "an HDF5 file, as Keras writes (.h5)",
-    b"%PDF": "a PDF file",
+    b"%PDF-": "a PDF file",
     b"\x93NUMPY": "an array of NumPy (.npy)",
-    b"Rar!": "an archive (rar); unpack it",
+    b"Rar!\x1a\x07": "an archive (rar); unpack it",
     b"SQLite format 3\0": "a database (SQLite)",
-    b"PAR1": "a Parquet file",
+    b"PAR1\x15": "a Parquet file",
 }
 _OFFICE = (b"[Content_Types].xml", b"xl/", b"docProps/", b"mimetypeapplication/vnd.")
 _LFS = b"version https://git-lfs.github.com/"

@@ -12,11 +12,14 @@ from pathlib import Path
 def written(path: Path, store: Path) -> str:
     """Return how the list of images writes the path of a picture in ``store``.
 
-    That is the path from the working directory. Where the configuration gives the store as an
-    absolute path, and it lies elsewhere, that is left out: then it is the path from the store.
+    That is the path from the working directory, however either of them is reached. Where the
+    configuration gives the store as an absolute path, and it lies elsewhere, that is left out: then
+    it is the path from the store.
     """
     base = _base(store)
-    return Path(os.path.relpath(path, base) if path.is_absolute() else path).as_posix()
+    if path.is_absolute():
+        path = Path(os.path.relpath(path.parent.resolve() / path.name, base.resolve()))
+    return path.as_posix()
 
 
 def found(text: str, store: Path) -> Path:
@@ -26,5 +29,5 @@ def found(text: str, store: Path) -> Path:
 
 def _base(store: Path) -> Path:
     """Return where the paths begin. A relative path to the store is its user's own words."""
-    inside = Path(os.path.abspath(store)).is_relative_to(Path.cwd())
+    inside = store.resolve().is_relative_to(Path.cwd().resolve())
     return store if store.is_absolute() and not inside else Path()

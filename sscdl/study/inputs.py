@@ -121,13 +121,14 @@ def _check_pictures(folder: Path, suffixes: tuple[str, ...], key: str) -> None:
     try:
         with os.scandir(folder) as entries:
             names = [one.path for one in entries if one.name.lower().endswith(suffixes)]
-        shut = next((name for name in names if not os.access(name, os.R_OK)), None)
-        if shut:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), shut)
+        for name in names:
+            os.stat(name)  # a link that leads nowhere has no permissions either
+            if not os.access(name, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
     except OSError as error:
         raise InputError(
-            f"{key}: {error.filename} cannot be read ({error.strerror}); check the path and its "
-            "permissions"
+            f"{key}: {error.filename} cannot be read ({error.strerror}); check the path, where "
+            "it leads and its permissions"
         ) from None
     if not names:
         raise InputError(

@@ -18,8 +18,8 @@ from sscdl.errors import InputError
 
 LOGGER = logging.getLogger("snakemake.logging")
 LOCK = "sscdl.lock"  # in Snakemake's folder; shared by all runs that live there
-# What a shell does not take as it is, in a path without quotes.
-_SHELL = re.compile(r"""[\s'"\\$`&|;<>()*?\[\]#~!{}^]""")
+# What a shell does not take as it is amid a path without quotes. The Makefile asks for the same.
+SHELL = re.compile(r"""[\s'"\\$`&|;<>()*?\[{}]""")
 _held: list[IO[str]] = []
 
 
@@ -115,7 +115,7 @@ def check_places(home: Path, python: str = sys.executable) -> None:
     It starts jobs by the path of Python as it is, which a shell cuts at spaces, and takes braces in
     the paths of a workflow for wildcards.
     """
-    if _SHELL.search(python):
+    if SHELL.search(python):
         raise InputError(
             f"Python lies at {python!r}: Snakemake cannot start it through a path with spaces or "
             "other signs that mean something to a shell. Make its environment in another folder: "
@@ -129,11 +129,17 @@ def check_places(home: Path, python: str = sys.executable) -> None:
 
 
 def check_writable(paths: Iterable[str | Path]) -> None:
-    """Raise InputError that names the folders of ``paths``, files or not yet, if one is read-only.
+    """Raise InputError that names a folder of ``paths``, files or not yet, that cannot take them.
 
     A run that begins would otherwise compute for hours what it cannot keep.
     """
     folders = {Path(path).absolute().parent for path in paths}
+    files = sorted({str(one) for one in map(_existing, folders) if not one.is_dir()})
+    if files:
+        raise InputError(
+            f"{', '.join(files)}: is a file where this run needs a folder of that name; move it "
+            "away, or let store or results lie elsewhere (keys store and study, --directory)"
+        )
     closed = sorted({str(_existing(folder)) for folder in folders if not _writable(folder)})
     if closed:
         raise InputError(
@@ -149,4 +155,4 @@ def _writable(folder: Path) -> bool:
 def _existing(folder: Path) -> Path:
     """Return the folder, or the nearest above it that is there."""
     folder = folder.absolute()
-    return next(one for one in (folder, *folder.parents) if one.exists())
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import zipfile
 
@@ -91,6 +92,8 @@ REPORT = "FINDINGS:\nheart normal, lungs clear\nno effusion, no mass\nseen today
         ("f,k,text", f'1.png,"{BOXES}",x', ("f", "k")),  # a column that is used
         ("f,k,text", f'1.png,x,"{REPORT}"', ("f", "k")),
         ("f;k", '1.png;"one; two\nthree; four\nfive"', ("f", "k")),
+        ("f,k,text", '1.png,x,"Dose history:\n2.png, 5, 3"', ("f", "k")),  # spaced as a sentence
+        ("f,k,a,b,c,d", '1.png,,,,,"one\nsmall, hazy, left, upper, lobe, nodule"', ("f", "k")),
     ],
 )
 @pytest.mark.parametrize("alone", [True, False])
@@ -115,6 +118,30 @@ def test_swallowed_rows_of_a_wide_table_are_known_whatever_they_are_called(tmp_p
     written = [header, '1.png,"x,,,,', 'any name at all,x",,,,', "3.png,x,,,,"]
     with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
         read(tmp_path, written)
+
+
+def test_swallowed_rows_are_known_where_all_rows_are_spaced_as_sentences(tmp_path):
+    written = ["f,k,text", '1.png,"x, t', '2.png, x", t', "3.png, x, t"]
+    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
+        read(tmp_path, written)
+
+
+def test_a_key_may_be_like_its_own_rows_alone(tmp_path):
+    written = ["f,k", '1-1,"x', '2-2,x"', "3,x"]
+    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
+        read(tmp_path, written)
+
+
+def test_a_text_of_many_quotes_is_read_in_no_time(tmp_path):
+    text = '""' * 30_000
+    (row,) = read(tmp_path, ["f,k", f'1.png,"{text}\n{text}"'], ("f",))
+    assert row[1] == {"f": "1.png"}
+
+
+@pytest.mark.parametrize("first", ["PAR1", "BZh", "BZh9", "Rar!", "%PDF"])
+def test_a_table_may_begin_with_letters_of_another_format(tmp_path, first):
+    (row,) = read(tmp_path, [f"{first},k", "1.png,x"], (first, "k"))
+    assert row[1] == {first: "1.png", "k": "x"}
 
 
 def test_swallowed_rows_may_have_quotes_of_their_own(tmp_path):
@@ -173,6 +200,8 @@ def workbook() -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\n", "t.csv: is a pointer of Git LFS"),
         (b"<!DOCTYPE html>\n<html></html>", "t.csv: is a web page"),
         (b"\x1f\x8b\x08" + bytes(99), r"t.csv: is compressed \(gzip\)"),
+        (bz2.compress(b"f,k"), r"t.csv: is compressed \(bzip2\)"),
+        (b"PAR1\x15\x04" + bytes(99), "t.csv: is a Parquet file"),
         (b"", r"t.csv: column 'f' is missing \(empty file\)"),
     ],
 )

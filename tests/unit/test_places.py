@@ -22,10 +22,15 @@ PICTURE = "images/0123456789ab/png/x.png"
         ("{tmp}/quillfeather/store", PICTURE),
         ("{tmp}/run/../quillfeather/store", PICTURE),
         ("{tmp}/run-of-quillfeather/store", PICTURE),
+        ("{tmp}/quillfeather/link/store", f"store/{PICTURE}"),  # which leads to the directory
+        ("{tmp}/run/link/store", PICTURE),  # which leads out of it
     ],
 )
 def test_a_path_begins_in_the_working_directory_or_in_the_store(tmp_path, monkeypatch, store, text):
-    (tmp_path / "run").mkdir()
+    for folder in ("run", "quillfeather", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "quillfeather/link").symlink_to(tmp_path / "run")
+    (tmp_path / "run/link").symlink_to(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "run")
     store = Path(store.format(tmp=tmp_path))
     picture = store / PICTURE

@@ -122,7 +122,8 @@ def refuse_at_start():
     }
     if any(value for key, value in asked.items() if key != "backbone"):
         done = subprocess.run(
-            [sys.executable, "-m", "sscdl.stages.start"],
+            # -P: a folder of that name in the working directory is not the package.
+            [sys.executable, "-P", "-m", "sscdl.stages.start"],
             input=json.dumps(asked),
             text=True,
             stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate
 
+from sscdl.dicom.codestream import compressed_as
 from sscdl.dicom.radiograph import ImageError
 from sscdl.dicom.render import read_radiograph
 from tests.unit.dicom_files import write_dicom
@@ -72,6 +73,17 @@ def test_segments_of_run_lengths_without_an_item_are_named(tmp_path):
     path = write_dicom(tmp_path / "x.dcm", NOISE, PixelData=header + bytes(NOISE.size))
     with pytest.raises(ImageError, match=r"compressed \(RLE\)"):
         read_radiograph(path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [([1, 64], "RLE"), ([2, 64, 80], "RLE"), ([1, 64, 7], ""), ([1, 63], ""), ([2, 64, 64], ""),
+     ([2, 80, 64], ""), ([1, 9_000], ""), ([3, 64, 80], "")],
+)  # fmt: skip
+def test_a_header_of_segments_is_one_only_as_a_whole(numbers, kind):
+    header = np.array(numbers + [0] * (16 - len(numbers)), "<u4").tobytes()
+    found = compressed_as(header + bytes(4096), rle_segments=min(numbers[0], 2))
+    assert found == kind
 
 
 @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEGBaseline8Bit])

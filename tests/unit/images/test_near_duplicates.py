@@ -98,6 +98,10 @@ def test_exact_copies_join_patients_and_further_cohorts_are_not_looked_at(tmp_pa
     (pair,) = read_json(found_in(manifest))["pairs"]
     assert pair["patient_ids"] == ["p-copy", "p-own02"]
     assert pair["correlation"] == 1
+    several = {name: radiographs[2] for name in ("copy", "further")}
+    manifest = archive(tmp_path / "d", radiographs, several, **same)
+    joined = [pair["patient_ids"] for pair in read_json(found_in(manifest))["pairs"]]
+    assert joined == [["p-copy", "p-further"], ["p-copy", "p-own02"]]
     # Of one patient, they say nothing of who is who, and one of them is set aside anyway.
     own = {"copy": radiographs[2]}
     manifest = archive(tmp_path / "c", radiographs, own, patient_id="p-own02", **same)

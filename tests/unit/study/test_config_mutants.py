@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from benchmarks import configurations
 from benchmarks.configurations import MOST_LINES, fault_of, tried
 from sscdl.errors import InputError
 from sscdl.model.source import read_study
@@ -30,6 +33,14 @@ def test_a_sample_of_spoilt_configurations():
 def test_what_counts_as_a_fault(outcome, message, fault):
     assert fault in fault_of(outcome, message)
     assert not fault_of("refused", "variants: 'ful' is not one of full")
+
+
+def test_a_hang_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(configurations, "PATIENCE", 0.1)
+    monkeypatch.setattr(configurations, "read_study", lambda *_: time.sleep(60))
+    outcome, message = configurations.read("study: x", tmp_path)
+    assert outcome == "failed"
+    assert "Hang: not read within" in message
 
 
 def test_a_long_value_is_left_out_of_the_middle_of_its_message(tmp_path):

@@ -52,6 +52,14 @@ def test_a_folder_or_a_picture_that_cannot_be_read_is_named(lungs, tmp_path, mon
             assert f"lungs.{source}.folder: {path} cannot be read (Permission denied)" in message
 
 
+def test_a_link_that_leads_nowhere_is_said_to_be_one(lungs, tmp_path):
+    for below in FOLDERS[lungs["source"]]:
+        (tmp_path / "given" / below / "y.png").symlink_to("gone.png")
+    message = refused(lungs)
+    assert "y.png cannot be read (No such file or directory)" in message
+    assert "where it leads" in message
+
+
 def test_a_folder_without_pictures_is_named(lungs, tmp_path):
     for below in FOLDERS[lungs["source"]]:
         (tmp_path / "given" / below / "x.PNG").rename(tmp_path / "given" / below / "x.dcm")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import string
 import subprocess
 import sys
 import threading
@@ -56,9 +58,24 @@ def test_a_path_of_python_that_a_shell_cuts_is_refused(python):
         check_places(Path("/srv"), python)
 
 
-@pytest.mark.parametrize("python", ["/home/käthe/.venv/bin/python3.11", "/opt/a+b_c-d/python"])
+@pytest.mark.parametrize(
+    "python", ["/home/käthe/.venv/bin/python3.11", "/opt/a+b_c-d/python", "/srv/c#/a~1/b^!]/python"]
+)
 def test_other_paths_of_python_are_not(python):
     check_places(Path("/srv/my files"), python)
+
+
+@pytest.mark.parametrize("sign", [*string.punctuation.replace("/", ""), " "])
+def test_make_refuses_the_same_paths_before_it_installs(tmp_path, sign):
+    folder = tmp_path / f"a{sign}b"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    made = subprocess.run(
+        ["make", ".venv/bin/python", "PYTHON=true"], cwd=folder, capture_output=True, text=True
+    )
+    refused = bool(launch.SHELL.search(str(folder)))
+    assert ("Snakemake cannot start Python from a folder" in made.stdout) == refused, made
+    assert bool(made.returncode) == refused
 
 
 def test_braces_around_the_workflow_are_refused():
@@ -83,6 +100,19 @@ def test_folders_that_a_run_may_not_write_are_named_once(read_only, tmp_path):
     with pytest.raises(InputError, match="read-only for you") as told:
         check_writable([read_only / "new/a.json", read_only / "b.json", tmp_path / "c.json"])
     assert str(told.value).count(str(read_only)) == 1
+
+
+def test_a_folder_that_cannot_be_entered_takes_no_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(launch.os, "access", lambda _, mode: not mode & os.X_OK)
+    with pytest.raises(InputError, match="read-only for you"):
+        check_writable([tmp_path / "a.json"])
+
+
+@pytest.mark.parametrize("in_the_way", [Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, in_the_way):
+    in_the_way(tmp_path / "store")
+    with pytest.raises(InputError, match=f"{tmp_path}/store: is a file where this run needs a f"):
+        check_writable([tmp_path / "store/images/a.json", tmp_path / "b.json"])
 
 
 def test_a_working_directory_that_is_read_only_is_named(read_only, monkeypatch):

@@ -107,3 +107,14 @@ def test_pages_that_a_smaller_study_does_not_have_are_outdated(tmp_path):
                  "roc-lung_box", "4.4_attention-full-0_tasks"):  # fmt: skip
         assert f"figures/{page}.png" in pages
     assert not set(pages) & {f"figures/{name}.png" for name in now.figures}
+
+
+@pytest.mark.parametrize(
+    ("classes", "variants", "paged"), [(2, 9, False), (2, 10, True), (3, 3, False), (3, 4, True)]
+)
+def test_curves_have_a_page_for_each_variant_above_nine_panels(classes, variants, paged):
+    """Two classes are told apart by one curve; of more, each has its own."""
+    study = outputs("thesis", classes=[f"class{n}" for n in range(classes)])
+    study.variants = [f"v{n}" for n in range(variants)]
+    pages = [name for name in study.figures if name.startswith("roc")]
+    assert pages == ([f"roc-v{n}" for n in range(variants)] if paged else ["roc"])
