@@ -28,7 +28,6 @@ include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/results.smk"
 
 
-# Downloads first: a compute node may be without the internet, and a failure shows at once.
 localrules:
     all,
     images,
@@ -38,8 +37,6 @@ localrules:
     figures,
     plan,
     monitors,
-    fetch_root,
-    fetch_lungvae,
 
 
 onstart:

@@ -2,10 +2,10 @@
 
 Spoils one file of a finished tiny study (deleted, emptied, cut, a bit flipped, the contents of
 another, a folder in its place; tables and summary are only deleted, as those who edit theirs mean
-it), and does what a user would: store verify, plan, a run, tables
-check. Where the run names what is wrong, that file is deleted, as messages advise, and the run
-repeated. Counted as failures: a traceback; a run that fails and names no file; tables that differ
-and are not named; a file that stays spoilt without a word; another file that was whole and is not.
+it), and does what a user would: store verify, plan, a run, tables check. Where the run names what
+is wrong, that file is deleted, as messages advise, and the run repeated. Counted as failures: a
+traceback; a run that fails and names no file; tables that differ and are not named; a file that
+stays spoilt without a word; another file that was whole and is not.
 
     python benchmarks/stores.py --mutants 500 --work stores-run     goes on where it stopped
     python benchmarks/stores.py --together 1       each in a copy of its own, ten times as long
@@ -36,7 +36,9 @@ CONFIG = TINY | {"variants": ["full"], "curricula": ["scratch", "rotation"], "st
 LOOKED_AT = ("logs", "monitors", "figures", "attention", ".snakemake", "study.yaml", "locks")
 # What others are made from is vouched for; of what is made last, only that it is there.
 LAST = ("tables", "summary.html", "summary.rst")
-ATTEMPTS = 3
+# Messages name the file that is to be deleted where it is another than the one that is spoilt.
+_PATH = r"(?:store|results)/[^\s;,:]+"
+ADVICE = re.compile(rf"{_PATH}(?=; delete that)|(?<=delete ){_PATH}")
 
 
 def _emptied(path: Path, chance: random.Random, others: list[Path]) -> None:
@@ -140,19 +142,19 @@ def _judged(place: Path, spoilt: dict[str, Outcome], whole: dict[str, bytes]) ->
     runner = Runner(place, CONFIG)
     said = _sscdl(place, "store", "verify", "store").stdout + _snakemake(runner, "plan").stdout
     named = {name for name in spoilt if _names(name, said)}
-    failed = "it fails again and again"
-    for _ in range(ATTEMPTS + len(spoilt)):
+    failed, advice = "", set()
+    while True:
         run = _snakemake(runner)
         said += run.stdout
         if run.returncode == 0:
-            failed = ""
             break
         causes = {name for name in spoilt if _names(name, run.stdout)}
-        if not causes:
-            failed = "the run fails and does not name the file"
-            break
         named |= causes
-        for name in causes:
+        last, advice = advice, causes | {one[0] for one in ADVICE.finditer(run.stdout)}
+        if not causes or advice == last:
+            failed = "fails again and again" if causes else "a run fails and does not name the file"
+            break
+        for name in advice:
             shutil.rmtree(place / name) if (place / name).is_dir() else None
             (place / name).unlink(missing_ok=True)
     said += _sscdl(place, "tables", "check", "results/tiny").stdout

@@ -277,10 +277,11 @@ def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:
     """Check the PNGs of images or masks against the hashes in their manifests."""
     for folder in sorted((store / name).glob("[!.]*")):
         shards = {path: SHARD.fullmatch(path.name) for path in sorted(folder.glob("shard-*.json"))}
-        known, whole = set(), set()
+        known, whole, damaged = set(), set(), False
         for path, match in shards.items():
             value, faults = _read(path, kind)
             yield from faults
+            damaged = damaged or value is None
             if match:
                 whole.add(int(match[2]))
             for row in value[name] if value else []:
@@ -291,7 +292,7 @@ def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:
             all((folder / f"shard-{k}-of-{n}.json").exists() for k in range(n)) for n in whole
         ):
             yield Finding("leftover", folder, "not all of its shards are there", GO_ON)
-        else:
+        elif not damaged:  # its pictures would be called unknown
             for path in sorted((folder / "png").glob("[!.]*")):
                 if path.name not in known:
                     yield Finding("note", path, "no manifest lists it", "delete it if you like")

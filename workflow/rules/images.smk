@@ -88,6 +88,8 @@ if PUBLISHED and unfinished([STUDY.segmenter_file]):
         log:
             f"{RESULTS}/logs/fetch_lungvae.log",
         priority: 100
+        # Downloads first and here: a compute node may be without the internet.
+        localrule: True
         conda:
             ENVIRONMENT
         script:

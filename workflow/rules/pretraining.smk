@@ -32,6 +32,8 @@ if ROOTS and unfinished(ROOTS.values()):
             root=one_of(ROOTS),
             identity="[0-9a-f]{12}",
         priority: 100
+        # Downloads first and here: a compute node may be without the internet.
+        localrule: True
         conda:
             ENVIRONMENT
         params:
