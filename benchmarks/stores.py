@@ -131,24 +131,30 @@ def tried(
         if name not in done and (place / name).is_file():
             ACTIONS[action](place / name, chance, [place / one for one in whole])
             done[name] = Outcome(number, action, name, "", "")
-    said = _judged(place, done, whole)
+    spoilt = {name: content for name, content in files(place).items() if name in done}
+    said = judged(place, done, whole, spoilt)
     if show or any(one.fault for one in done.values()):
         print(said, *done.values(), sep="\n", flush=True)
     return list(done.values())
 
 
-def _judged(place: Path, spoilt: dict[str, Outcome], whole: dict[str, bytes]) -> str:
-    """Do what a user would, write into ``spoilt`` what became of each; return all that was said."""
+def judged(
+    place: Path, spoilt: dict[str, Outcome], whole: dict[str, bytes], left: dict[str, bytes]
+) -> str:
+    """Do what a user would, write into ``spoilt`` what became of each; return all that was said.
+
+    ``whole`` is what all files held before, ``left`` what spoilt ones did when they were spoilt.
+    """
     runner = Runner(place, CONFIG)
     said = _sscdl(place, "store", "verify", "store").stdout + _snakemake(runner, "plan").stdout
-    named = {name for name in spoilt if _names(name, said)}
+    named = {name for name in spoilt if names(name, said)}
     failed, advice = "", set()
     while True:
         run = _snakemake(runner)
         said += run.stdout
         if run.returncode == 0:
             break
-        causes = {name for name in spoilt if _names(name, run.stdout)}
+        causes = {name for name in spoilt if names(name, run.stdout)}
         named |= causes
         last, advice = advice, causes | {one[0] for one in ADVICE.finditer(run.stdout)}
         if not causes or advice == last:
@@ -158,13 +164,15 @@ def _judged(place: Path, spoilt: dict[str, Outcome], whole: dict[str, bytes]) ->
             shutil.rmtree(place / name) if (place / name).is_dir() else None
             (place / name).unlink(missing_ok=True)
     said += _sscdl(place, "tables", "check", "results/tiny").stdout
-    named |= {name for name in spoilt if _names(name, said)}
+    named |= {name for name in spoilt if names(name, said)}
     now = files(place)
     others = [one for one in whole if one not in spoilt]
     lost = [one for one in others if one not in now]
     changed = [one for one in others if one in now and _lasting(one) and now[one] != whole[one]]
     for name, outcome in spoilt.items():
-        again = name in now and (now[name] == whole[name] or not _lasting(name))
+        again = now.get(name) == whole[name] or (
+            name in now and not _lasting(name) and now[name] != left.get(name)
+        )
         words = [*["named"] * (name in named), *["made again"] * again]
         outcome.became = " and ".join(words) or "nothing"
         if "Traceback (most recent call last)" in said:
@@ -185,7 +193,7 @@ def _lasting(name: str) -> bool:
     )
 
 
-def _names(name: str, said: str) -> bool:
+def names(name: str, said: str) -> bool:
     """Return whether what was said names a file, or the object or archive that it belongs to.
 
     Its name alone is not enough: others may be called so, or end so.

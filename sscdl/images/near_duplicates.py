@@ -8,6 +8,7 @@ correlate at 256 px above a bound that no two pictures of different patients rea
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,7 +38,7 @@ LOGGER = logging.getLogger("sscdl.images")
 BOUND = 0.85  # correlation at 256 px; see the table in benchmarks/README.md
 _SMALL_BOUND = 0.85  # at 64 px, where all pictures are more alike: what goes on to 256 px
 _HASH = 16  # side of the hash: 256 numbers
-_NEAREST = 3  # candidates of each picture
+_NEAREST = 3  # candidates of each picture, unless all of them turn out to be copies
 _ALIKE = 0.3  # least likeness of two hashes, -1 to 1
 _VIEWS = 2000  # changed views of pictures that say what a hash must bear
 _SPREAD = 0.1  # weight of the spread between pictures beside that between views of one
@@ -75,21 +76,32 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
             if (number + 1) % _EVERY == 0:
                 LOGGER.info("%d of %d pictures hashed", number + 1, len(paths))
         LOGGER.info("%d pictures hashed in %.0f s", len(paths), timer.elapsed())
-        found = candidates(small, hashes)
-        LOGGER.info("%d candidates after %.0f s", len(found), timer.elapsed())
 
         def correlation(candidate: tuple[int, int, int]) -> float:
             one, other, sign = candidate
-            way, alike = aligned(structure(small[one]), sign * structure(small[other]))
-            if way is None or alike < _SMALL_BOUND:
+            way, value = aligned(structure(small[one]), sign * structure(small[other]))
+            if way is None or value < _SMALL_BOUND:
                 return 0.0
             first, second = large_structure(paths[one]), large_structure(paths[other])
             return registered_correlation(first, sign * second, way)
 
-        correlations = list(pool.map(correlation, found))
+        alike: dict[tuple[int, int, int], float] = {}
+        nearest = _NEAREST
+        while True:
+            found = candidates(small, hashes, nearest)
+            new = [candidate for candidate in found if candidate not in alike]
+            LOGGER.info("%d candidates after %.0f s", len(new), timer.elapsed())
+            for number, value in enumerate(pool.map(correlation, new)):
+                alike[new[number]] = value
+                if (number + 1) % _EVERY == 0:
+                    LOGGER.info("%d of %d candidates compared", number + 1, len(new))
+            copies = Counter(k for pair, value in alike.items() if value >= BOUND for k in pair[:2])
+            if max(copies.values(), default=0) < nearest:
+                break
+            nearest *= 4  # others of a large group may be hidden behind those that were looked at
     pairs = [
         _pair(images.iloc[[one, other]], value)
-        for (one, other, _), value in zip(found, correlations, strict=True)
+        for (one, other, _), value in alike.items()
         if value >= BOUND
     ]
     LOGGER.info("%d pairs after %.0f s", len(pairs), timer.elapsed())
@@ -125,11 +137,13 @@ def hashed(square: NDArray[np.uint8]) -> NDArray[np.float32]:
     return cv2.resize(structure(square), (_HASH, _HASH), interpolation=cv2.INTER_AREA).ravel()
 
 
-def candidates(small: NDArray[np.uint8], hashes: NDArray[np.float32]) -> list[tuple[int, int, int]]:
+def candidates(
+    small: NDArray[np.uint8], hashes: NDArray[np.float32], nearest: int = _NEAREST
+) -> list[tuple[int, int, int]]:
     """Return (first, second, sign) of the pairs that may be one picture, each pair once.
 
-    They are the nearest of each picture by hash. ``small`` (N, 64, 64) are the reduced pictures,
-    ``hashes`` (N, 256) theirs; sign is -1 where one seems to be inverted.
+    They are the ``nearest`` of each picture by hash. ``small`` (N, 64, 64) are the reduced
+    pictures, ``hashes`` (N, 256) theirs; sign is -1 where one seems to be inverted.
 
     All radiographs of a chest are alike. What tells them apart is weighed against what a crop, a
     shift or another gray scale does to a hash, as linear discriminant analysis does: changed views
@@ -155,17 +169,17 @@ def candidates(small: NDArray[np.uint8], hashes: NDArray[np.float32]) -> list[tu
         {
             (min(one, other), max(one, other), int(signs[one] * signs[other]))
             for start in range(0, len(points), _ROWS)
-            for one, other in _nearest(points, start)
+            for one, other in _nearest(points, start, nearest)
         }
     )
 
 
-def _nearest(points: NDArray[np.float32], start: int) -> list[tuple[int, int]]:
-    """Return (row, other) of the nearest of each row of a block of ``points`` from ``start`` on."""
+def _nearest(points: NDArray[np.float32], start: int, most: int) -> list[tuple[int, int]]:
+    """Return (row, other) of the ``most`` nearest of each row of a block from ``start`` on."""
     own = points[start : start + _ROWS]
     rows = np.arange(len(own))
-    best = np.full((len(own), _NEAREST), _ALIKE, np.float32)
-    which = np.full((len(own), _NEAREST), -1)
+    best = np.full((len(own), most), _ALIKE, np.float32)
+    which = np.full((len(own), most), -1)
     for left in range(0, len(points), _COLUMNS):
         alike = np.abs(own @ points[left : left + _COLUMNS].T)
         inside = (rows + start >= left) & (rows + start < left + alike.shape[1])
@@ -174,7 +188,7 @@ def _nearest(points: NDArray[np.float32], start: int) -> list[tuple[int, int]]:
             new = np.flatnonzero(alike[row] > best[row, -1])
             values = np.concatenate([best[row], alike[row, new]])
             others = np.concatenate([which[row], new + left])
-            order = np.argsort(-values, kind="stable")[:_NEAREST]
+            order = np.argsort(-values, kind="stable")[:most]
             best[row], which[row] = values[order], others[order]
     return [(int(row + start), int(k)) for row in rows for k in which[row] if k >= 0]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from sscdl.errors import InputError
@@ -33,7 +33,7 @@ def check_reachable(url: str = URL) -> None:
     try:
         with urllib.request.urlopen(url, timeout=SECONDS_TO_ANSWER) as answer:
             answer.read(1)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         raise InputError(f"{url}: cannot be downloaded ({error}); {WAY_OUT}") from None
 
 
@@ -46,7 +46,7 @@ def fetch_published(out: Path, *, url: str = URL, blob: str = GIT_BLOB) -> None:
         try:
             with urllib.request.urlopen(url, timeout=60) as answer, open(temporary, "wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, HTTPException) as error:
             raise InputError(f"{url}: cannot be downloaded ({error}); {WAY_OUT}") from None
         found = git_blob(temporary.read_bytes())
         if found != blob:

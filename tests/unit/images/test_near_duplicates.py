@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -84,6 +86,20 @@ def test_another_export_is_found_and_nothing_else(tmp_path, radiographs, how):
     assert found["pairs"][0]["cohorts"] == ["main", "main"]
     assert BOUND <= found["pairs"][0]["correlation"] <= 1
     assert found["compared"] == PATIENTS + 1
+
+
+def test_all_of_a_large_group_are_found(tmp_path, radiographs):
+    """Four exports of each of two kinds: the three nearest of each are of its own kind."""
+    copies = {}
+    for kind, pixels in (("a", radiographs[3]), ("b", exported(radiographs[3], "cropped"))):
+        for number in range(4):
+            copies[f"copy-{kind}{number}"] = pixels.copy()
+            copies[f"copy-{kind}{number}"][0, number] ^= 1  # not the same to the bit
+    pairs = read_json(found_in(archive(tmp_path, radiographs, copies)))["pairs"]
+    group = sorted([*copies, "own03"])
+    assert [pair["image_ids"] for pair in pairs] == list(
+        map(list, itertools.combinations(group, 2))
+    )
 
 
 def test_pictures_of_16_bits_are_seen_as_those_of_8(tmp_path, radiographs):

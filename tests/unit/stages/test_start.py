@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from http.client import BadStatusLine
 
 import pytest
 import torch
@@ -60,12 +61,19 @@ def test_a_segmenter_of_another_network_is_refused_and_a_lung_segmenter_is_not(t
     assert "no lungVAE state dict" in refused(segmenter=str(path))
 
 
-def test_downloads_that_cannot_be_had_are_refused(monkeypatch):
+@pytest.mark.parametrize("error", [OSError("no route to host"), BadStatusLine("of a proxy")])
+def test_downloads_that_cannot_be_had_are_refused(monkeypatch, error):
     def offline(*_, **__):
-        raise OSError("no route to host")
+        raise error
 
     monkeypatch.setattr(published.urllib.request, "urlopen", offline)
     assert "lungs.source: default" in refused(published=True)
+
+
+def test_weights_of_imagenet_that_cannot_be_had_are_refused(monkeypatch):
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
     monkeypatch.setattr(backbones.torch.hub, "download_url_to_file", offline)
     monkeypatch.setattr(backbones.torch.hub, "get_dir", lambda: "/nowhere")
     monkeypatch.setattr(backbones.Path, "mkdir", lambda *_, **__: None)
