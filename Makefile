@@ -57,6 +57,7 @@ lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m sscdl.study.reference --check
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint --configfile config/demo.yaml
 
 format: $(VENV)/dev.ok  ## rewrite the code in the project's style
@@ -64,8 +65,8 @@ format: $(VENV)/dev.ok  ## rewrite the code in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: $(VENV)/dev.ok  ## rewrite the reference of keys in config/README.md
-	$(BIN)/python -c 'from sscdl.study.config import write_reference as w; w("config/README.md", "workflow/schemas/config.schema.yaml")'
+docs: $(VENV)/dev.ok  ## rewrite the tables of keys and tasks that come from schema and declarations
+	$(BIN)/python -m sscdl.study.reference
 
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py

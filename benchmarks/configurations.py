@@ -27,13 +27,14 @@ import yaml
 
 from sscdl.errors import InputError
 from sscdl.model.source import read_study
+from sscdl.study.config import load_schema
 from tests.conftest import ROOT
 from tests.unit.config_mutations import KINDS, Mutant, configurations, mutant
 
 MOST_LINES = 12
 LONGEST = 600  # characters of a line
 PATIENCE = 60.0  # seconds
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 class Hang(BaseException):

@@ -12,17 +12,36 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from sscdl.canonical import PACKAGE, canonical, path_of
+from sscdl.canonical import HERE, PACKAGE, canonical, path_of
 from sscdl.files import HOME
+
+# Folders of tasks, in the order in which tasks are listed everywhere.
+FAMILIES = ("views", "clusters", "prediction", "supervised")
+
+
+def _task_modules() -> dict[str, str]:
+    """Return the module of each task that is declared, by its name."""
+    return {
+        path.stem.removesuffix("_declaration"): f"{PACKAGE}.tasks.{family}."
+        + path.stem.removesuffix("_declaration")
+        for family in FAMILIES
+        for path in sorted(HERE.glob(f"tasks/{family}/*_declaration.py"))
+    }
+
+
+# Here, and not in the registry of tasks, which reads it: recipes name what trains a node without
+# importing it.
+TASK_MODULES = _task_modules()
 
 # Modules that move results about and are not meant to change what is in them: what they do wrong is
 # a fault, not another result. The registry of tasks only names classes, and the options of a task
-# stand in its recipe, so that changing one task's default does not touch the others. What this
+# stand in its recipe, so that changing what one task declares does not touch the others. What this
 # module computes stands in the recipes, too. What checks that files are whole and belong together
 # only refuses.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
+        *(f"{one.removeprefix(PACKAGE + '.')}_declaration" for one in TASK_MODULES.values()),
         "errors",
         "files",
         "records",
@@ -35,6 +54,7 @@ WITHOUT_INFLUENCE = frozenset(
         "training.scalars",
         "_torchvision",
         "tasks",
+        "tasks.declaration",
         "tasks.options",
         "weight_files",
         "source",
@@ -69,21 +89,11 @@ GROUPS = {
 # recipe: these hold what comes of the pairs that were found.
 PAIRING = (f"{PACKAGE}.images.near_duplicates",)
 
-# The module of each task. Here, and not in the registry of tasks, which reads it: recipes
-# name what trains a node without importing it.
-TASK_MODULES = {
-    "moco": f"{PACKAGE}.tasks.views.moco",
-    "swav": f"{PACKAGE}.tasks.clusters.swav",
-    "relloc": f"{PACKAGE}.tasks.prediction.relloc",
-    "rotation": f"{PACKAGE}.tasks.prediction.rotation",
-    "classify": f"{PACKAGE}.tasks.supervised.classify",
-}
-
-
 # Files that are no source and yet stand in what these modules write or compare with.
 RESOURCES = {
     f"{PACKAGE}.tables.html_table": ("sscdl/tables/*.css", "sscdl/tables/*.js"),
     f"{PACKAGE}.study.thesis": ("resources/thesis/*.csv",),
+    f"{PACKAGE}.report.facts": ("sscdl/tasks/*/*_declaration.py",),
 }
 
 

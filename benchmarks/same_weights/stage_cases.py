@@ -4,42 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sscdl.tasks.options import DEFAULTS
+from sscdl.tasks.declaration import ABSENT
+from sscdl.tasks.options import DECLARATIONS, DEFAULTS
 
 Found = tuple[str, list[str], dict[str, Any]]
 
-# What every case of a task is made with besides the option that it is about: small and fast.
-SMALL: dict[str, dict[str, Any]] = {
-    "moco": {"queue": 8, "dimension": 16},
-    "swav": {"queue": 16, "prototypes": 8, "dimension": 16, "local_crops": 1, "queue_start": 0.0},
-}
-# For every option of every task a value that is neither what a stage without it has, nor the one
-# above.
-ALTERNATIVES: dict[str, dict[str, Any]] = {
-    "moco": {
-        "queue": 16, "temperature": 0.5, "momentum": 0.9, "dimension": 24, "crop": [0.5, 0.9],
-        "flip": False, "rotation": 25.0, "brightness": 0.4, "contrast": 0.4, "gamma": 0.5,
-        "blur": 1.2, "fill": True,
-    },
-    "swav": {
-        "prototypes": 12, "temperature": 0.2, "epsilon": 0.1, "iterations": 2, "queue": 0,
-        "queue_start": 0.6, "freeze": 0.5, "dimension": 24, "local_crops": 0, "local_size": 0.6,
-        "crop": [0.6, 0.9], "local_crop": [0.1, 0.3], "flip": False, "rotation": 25.0,
-        "brightness": 0.4, "contrast": 0.4, "gamma": 0.5, "blur": 1.2,
-    },
-    "relloc": {
-        "extent": 0.7, "patch": 0.6, "gap": 0.2, "patch_size": 28, "hidden": 20, "dropout": 0.0,
-        "jitter": 0.5, "flip": False,
-    },
-    "rotation": {"crop": [0.5, 0.9], "flip": False},
-    "classify": {"crop": [0.7, 0.9], "flip": False, "class_weights": "balanced"},
-}  # fmt: skip
-# Values that switch a part of the code off, where the alternative above leaves it on.
-SWITCHED_OFF: dict[str, dict[str, Any]] = {
-    "moco": {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "queue": "auto"},
-    "swav": {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "freeze": 0.0},
-    "relloc": {"jitter": 0.0, "gap": 0.0},
-}
+
+def _values(kind: str) -> dict[str, dict[str, Any]]:
+    """Return by task what its options say of themselves that is of a ``kind``."""
+    return {
+        task: {
+            name: getattr(option, kind)
+            for name, option in declared.options.items()
+            if getattr(option, kind) is not ABSENT
+        }
+        for task, declared in DECLARATIONS.items()
+    }
+
+
+# What every case of a task is made with besides the option that it is about; for every option a
+# value that is neither what a stage without it has, nor that; and values that switch a part of the
+# code off, where the other leaves it on.
+SMALL, ALTERNATIVES, SWITCHED_OFF = map(_values, ("small", "other", "off"))
 
 # One link of a chain of stages; the next one starts from its weights.
 LINK: dict[str, Any] = {

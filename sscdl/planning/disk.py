@@ -5,13 +5,10 @@ Tests compare them with the real networks and tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from sscdl.planning.estimates import search_epochs
 from sscdl.study.trie import CLASSIFY, Node
-from sscdl.tasks.options import DEFAULTS, whole
-from sscdl.tasks.queues import queue_length
+from sscdl.tasks.declaration import Size
+from sscdl.tasks.options import DECLARATIONS, DEFAULTS, whole
 
 # Bytes of the weights of a backbone without its classifier, and the length of its feature.
 BACKBONES = {
@@ -48,7 +45,7 @@ def state_bytes(node: Node, images: int) -> int:
     ``images``: number of training images.
     """
     own = task_state_bytes(node, images)
-    one = 2 * weights_bytes(node) + (own if node.task == "moco" else 2 * own)
+    one = 2 * weights_bytes(node) + (2 * own if DECLARATIONS[node.task].optimised else own)
     return one * len(node.learning_rates)
 
 
@@ -63,46 +60,5 @@ def task_state_bytes(node: Node, images: int) -> int:
         return 0
     settings = whole(node.task, node.recipe["settings"])
     options = {**DEFAULTS[node.task], **settings["options"]}
-    if node.task == "moco":
-        length = queue_length(options["queue"], images, settings["batch_size"])
-        options = {**options, "queue": length}
-    return _OWN[node.task](channels, options) + (size if node.task == "moco" else 0)
-
-
-def _linear(inputs: int, outputs: int) -> int:
-    return 4 * outputs * (inputs + 1)
-
-
-def _normalisation(channels: int) -> int:
-    return 16 * channels + 8  # and the number of batches that it has seen
-
-
-def _moco(width: int, options: dict[str, Any]) -> int:
-    """Return the bytes of both heads and of the queue, the key network apart."""
-    dimension = options["dimension"]
-    heads = 2 * (_linear(width, width) + _linear(width, dimension))
-    return heads + options["queue"] * (4 * dimension + 8) + 8
-
-
-def _swav(width: int, options: dict[str, Any]) -> int:
-    dimension = options["dimension"]
-    head = _linear(width, width) + _normalisation(width) + _linear(width, dimension)
-    return head + 4 * dimension * (options["prototypes"] + 2 * options["queue"]) + 16
-
-
-def _relloc(width: int, options: dict[str, Any]) -> int:
-    hidden = 2 * width if options["hidden"] == "auto" else options["hidden"]
-    return _linear(2 * width, hidden) + _normalisation(hidden) + _linear(hidden, 8)
-
-
-def _rotation(width: int, options: dict[str, Any]) -> int:
-    return _linear(width, 4)
-
-
-# By task; the first argument is the length of the backbone's feature.
-_OWN: dict[str, Callable[[int, dict[str, Any]], int]] = {
-    "moco": _moco,
-    "swav": _swav,
-    "relloc": _relloc,
-    "rotation": _rotation,
-}
+    sizes = Size(channels, size, images, settings["batch_size"])
+    return DECLARATIONS[node.task].state_bytes(sizes, options)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sscdl.study.trie import CLASSIFY
+from sscdl.tasks.options import DECLARATIONS
 
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
@@ -44,10 +45,9 @@ _VARIANTS = {
     "lung_box": "lung_box (the box around the lungs)",
 }
 _TASKS = {
-    "moco": "moco (MoCo v2: recognise another view of the same image)",
-    "swav": "swav (SwAV: sort views of an image into the same clusters)",
-    "relloc": "relloc (tell how two patches of an image lie to each other)",
-    "rotation": "rotation (tell by how many quarter turns an image was rotated)",
+    task: f"{task} ({declared.title}: {declared.about})"
+    for task, declared in DECLARATIONS.items()
+    if task != CLASSIFY
 }
 READING = (
     ("Balanced accuracy", "the share of right predictions, averaged over the classes, in percent. "

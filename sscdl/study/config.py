@@ -6,6 +6,7 @@ import copy
 import difflib
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from sscdl.errors import InputError
 from sscdl.study.folders import missing_folders
 from sscdl.study.values import unfit_values, whole_path
-from sscdl.tasks.options import DEFAULTS, LATER_SETTINGS
+from sscdl.tasks.options import DECLARATIONS, LATER_SETTINGS
 
 _MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
@@ -23,12 +24,23 @@ SIIM_LABELS = ("negative", "typical", "indeterminate", "atypical")
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
-    """Return the JSON schema in the YAML file ``path``, with the tasks' own defaults filled in."""
+    """Return the JSON schema in the YAML file ``path``, with a block for the stages of each task.
+
+    That is the block ``stage`` with the task's own defaults and options.
+    """
     schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    for task, defaults in DEFAULTS.items():
-        options = schema["$defs"][task]["properties"]["options"]["properties"]
-        for name, value in defaults.items():
-            options[name]["default"] = value
+    blocks, stage = schema["$defs"], schema["$defs"].pop("stage")
+    for task, declared in DECLARATIONS.items():
+        block = blocks[task] = copy.deepcopy(stage)
+        paper = f" ({declared.paper})" if declared.paper else ""
+        block["description"] = f"{declared.title}: {declared.about}{paper}."
+        for name, value in declared.settings.items():
+            block["properties"][name]["default"] = value
+        block["properties"]["options"]["properties"] = {
+            name: {**option.limits, "description": option.about, "default": option.default}
+            for name, option in declared.options.items()
+        }
+        schema["properties"]["stages"]["properties"][task] = {"$ref": f"#/$defs/{task}"}
     return schema
 
 
@@ -75,7 +87,7 @@ def _write_out_paths(
     found: list[str] = []
     known = schema.get("properties", {})
     for key, child in value.items():
-        described = _resolve(known.get(key) or schema.get("additionalProperties") or {}, whole)
+        described = resolve(known.get(key) or schema.get("additionalProperties") or {}, whole)
         place = f"{where}.{key}" if where else key
         if isinstance(child, dict):
             found += _write_out_paths(child, described, whole, place)
@@ -87,7 +99,8 @@ def _write_out_paths(
     return found
 
 
-def _resolve(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+def resolve(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    """Return a block of the schema ``whole`` in which nothing is referred to at its top."""
     reference = schema.get("$ref")
     if not reference:
         return schema
@@ -98,13 +111,13 @@ def _resolve(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> Any:
-    schema = _resolve(schema, whole)
+    schema = resolve(schema, whole)
     if isinstance(value, list) and "items" in schema:
         return [_with_defaults(item, schema["items"], whole) for item in value]
     if not isinstance(value, dict):
         return _scalar(value, schema)
     for name, child in schema.get("properties", {}).items():
-        resolved = _resolve(child, whole)
+        resolved = resolve(child, whole)
         if name not in value:
             if "default" in resolved:
                 value[name] = copy.deepcopy(resolved["default"])
@@ -211,21 +224,10 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         found.append("dataset.phantom.marked_test: needs a mark; give dataset.phantom.shortcut")
     if config["backbone"]["name"] == "densenet121" and config["backbone"]["last_stage"] != 4:
         found.append("backbone.last_stage: densenet121 is used whole; give 4")
-    for task in ("moco", "swav"):
-        queue, batch = (
-            config["stages"][task]["options"]["queue"],
-            config["stages"][task]["batch_size"],
-        )
-        if queue != "auto" and queue % batch:
-            found.append(
-                f"stages.{task}.options.queue: {queue} is no multiple of the batch_size, {batch}"
-            )
-    found += [line for task in DEFAULTS for line in _schedule(task, config["stages"][task])]
-    found += _ranges(config)
-    relloc = config["stages"]["relloc"]["options"]
-    if relloc["patch"] + relloc["gap"] > 1:
-        found.append("stages.relloc.options: patch and gap together are more than a cell (1)")
-    return found
+    for task, declared in DECLARATIONS.items():
+        stage = config["stages"][task]
+        found += [f"stages.{task}.{line}" for line in [*declared.check(stage), *_schedule(stage)]]
+    return found + _ranges(config)
 
 
 def _ranges(config: dict[str, Any]) -> list[str]:
@@ -233,9 +235,9 @@ def _ranges(config: dict[str, Any]) -> list[str]:
     ranges = {"ingest.rendering.percentiles": config["ingest"]["rendering"]["percentiles"]}
     found = []
     for task, stage in config["stages"].items():
-        for key in ("crop", "local_crop"):
-            if key in stage["options"]:
-                ranges[f"stages.{task}.options.{key}"] = stage["options"][key]
+        for key, value in stage["options"].items():
+            if isinstance(value, list):
+                ranges[f"stages.{task}.options.{key}"] = value
     for key, (low, high) in ranges.items():
         # A crop of one size is a choice; percentiles of one value show nothing.
         if low > high or (low == high and key.endswith("percentiles")):
@@ -243,49 +245,16 @@ def _ranges(config: dict[str, Any]) -> list[str]:
     return found
 
 
-def _schedule(task: str, stage: dict[str, Any]) -> list[str]:
-    """Return what is wrong between settings of a stage that its optimiser or its epochs rule."""
-    found, epochs = [], stage["search_epochs"] + stage["final_epochs"]
+def _schedule(stage: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between settings of a stage that its optimiser or its epochs rule."""
+    epochs = stage["search_epochs"] + stage["final_epochs"]
     if stage["warmup_epochs"] >= epochs:
-        found.append(
-            f"stages.{task}.warmup_epochs: {stage['warmup_epochs']:g} epochs are all of the "
-            f"{epochs} that search_epochs and final_epochs give; lower it"
+        yield (
+            f"warmup_epochs: {stage['warmup_epochs']:g} epochs are all of the {epochs} that "
+            "search_epochs and final_epochs give; lower it"
         )
     if stage["optimizer"] != "lars" and stage["lars"] != LATER_SETTINGS["lars"]:
-        found.append(
-            f"stages.{task}.lars: goes with optimizer lars; remove it, as sgd adapts no rate and "
-            "decays all parameters"
+        yield (
+            "lars: goes with optimizer lars; remove it, as sgd adapts no rate and decays all "
+            "parameters"
         )
-    return found
-
-
-def describe(schema: dict[str, Any]) -> str:
-    """Return the reference of all keys as a Markdown table, from the schema's descriptions."""
-    lines = ["| key | meaning | default |", "|---|---|---|"]
-
-    def walk(node: dict[str, Any], path: str) -> None:
-        for name, child in node.get("properties", {}).items():
-            child = _resolve(child, schema)
-            key = f"{path}{name}"
-            text = child.get("description", "").replace("|", "/")
-            if "enum" in child:
-                text += f" One of: {', '.join(f'`{value}`' for value in child['enum'])}."
-            default = f"`{json.dumps(child['default'])}`" if "default" in child else ""
-            lines.append(f"| `{key}` | {text} | {default} |")
-            walk(child, f"{key}.")
-            if child.get("type") == "array" and "properties" in child.get("items", {}):
-                walk(child["items"], f"{key}[].")
-            if isinstance(child.get("additionalProperties"), dict):
-                walk(child["additionalProperties"], f"{key}.<name>.")
-
-    walk(schema, "")
-    return "\n".join(lines) + "\n"
-
-
-def write_reference(readme: str | Path, schema: str | Path) -> None:
-    """Replace the table of keys at the end of ``readme`` by that of ``schema``."""
-    text = Path(readme).read_text(encoding="utf-8")
-    head, marker, _ = text.partition("| key | meaning | default |")
-    if not marker:
-        raise InputError(f"{readme}: has no table of keys to replace")
-    Path(readme).write_text(head + describe(load_schema(schema)), encoding="utf-8")

@@ -1,9 +1,7 @@
 """Pretext tasks, and the classification that ends a curriculum: one file and one class each.
 
-To add a task, write ``sscdl/tasks/<family>/<name>.py``, name it in ``sscdl/source.py``, register
-its class below and give its defaults in ``options.py``. Task files are imported on demand, so that
-the list of tasks costs no import of torch, and a task's source code does not include that of the
-others.
+``docs/adding-a-task.md`` adds one. Task files are imported on demand, so that the list of tasks
+costs no import of torch, and a task's source code does not include that of the others.
 """
 
 from __future__ import annotations
@@ -20,19 +18,11 @@ if TYPE_CHECKING:
 
     from sscdl.tasks.base import Task
 
-TASKS = {
-    "moco": "MoCo",
-    "swav": "SwAV",
-    "relloc": "RelativeLocation",
-    "rotation": "Rotation",
-    "classify": "Classify",
-}
-
 
 def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return ``options`` over the defaults of task ``name``; InputError if one is unknown."""
-    if name not in TASKS:
-        raise InputError(f"task: unknown name {name!r}; choose one of {', '.join(TASKS)}")
+    if name not in DEFAULTS:
+        raise InputError(f"task: unknown name {name!r}; choose one of {', '.join(DEFAULTS)}")
     unknown = sorted(set(options) - set(DEFAULTS[name]))
     if unknown:
         known = ", ".join(DEFAULTS[name])
@@ -49,5 +39,10 @@ def build_task(name: str, backbone: nn.Module, *, options: dict[str, Any], **set
     """
     complete = complete_options(name, options)
     base = importlib.import_module("sscdl.tasks.base")
-    task = getattr(importlib.import_module(TASK_MODULES[name]), TASKS[name])
+    own = vars(importlib.import_module(TASK_MODULES[name])).values()
+    (task,) = [
+        one
+        for one in own
+        if isinstance(one, type) and issubclass(one, base.Task) and vars(one).get("name") == name
+    ]
     return task(backbone, base.Setup(options=complete, **setup))

@@ -1,120 +1,42 @@
-"""Default options of every pretext task, and of the classifier, and what of them a recipe holds.
+"""All tasks as they are declared: their default options, and what of them a recipe holds.
 
 Imports nothing heavy.
-
-``crop`` is always the range of the cropped share of the image's area, ``flip`` whether images are
-mirrored left and right at random (which destroys laterality: heart, side marks).
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-# Tasks with options that are shares of all epochs: for them, a longer training starts differently.
-SHARES_OF_ALL_EPOCHS = frozenset({"swav"})
-# By task, options that came when stages of it had been trained, and the value with which each means
-# what was done before. There they stand in no recipe, so that those stages are found again; which
-# values these are can therefore never change.
-LATER: dict[str, dict[str, Any]] = {"moco": {"fill": False}}
+from sscdl.source import TASK_MODULES
+from sscdl.tasks.declaration import ABSENT, Declaration
+
+DECLARATIONS: dict[str, Declaration] = {
+    task: importlib.import_module(f"{module}_declaration").DECLARATION
+    for task, module in TASK_MODULES.items()
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    task: {name: option.default for name, option in declared.options.items()}
+    for task, declared in DECLARATIONS.items()
+}
+# For these, a longer training starts differently.
+SHARES_OF_ALL_EPOCHS = frozenset(
+    task for task, declared in DECLARATIONS.items() if declared.shares_of_epochs
+)
+# By task, options that came when stages of it had been trained: see ``Option.before``.
+LATER: dict[str, dict[str, Any]] = {
+    task: {
+        name: option.before
+        for name, option in declared.options.items()
+        if option.before is not ABSENT
+    }
+    for task, declared in DECLARATIONS.items()
+}
 # The same for settings that the stages of every task have.
 LATER_SETTINGS: dict[str, Any] = {
     "warmup_epochs": 0,
     "lars": {"adapt": "weights", "decay": "weights"},
     "last_batch": "drop",
-}
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "moco": {
-        # Keys kept as negatives, a multiple of the batch. auto: the largest multiple up to a fifth
-        # of the images, because a longer queue fills with outdated keys of the query itself.
-        "queue": "auto",
-        # Whether the queue is filled with keys of training images before the first step. If not,
-        # the first steps have fewer negatives, and the loss rises as they come.
-        "fill": True,
-        # InfoNCE temperature.
-        "temperature": 0.2,
-        # Share of the key network kept at each step. The 0.999 of the paper averages over
-        # thousands of steps, which at a few thousand images is several epochs.
-        "momentum": 0.99,
-        # Length of the embedding.
-        "dimension": 128,
-        "crop": [0.2, 1.0],
-        "flip": True,
-        # Largest rotation to either side, degrees. Learning to ignore rotation works against the
-        # rotation task in a curriculum that has both.
-        "rotation": 10.0,
-        # Largest relative change of the gray values.
-        "brightness": 0.2,
-        # Largest relative change of the distance to the mean gray value.
-        "contrast": 0.2,
-        # Largest change of the logarithm of the gamma exponent.
-        "gamma": 0.2,
-        # Half of the views are blurred with a sigma of up to this many pixels; 0 for none.
-        "blur": 0.0,
-    },
-    "swav": {
-        # Prototypes (clusters). With few samples per code, thousands would each get one sample.
-        "prototypes": 60,
-        # Softmax temperature of the predictions.
-        "temperature": 0.1,
-        # Sharpness of the codes (Sinkhorn regularisation): smaller is harder.
-        "epsilon": 0.05,
-        # Sinkhorn iterations.
-        "iterations": 3,
-        # Earlier embeddings that join the batch when codes are computed, a multiple of the batch,
-        # kept per global crop; 0 for none.
-        "queue": 64,
-        # Share of the epochs before the queue is used (it must also be full).
-        "queue_start": 0.1,
-        # Share of the epochs during which the prototypes stay as they are (whole epochs).
-        "freeze": 0.05,
-        # Length of the embedding.
-        "dimension": 128,
-        # Number of small crops beside the two global ones.
-        "local_crops": 4,
-        # Side of a small crop, as a share of the image size.
-        "local_size": 0.43,
-        "crop": [0.4, 1.0],
-        # The same range for the small crops.
-        "local_crop": [0.2, 0.4],
-        "flip": True,
-        # As for moco.
-        "rotation": 10.0,
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "gamma": 0.2,
-        "blur": 0.0,
-    },
-    "relloc": {
-        # Side of the 3 x 3 grid as a share of the image's shorter side; it is placed at random.
-        "extent": 0.87,
-        # Side of a patch as a share of its grid cell.
-        "patch": 0.75,
-        # Smallest distance between two patches, as a share of a cell; without it, edges that
-        # continue from patch to patch give the answer away.
-        "gap": 0.1,
-        # Side, in pixels, to which patches are resized. auto: their natural size at the training
-        # resolution, but at least 24, below which a ResNet sees nothing.
-        "patch_size": "auto",
-        # Width of the hidden layer. auto: that of its input, two joined features.
-        "hidden": "auto",
-        # Dropout in the head.
-        "dropout": 0.5,
-        # Largest relative change of each patch's brightness and contrast, independently, so that
-        # gray values that change smoothly over the image do not give the answer away.
-        "jitter": 0.2,
-        "flip": True,
-    },
-    "rotation": {
-        "crop": [0.2, 1.0],
-        "flip": True,
-    },
-    "classify": {
-        "crop": [0.5, 1.0],
-        "flip": True,
-        # balanced: classes count alike in the loss, however rare; none: images count alike.
-        "class_weights": "none",
-    },
 }
 
 

@@ -94,7 +94,8 @@ MAKES_NOTHING = {
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.start", "stages.worker", "store.listing", "store.nodes", "study.config",
     "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
-    "study.launch", "study.material", "study.outputs", "study.reading", "study.study",
+    "study.launch", "study.material", "study.outputs", "study.reading", "study.reference",
+    "study.study",
     "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
@@ -190,13 +191,15 @@ def test_an_edit_of_any_module_makes_again_what_it_is_part_of(package, results):
             {"prediction_table", "thesis_table", "backbones", "normalisation", "learning_rates"},
         ),
         ("resources/thesis/README.md", set()),
+        ("sscdl/tasks/views/moco_declaration.py", {"summary"}),
+        ("sscdl/tasks/views/moco.py", set()),
     ],
 )
 def test_an_edit_of_another_file_makes_again_what_has_it_in_it(
     tmp_path, monkeypatch, results, file, expected
 ):
     before = {script: source.output_hash(SCRIPTS / f"{script}.py") for script in results}
-    for folder in ("sscdl/tables", "resources/thesis"):
+    for folder in ("sscdl/tables", "sscdl/tasks", "resources/thesis"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.setattr(source, "HOME", tmp_path)
     assert {one: source.output_hash(SCRIPTS / f"{one}.py") for one in results} == before

@@ -1,0 +1,79 @@
+"""SwAV, as it is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sscdl.tasks.declaration import (
+    CROPPED,
+    FLIP,
+    VIEWS,
+    Declaration,
+    Size,
+    integer,
+    number,
+    queue_fits,
+    shares,
+)
+
+
+def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the head, of the prototypes and of a queue for each global crop."""
+    width, dimension = size.width, options["dimension"]
+    head = size.linear(width, width) + size.normalisation(width) + size.linear(width, dimension)
+    return head + 4 * dimension * (options["prototypes"] + 2 * options["queue"]) + 16
+
+
+DECLARATION = Declaration(
+    title="SwAV",
+    paper="Caron et al. 2020",
+    about="sort views of an image into the same clusters",
+    settings={
+        "batch_size": 8, "optimizer": "lars", "weight_decay": 1e-6, "learning_rates": [0.3],
+    },
+    options={
+        # With few samples per code, thousands would each get one sample.
+        "prototypes": integer(
+            60, "Number of prototypes (clusters).", "[2, 65536]", other=12, small=8
+        ),
+        "temperature": number(0.1, "Temperature of the predictions.", "(0, 1000]", other=0.2),
+        "epsilon": number(
+            0.05, "Sharpness of the codes; smaller is harder.", "(0, 1000]", other=0.1
+        ),
+        "iterations": integer(3, "Sinkhorn iterations.", "[1, 1000]", other=2),
+        "queue": integer(
+            64,
+            "Earlier embeddings that join the batch for the codes, a multiple of the batch; 0 for "
+            "none.",
+            "[0, 4194304]", other=0, small=16,
+        ),
+        "queue_start": number(
+            0.1, "Share of the epochs before the queue is used.", "[0, 1]", other=0.6, small=0.0
+        ),
+        "freeze": number(
+            0.05, "Share of the epochs during which prototypes stay as they are.", "[0, 1]",
+            other=0.5, off=0.0,
+        ),
+        "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
+        "local_crops": integer(
+            4, "Number of small crops beside the two global ones.", "[0, 64]", other=0, small=1
+        ),
+        "local_size": number(
+            0.43,
+            "Side of a small crop as a share of the image size, but no smaller than the network "
+            "can take.",
+            "(0, 1]", other=0.6,
+        ),
+        "local_crop": shares(
+            [0.2, 0.4], "Range of the cropped share of the image area, small crops.",
+            other=[0.1, 0.3],
+        ),
+        "crop": shares([0.4, 1.0], CROPPED, other=[0.6, 0.9]),
+        "flip": FLIP,
+        **VIEWS,
+    },
+    state_bytes=_state_bytes,
+    shares_of_epochs=True,
+    check=queue_fits,
+)  # fmt: skip
