@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 from sscdl.progress import job_log
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import read_pointer, run_stage
+from sscdl.tasks.options import DEFAULTS
 from tests.unit.real_stage import real_stage
 
-TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+TASKS = tuple(DEFAULTS)
 # Children are forked from a server that has imported torch: a start takes no time.
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["sscdl.stages.session", "tests.unit.real_stage"])

@@ -7,5 +7,6 @@ import importlib
 # lightly imports torchvision, which may need help to load: hence this order, kept by importlib.
 importlib.import_module("sscdl._torchvision")
 NTXentLoss = importlib.import_module("lightly.loss").NTXentLoss
+VICRegLoss = importlib.import_module("lightly.loss").VICRegLoss
 SwaVLoss = importlib.import_module("lightly.loss").SwaVLoss
 LARS = importlib.import_module("lightly.utils.lars").LARS

@@ -20,6 +20,7 @@ from sscdl.evaluation.probe import extract_features
 from sscdl.evaluation.untrained import untrained
 from sscdl.segment.predict import load_segmenter
 from sscdl.stages.stage import run_stage
+from sscdl.tasks.options import DECLARATIONS, DEFAULTS
 from sscdl.training.loop import Images, _train_epoch, train, validate
 from sscdl.training.monitor import Monitor
 from sscdl.training.optim import build_optimizer
@@ -29,7 +30,7 @@ from tests.unit.real_stage import real_stage, same_weights, untimed, weights
 from tests.unit.task_helpers import pictures
 from tests.unit.training.test_loop import make
 
-TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+TASKS = tuple(DEFAULTS)
 DEVICES = ("cpu", f"{NAME}:0")
 ROWS, SIDE, BATCH = 24, 32, 4
 SEGMENTER = Path(__file__).parents[2] / "resources/segmenter/lungs.safetensors"
@@ -44,7 +45,7 @@ def images_on(device: str, training: int) -> Images:
 def task_on(device: str, name: str) -> tuple[torch.nn.Module, Any]:
     """Return a task on ``device`` and its schedule."""
     task, schedule = make(name)
-    kind = "lars" if name == "swav" else "sgd"
+    kind = DECLARATIONS[name].settings.get("optimizer", "sgd")
     return task.to(device, memory_format=torch.channels_last), replace(schedule, optimizer=kind)
 
 

@@ -10,6 +10,7 @@ from sscdl.planning.plan import plan
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import run_stage
 from sscdl.study.trie import Node, Trie
+from sscdl.tasks.options import DEFAULTS
 
 SPLIT = {"by": "patient", "val": 0.2, "test": 0.2, "seed": 0}
 TRAINING = {"device": "cpu", "devices": 1, "side_by_side": 1, "threads": 1}
@@ -40,7 +41,7 @@ def make_nodes(
     **common: Any,
 ) -> list[Node]:
     """Return the nodes of some curricula, parents first; ``stages`` changes settings of tasks."""
-    tasks = ("moco", "swav", "relloc", "rotation", "classify")
+    tasks = tuple(DEFAULTS)
     settings = {task: {**STAGE, **(stages or {}).get(task, {})} for task in tasks}
     given = {
         "backbone": {"name": "resnet18", "last_stage": 2}, "image_size": 32, "precision": "float32",

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sscdl.errors import InputError
+from sscdl.tasks.options import DEFAULTS
 from sscdl.training import ranks
 from sscdl.training.batch_statistics import Statistics, sample
 from sscdl.training.loop import _parallel
@@ -26,14 +27,13 @@ from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, picture
 WORLD = 2
 STEPS = 5
 # Queues of two batches are full after two steps, and then used and overwritten.
-OPTIONS: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {task: {} for task in DEFAULTS} | {
     "moco": {"queue": 2 * BATCH, "momentum": 0.9},
     "swav": {
         "queue": 2 * BATCH, "queue_start": 0.0, "freeze": 1 / STEPS, "prototypes": 12,
         "local_crops": 1,
     },
-    "relloc": {},
-    "rotation": {},
+    "vicreg": {"dimension": 12},
     "classify": {"class_weights": "balanced"},
 }  # fmt: skip
 LAYERS = {

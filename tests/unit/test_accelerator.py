@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from sscdl.tasks.options import DEFAULTS
+
 ROOT = Path(__file__).parents[2]
-TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+TASKS = tuple(DEFAULTS)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ from sscdl import source
 from sscdl.stages.runs import object_key
 from sscdl.store.store import read_pointer
 from sscdl.study.trie import thesis_curricula
+from sscdl.tasks.options import DEFAULTS
 from tests.conftest import ROOT
 from tests.unit.package_copy import MODULES
 from tests.unit.plan_helpers import make_nodes, train
 from tests.unit.small_store import small_store  # noqa: F401
 
-TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+TASKS = tuple(DEFAULTS)
 FOLDERS = {name for name in MODULES[1:] if (ROOT / name.replace(".", "/")).is_dir()}
 # Written down by hand, so that a fault in the search for imports shows.
 IN_ALL = {"stages.session", "training.loop", "stages.search", "training.backbones",

@@ -98,7 +98,7 @@ def test_relative_imports_are_followed(package):
     assert {"sscdl.tasks.helper", "sscdl.other"} <= set(closure)
 
 
-@pytest.mark.parametrize("task", ["moco", "swav", "relloc", "rotation", "classify"])
+@pytest.mark.parametrize("task", DEFAULTS)
 def test_a_task_does_not_depend_on_another(task):
     closure = source.import_closure(source.group_modules(task))
     tasks = {name for name in closure if ".tasks." in name}

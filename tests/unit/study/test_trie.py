@@ -18,7 +18,7 @@ RULES = [
 
 
 def make(curricula, *, stages=None, rules=(), seed=0, variant="full", data=DATA, **common):
-    tasks = ("moco", "swav", "relloc", "rotation", "classify")
+    tasks = tuple(DEFAULTS)
     stages = {task: dict(STAGE) for task in tasks} | (stages or {})
     trie = Trie(
         curricula, stages=stages, rules=list(rules), common=common, roots={"imagenet": "weights"}

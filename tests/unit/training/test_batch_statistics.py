@@ -15,13 +15,14 @@ from sscdl.images.rows import select_rows
 from sscdl.images.variants import read_pack
 from sscdl.progress import job_log
 from sscdl.stages.stage import run_stage
+from sscdl.tasks.options import DEFAULTS
 from sscdl.training import batch_statistics
 from sscdl.training.augment import center_resize
 from sscdl.training.batch_statistics import Sample, Statistics, estimated, sample, settle, spread
 from tests.unit.real_stage import real_stage, weights
 from tests.unit.task_helpers import draws_for, make_task, pictures, train
 
-TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+TASKS = tuple(DEFAULTS)
 
 
 def net():

@@ -10,6 +10,7 @@ import torch
 
 from sscdl.errors import LostState
 from sscdl.tasks import build_task
+from sscdl.tasks.options import DEFAULTS
 from sscdl.training.backbones import build_backbone
 from sscdl.training.loop import Images, Previous, train
 from sscdl.training.order import mixed_seed
@@ -56,7 +57,7 @@ def same(one, two):
     return all(torch.equal(one[name], two[name]) for name in one)
 
 
-@pytest.mark.parametrize("name", ["moco", "swav", "relloc", "rotation", "classify"])
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_a_run_in_two_parts_equals_an_undisturbed_one(tmp_path, images, name):
     whole, schedule = make(name)
     history = run(whole, schedule, images, tmp_path / "whole.pt")

@@ -1,0 +1,47 @@
+"""VICReg, as it is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sscdl.tasks.declaration import CROPPED, FLIP, VIEWS, Declaration, Size, integer, number, shares
+
+
+def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the expander, whose last layer has no biases."""
+    long = options["dimension"]
+    layers = size.linear(size.width, long) + size.linear(long, long) + 4 * long * long
+    return layers + 2 * size.normalisation(long)
+
+
+DECLARATION = Declaration(
+    title="VICReg",
+    paper="Bardes et al. 2022",
+    about="give two views of an image one embedding, and different images different ones",
+    settings={
+        "batch_size": 64, "optimizer": "lars", "weight_decay": 1e-6, "learning_rates": [0.3],
+    },
+    options={
+        "invariance": number(
+            25.0, "Weight of the distance between the two views.", "[0, 1000]", other=10.0
+        ),
+        "variance": number(
+            25.0, "Weight of what keeps embeddings from being all the same.", "(0, 1000]",
+            other=10.0,
+        ),
+        "covariance": number(
+            1.0, "Weight of what keeps the numbers of an embedding from saying the same.",
+            "[0, 1000]", other=4.0, off=0.0,
+        ),
+        # The authors' 8,192 are for a million images and batches of 2,048.
+        "dimension": integer(
+            512, "Length of the embedding and of the layers before it.", "[2, 65536]", other=24,
+            small=16,
+        ),
+        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
+        "flip": FLIP,
+        **VIEWS,
+    },
+    state_bytes=_state_bytes,
+)  # fmt: skip
