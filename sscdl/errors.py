@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class LostState(RuntimeError):
@@ -16,6 +17,25 @@ class InputError(ValueError):
 
 class DamagedFile(InputError):
     """A file of a store that is there, but cut off or not what it must be."""
+
+
+@contextmanager
+def drawn_again(done: str | None) -> Iterator[None]:
+    """Say in an InputError about a file of a synthetic archive what repairs it.
+
+    ``done`` is the file that says that it is complete, None where an archive is somebody's: whoever
+    reads one does not know that it was drawn.
+    """
+    try:
+        yield
+    except InputError as error:
+        folder = Path(done).parent if done else None
+        if folder is None or str(folder) not in str(error):
+            raise
+        raise type(error)(
+            f"{error} (a synthetic archive: delete {folder} and run the study again, it is drawn "
+            "again)"
+        ) from None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sscdl.figures.forest import forest
 from sscdl.figures.validation import validation_curves
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import read_pack, read_with_masks
+from sscdl.own_csv import read_own
 from sscdl.study.thesis import reference_kind
 from sscdl.tables.write import read_predictions, read_runs
 
@@ -33,20 +34,20 @@ def draw_data(images: Path, rejected: Path, full: Path) -> Figure:
         name: np.bincount(array[splits == name].ravel(), minlength=256)
         for name in sorted(set(splits) - {"", DUPLICATE})
     }
-    return dataset_figure(table, pd.read_csv(rejected, keep_default_na=False), histograms)
+    return dataset_figure(table, read_own(rejected, keep_default_na=False), histograms)
 
 
 def draw_ail(table: Path, seeds: Path) -> Figure:
     """Draw figure 4.3 from the tables of attention and of each training."""
-    return overviews.ail_by_model(pd.read_csv(table), pd.read_csv(seeds))
+    return overviews.ail_by_model(read_own(table), read_own(seeds))
 
 
 def draw_accuracy(table: Path, seeds: Path, subgroups: Path) -> Figure:
     """Draw every model's balanced accuracy from table 4.14, beside chance and the metadata."""
-    groups = pd.read_csv(subgroups)
+    groups = read_own(subgroups)
     baseline = groups.loc[groups["group"] == "all", ["metadata", "metadata_balanced_accuracy"]]
     lines = {name: value for name, value in baseline.dropna().itertuples(index=False)}
-    accuracies, trainings = pd.read_csv(table), pd.read_csv(seeds)
+    accuracies, trainings = read_own(table), read_own(seeds)
     return overviews.accuracy_overview_figure(accuracies, trainings, baselines=lines)
 
 
@@ -55,7 +56,7 @@ def draw_comparisons(table: Path, page: str = "") -> Figure:
 
     A page is called by its variant and, after a hyphen, by :func:`reference_kind`.
     """
-    rows = pd.read_csv(table)
+    rows = read_own(table)
     if page:
         variant, _, kind = page.partition("-")
         chosen = (rows["variant"] == variant) & (rows["against"].map(reference_kind) == kind)
@@ -65,17 +66,17 @@ def draw_comparisons(table: Path, page: str = "") -> Figure:
 
 def draw_shortcut(table: Path) -> Figure:
     """Draw what becomes of the accuracy without the planted mark."""
-    return overviews.shortcut_figure(pd.read_csv(table))
+    return overviews.shortcut_figure(read_own(table))
 
 
 def draw_label_efficiency(table: Path) -> Figure:
     """Draw linear probes against the number of labels, from the table of linear probes."""
-    return quality.label_efficiency(pd.read_csv(table))
+    return quality.label_efficiency(read_own(table))
 
 
 def draw_calibration(bins: Path, table: Path) -> Figure:
     """Draw reliability diagrams of the reported set from the two tables of calibration."""
-    return quality.reliability(pd.read_csv(bins), pd.read_csv(table))
+    return quality.reliability(read_own(bins), read_own(table))
 
 
 def draw_curves(predictions: list[Path], table: Path, *, kind: str, split: str) -> Figure:
@@ -84,7 +85,7 @@ def draw_curves(predictions: list[Path], table: Path, *, kind: str, split: str) 
     ``kind`` is "roc" or "precision_recall".
     """
     rows = read_predictions(predictions)
-    return curves.curves(rows[rows["split"] == split], pd.read_csv(table), kind)
+    return curves.curves(rows[rows["split"] == split], read_own(table), kind)
 
 
 def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:

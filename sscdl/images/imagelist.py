@@ -21,6 +21,7 @@ from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.near_pairs import ASIDE, IGNORE, NEARLY, Effect, effect, read_pairs
 from sscdl.images.split import assign_split
 from sscdl.images.vouched import check_masks, describe_list
+from sscdl.own_csv import read_own
 from sscdl.records import MASK_MANIFEST, SAME_COMMAND, read_record
 
 LOGGER = logging.getLogger("sscdl.images")
@@ -223,6 +224,6 @@ def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
 def _marks(truths: list[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in truths:
-        truth = pd.read_csv(path, dtype=str).fillna("")
+        truth = read_own(path, advice="marks are told by it", dtype=str).fillna("")
         found |= dict(zip(truth["image_id"], truth["mark"], strict=True))
     return found

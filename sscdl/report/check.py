@@ -19,6 +19,7 @@ import pandas as pd
 from sscdl.errors import InputError
 from sscdl.evaluation.prediction_files import FOLDERS, OF_MODELS, OWN, folders_of
 from sscdl.files import HOME
+from sscdl.own_csv import SAME_FILE, read_own
 from sscdl.study.thesis import OF_RATES, THESIS_TABLES
 from sscdl.tables.beside import beside
 from sscdl.tables.comparisons import MARGIN
@@ -26,7 +27,7 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.tables import FROM_POINTERS
 from sscdl.tables.thesis.write import make_table
-from sscdl.tables.write import SAME_FILE, read_own, read_predictions
+from sscdl.tables.write import read_predictions
 
 THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.

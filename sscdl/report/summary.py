@@ -16,6 +16,7 @@ import pandas as pd
 from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.files import write_text
 from sscdl.images.held_out import read_as_texts
+from sscdl.own_csv import read_own
 from sscdl.report.facts import OF_THESIS, READING, listed
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
 from sscdl.tables.dataset import split_names
@@ -74,7 +75,7 @@ def write_summary(
     """
     images = read_as_texts(images_csv)
     counts = image_counts(images)
-    read = {name: pd.read_csv(path) for name, path in tables.items()}
+    read = {name: read_own(path) for name, path in tables.items()}
     found = findings(read)
     parts = [
         "<h2>What came out</h2>",

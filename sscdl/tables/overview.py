@@ -25,7 +25,8 @@ from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.inference import score
 from sscdl.evaluation.measures import Measure
 from sscdl.evaluation.prediction_files import NETWORK
-from sscdl.study.thesis import TWO_CLASSES, pretext_tasks
+from sscdl.own_csv import read_own
+from sscdl.study.thesis import RESTORE, TWO_CLASSES, pretext_tasks
 from sscdl.study.thesis import VARIANTS as THESIS_VARIANTS
 
 METADATA = "metadata"
@@ -41,7 +42,7 @@ def read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
     path = Path(thesis_dir) / name
     if not path.is_file():
         raise InputError(f"{path}: the thesis's table is missing; restore resources/thesis")
-    return pd.read_csv(path)
+    return read_own(path, advice=RESTORE)
 
 
 def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl.own_csv import read_own
 from sscdl.stages.search import GRID, ranked, replayed
+from sscdl.study.thesis import RESTORE
 
 NAN = float("nan")
 
@@ -18,7 +20,7 @@ def _thesis_rates(thesis_dir: Path) -> dict[tuple[str, str, str, Any, int], floa
     values = {}
     for path in sorted(Path(thesis_dir).glob("B.*.csv")):
         _, stage, _, variant = path.stem.split("_", 3)
-        for row in pd.read_csv(path).to_dict("records"):
+        for row in read_own(path, advice=RESTORE).to_dict("records"):
             rate = row["lr"] if row["lr"] == "best" else round(float(row["lr"]), 6)
             values[variant, stage, row["curriculum"], rate, int(row["epochs"])] = row["value"]
     return values

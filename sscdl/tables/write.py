@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sscdl.errors import InputError
 from sscdl.evaluation.metrics import class_names
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
+from sscdl.own_csv import SAME_FILE, read_own
 from sscdl.records import PACK, read_record
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
@@ -26,8 +26,6 @@ from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
-
-SAME_FILE = "delete it and run the study again"
 
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
@@ -49,24 +47,6 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
-
-
-def read_own(path: Path, **settings: Any) -> pd.DataFrame:
-    """Return a CSV file that the workflow has written, read as pandas does with ``settings``.
-
-    Raises InputError, naming the file, if it is empty, cut off within a line, or no table.
-    """
-    try:
-        content = path.read_bytes()
-        fault = "" if content.endswith(b"\n") else "is cut off, its last line does not end"
-        if not content:
-            fault = "is an empty file (0 bytes)"
-        if not fault:
-            return pd.read_csv(io.BytesIO(content), **settings)
-    except (OSError, ValueError) as error:
-        # Pandas' errors on what it cannot parse, and on other encodings, are of the second kind.
-        fault = f"is no table ({type(error).__name__})"
-    raise InputError(f"{path}: {fault}; {SAME_FILE}")
 
 
 def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:

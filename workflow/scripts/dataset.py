@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from sscdl.images.held_out import read_as_texts
+from sscdl.own_csv import read_own
 from sscdl.progress import job_log
 from sscdl.tables.dataset import dataset_table
 from sscdl.tables.files import write_table
@@ -12,7 +11,7 @@ from sscdl.tables.files import write_table
 if __name__ == "__main__":
     with job_log(snakemake.log[0], "dataset"):
         images = read_as_texts(Path(snakemake.input.images))
-        rejected = pd.read_csv(snakemake.input.rejected, keep_default_na=False)
+        rejected = read_own(snakemake.input.rejected, keep_default_na=False)
         table = dataset_table(images, rejected)
         write_table(
             table,

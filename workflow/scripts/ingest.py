@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from sscdl.dicom.radiograph import Rendering
+from sscdl.errors import drawn_again
 from sscdl.images.ingest import ingest_shard
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], f"ingest {snakemake.wildcards.shard}"):
+    drawn = drawn_again(next(iter(snakemake.input), None))
+    with job_log(snakemake.log[0], f"ingest {snakemake.wildcards.shard}"), drawn:
         manifest = Path(snakemake.output[0])
         settings = snakemake.params.settings
         rendering = settings["rendering"]

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from sscdl.errors import drawn_again
 from sscdl.images.imagelist import list_images
 from sscdl.progress import job_log
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], "images"):
+    with job_log(snakemake.log[0], "images"), drawn_again(snakemake.input.phantom or None):
         list_images(
             [Path(path) for path in snakemake.input.images],
             [Path(path) for path in snakemake.input.masks],
