@@ -6,10 +6,12 @@ import ast
 import re
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import yaml
 
+from sscdl.model.source import read_study
 from tests.conftest import ROOT
 
 
@@ -75,12 +77,42 @@ def test_the_catalog_finds_what_it_reads():
     assert 'include: "../Snakefile"' in (ROOT / "workflow/Snakefile").read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "config/README.md", "docs/scores.md"])
+PAGES = ["README.md", "config/README.md", *(f"docs/{one.name}" for one in ROOT.glob("docs/*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that headings of a page have where it is shown."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_documented_files_and_targets_exist(page):
     text = (ROOT / page).read_text()
     for name in re.findall(r"config/[a-z-]+\.yaml", text):
         assert (ROOT / name).is_file(), name
-    for name in re.findall(r"^make (\w+)", text, flags=re.MULTILINE):
+    for name in re.findall(r"^make ([\w-]+)", text, flags=re.MULTILINE):
         assert re.search(rf"^{name}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE), name
-    for link in re.findall(r"\]\(([\w/.]+)\)", text):
-        assert (ROOT / page).parent.joinpath(link).exists(), link
+    for link, anchor in re.findall(r"\]\((?!http)([\w/.-]*)(?:#([\w-]+))?\)", text):
+        target = (ROOT / page).parent / link if link else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
+
+
+def test_the_study_in_the_readme_is_a_valid_one(tmp_path):
+    """What a newcomer copies works but for the folder and the names of columns and labels."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    rows = [f"{n}.png,p{n},{'normal' if n % 2 else 'pneumonia'}" for n in range(40)]
+    for n in range(40):
+        (tmp_path / f"{n}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "labels.csv").write_text("\n".join(["path,patient_id,finding", *rows]) + "\n")
+    (tmp_path / "mine.yaml").write_text(text.replace("/data/mine", str(tmp_path)))
+    study = read_study([tmp_path / "mine.yaml"], [], tmp_path / "store")
+    study.check()
+    names = {node.name for node in study.nodes.values()}
+    assert {"moco", "moco+rotation", "moco+rotation+classify", "classify"} <= names
+
+
+def test_every_page_is_reached_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [page for page in PAGES[1:] if f"]({page}" not in readme] == []
