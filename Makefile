@@ -10,7 +10,7 @@ REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
 BASE ?= HEAD
 
-.PHONY: help demo test test-slurm test-report lint format docs bench same-weights same-weights-check fuzz lock clean
+.PHONY: help install demo test test-slurm test-report lint format docs bench same-weights same-weights-check fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -34,6 +34,8 @@ $(VENV)/slurm.ok: requirements-slurm.in requirements.lock $(VENV)/dev.ok
 $(VENV)/report.ok: requirements-report.in requirements-dev.in requirements.in requirements.lock $(VENV)/dev.ok
 	$(BIN)/python -m pip install --quiet --requirement $< --constraint requirements.lock
 	touch $@
+
+install: $(VENV)/run.ok  ## the virtual environment .venv, with all that runs need
 
 demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --resources gpu=1 --configfile config/demo.yaml

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.tasks.base import Setup, Step, Task, full_precision
+from sscdl.tasks.declaration import VIEWS
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
 
@@ -57,11 +58,7 @@ class VICReg(Task):
             setup.image_size,
             crop=tuple(options["crop"]),
             flip=options["flip"],
-            rotation=options["rotation"],
-            brightness=options["brightness"],
-            contrast=options["contrast"],
-            gamma=options["gamma"],
-            blur=options["blur"],
+            **{name: options[name] for name in VIEWS},
         )
         self.draws = 2 * Augmentation.draws
 
