@@ -57,8 +57,9 @@ def _flipped(path: Path, chance: random.Random, others: list[Path]) -> None:
 
 
 def _swapped(path: Path, chance: random.Random, others: list[Path]) -> None:
-    alike = [one for one in others if one != path and one.suffix == path.suffix]
-    path.write_bytes(chance.choice(alike or others).read_bytes())
+    there = [one for one in others if one != path and one.is_file()]
+    alike = [one for one in there if one.suffix == path.suffix]
+    path.write_bytes(chance.choice(alike or there).read_bytes())
 
 
 def _deleted(path: Path, chance: random.Random, others: list[Path]) -> None:
@@ -148,11 +149,12 @@ def judged(
     runner = Runner(place, CONFIG)
     said = _sscdl(place, "store", "verify", "store").stdout + _snakemake(runner, "plan").stdout
     named = {name for name in spoilt if names(name, said)}
-    failed, advice = "", set()
-    while True:
+    failed, advice = "fails again and again", set()
+    for _ in range(len(spoilt) + 3):
         run = _snakemake(runner)
         said += run.stdout
         if run.returncode == 0:
+            failed = ""
             break
         causes = {name for name in spoilt if names(name, run.stdout)}
         named |= causes
@@ -255,7 +257,6 @@ def main() -> None:
                 out.write(json.dumps(asdict(one)) + "\n")
         print(f"{first + len(several)} of {len(open_)}", flush=True)
     counts = Counter((one.action, one.became) for one in done.values())
-    counts = Counter((done[number].action, done[number].became) for number in numbers)
     outcomes = sorted({became for _, became in counts})
     print("| what was done |", " | ".join(outcomes), "|\n|---" + "|---" * len(outcomes) + "|")
     for action in ACTIONS:

@@ -25,7 +25,7 @@ class Suspect:
     """Lines ``first`` to ``last`` of a file that were read as one row.
 
     ``keys`` are what stands in each of them where rows have what they are about, and ``prose``
-    tells that one of them but the first is spaced as a sentence is.
+    tells that all of them but the first are spaced as a sentence is.
     """
 
     first: int
@@ -69,7 +69,7 @@ def suspect(
             return None
         rows.append(row)
     keys = tuple(row[place] for row in rows)
-    return Suspect(last - len(lines) + 1, last, keys, any(map(_spaced, rows[1:])))
+    return Suspect(last - len(lines) + 1, last, keys, all(map(_spaced, rows[1:])))
 
 
 def swallowed(

@@ -21,12 +21,15 @@ def read_own(path: Path | str, *, advice: str = SAME_FILE, **settings: Any) -> p
     """
     try:
         content = Path(path).read_bytes()
-        fault = "" if content.endswith(b"\n") else "is cut off, its last line does not end"
+        cut = "is cut off (or was edited: its last line has no line break at its end)"
+        fault = "" if content.endswith(b"\n") else cut
         if not content:
             fault = "is an empty file (0 bytes)"
         if not fault:
             return pd.read_csv(io.BytesIO(content), **settings)
-    except (OSError, ValueError) as error:
-        # Pandas' errors on what it cannot parse, and on other encodings, are of the second kind.
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+    except ValueError as error:
+        # Pandas' errors on what it cannot parse, and on other encodings, are of this kind.
         fault = f"is no table ({type(error).__name__})"
     raise InputError(f"{path}: {fault}; {advice}")

@@ -16,9 +16,10 @@ def written(path: Path, store: Path) -> str:
     configuration gives the store as an absolute path, and it lies elsewhere, that is left out: then
     it is the path from the store.
     """
-    base = _base(store)
     if path.is_absolute():
-        path = Path(os.path.relpath(path.parent.resolve() / path.name, base.resolve()))
+        # A link inside the store may lead to somebody's home: where it leads is not written.
+        below = path.relative_to(store)
+        path = Path(os.path.relpath(store.resolve(), _base(store).resolve()), below)
     return path.as_posix()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -47,15 +48,24 @@ def compare(
 def known_to(checkout: Path, listed: list[Case]) -> list[Case]:
     """Return the cases whose settings a revision has; others it would pass over without a word.
 
-    A setting is what the schema of its configuration names.
+    Settings are what the schema of its configuration names; tasks and their options what its own
+    table of defaults does.
     """
     schema = (checkout / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+    ask = "import json; from sscdl.tasks.options import DEFAULTS as d; print(json.dumps(d))"
+    said = subprocess.run(
+        [sys.executable, "-c", ask], cwd=checkout, check=True, capture_output=True, text=True
+    )
+    options = json.loads(said.stdout)
 
     def knows(case: Case) -> bool:
         links = case["settings"].get("links", [])
         names = {name for link in links for part in ("settings", "recipe") for name in link[part]}
-        names |= {name for link in links for name in link["settings"]["options"]}
-        return all(re.search(rf"\b{name}:", schema) for name in names)
+        return all(re.search(rf"\b{name}:", schema) for name in names) and all(
+            link["settings"]["options"].keys() <= options.get(link["task"], {}).keys()
+            and link["task"] in options
+            for link in links
+        )
 
     return [case for case in listed if knows(case)]
 

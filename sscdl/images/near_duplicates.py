@@ -86,19 +86,19 @@ def find_near_duplicates(manifests: Sequence[Path], record: Path, *, threads: in
             return registered_correlation(first, sign * second, way)
 
         alike: dict[tuple[int, int, int], float] = {}
-        nearest = _NEAREST
-        while True:
-            found = candidates(small, hashes, nearest)
+        nearest, looking = _NEAREST, np.arange(len(small))
+        while len(looking):
+            found = candidates(small, hashes, nearest, looking)
             new = [candidate for candidate in found if candidate not in alike]
             LOGGER.info("%d candidates after %.0f s", len(new), timer.elapsed())
-            for number, value in enumerate(pool.map(correlation, new)):
-                alike[new[number]] = value
-                if (number + 1) % _EVERY == 0:
-                    LOGGER.info("%d of %d candidates compared", number + 1, len(new))
+            for start in range(0, len(new), _EVERY):
+                several = new[start : start + _EVERY]
+                alike |= zip(several, pool.map(correlation, several), strict=True)
+                LOGGER.info("%d of %d candidates compared", start + len(several), len(new))
             copies = Counter(k for pair, value in alike.items() if value >= BOUND for k in pair[:2])
-            if max(copies.values(), default=0) < nearest:
-                break
-            nearest *= 4  # others of a large group may be hidden behind those that were looked at
+            # Others of a large group may be hidden behind those that were looked at.
+            looking = np.array([k for k in looking.tolist() if copies[k] >= nearest], int)
+            nearest *= 4
     pairs = [
         _pair(images.iloc[[one, other]], value)
         for (one, other, _), value in alike.items()
@@ -138,12 +138,16 @@ def hashed(square: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def candidates(
-    small: NDArray[np.uint8], hashes: NDArray[np.float32], nearest: int = _NEAREST
+    small: NDArray[np.uint8],
+    hashes: NDArray[np.float32],
+    nearest: int = _NEAREST,
+    looking: NDArray[np.int_] | None = None,
 ) -> list[tuple[int, int, int]]:
     """Return (first, second, sign) of the pairs that may be one picture, each pair once.
 
-    They are the ``nearest`` of each picture by hash. ``small`` (N, 64, 64) are the reduced
-    pictures, ``hashes`` (N, 256) theirs; sign is -1 where one seems to be inverted.
+    They are the ``nearest`` by hash of each picture, or of those at the places ``looking``.
+    ``small`` (N, 64, 64) are the reduced pictures, ``hashes`` (N, 256) theirs; sign is -1 where one
+    seems to be inverted.
 
     All radiographs of a chest are alike. What tells them apart is weighed against what a crop, a
     shift or another gray scale does to a hash, as linear discriminant analysis does: changed views
@@ -165,32 +169,34 @@ def candidates(
     spread, axes = np.linalg.eigh(within + _SPREAD * between + ridge)
     points = (centred @ (axes / np.sqrt(spread))).astype(np.float32)
     points /= np.linalg.norm(points, axis=1, keepdims=True) + 1e-9
+    looking = np.arange(len(points)) if looking is None else looking
     return sorted(
         {
             (min(one, other), max(one, other), int(signs[one] * signs[other]))
-            for start in range(0, len(points), _ROWS)
-            for one, other in _nearest(points, start, nearest)
+            for start in range(0, len(looking), _ROWS)
+            for one, other in _nearest(points, looking[start : start + _ROWS], nearest)
         }
     )
 
 
-def _nearest(points: NDArray[np.float32], start: int, most: int) -> list[tuple[int, int]]:
-    """Return (row, other) of the ``most`` nearest of each row of a block from ``start`` on."""
-    own = points[start : start + _ROWS]
-    rows = np.arange(len(own))
+def _nearest(
+    points: NDArray[np.float32], places: NDArray[np.int_], most: int
+) -> list[tuple[int, int]]:
+    """Return (place, other) of the ``most`` nearest ``points`` of each of those at ``places``."""
+    own = points[places]
     best = np.full((len(own), most), _ALIKE, np.float32)
     which = np.full((len(own), most), -1)
     for left in range(0, len(points), _COLUMNS):
         alike = np.abs(own @ points[left : left + _COLUMNS].T)
-        inside = (rows + start >= left) & (rows + start < left + alike.shape[1])
-        alike[rows[inside], rows[inside] + start - left] = 0  # itself
+        inside = (places >= left) & (places < left + alike.shape[1])
+        alike[np.flatnonzero(inside), places[inside] - left] = 0  # itself
         for row in np.flatnonzero((alike > best[:, -1:]).any(axis=1)):
             new = np.flatnonzero(alike[row] > best[row, -1])
             values = np.concatenate([best[row], alike[row, new]])
             others = np.concatenate([which[row], new + left])
             order = np.argsort(-values, kind="stable")[:most]
             best[row], which[row] = values[order], others[order]
-    return [(int(row + start), int(k)) for row in rows for k in which[row] if k >= 0]
+    return [(int(place), int(k)) for row, place in enumerate(places) for k in which[row] if k >= 0]
 
 
 def _view(square: NDArray[np.uint8], draws: np.random.Generator) -> NDArray[np.uint8]:

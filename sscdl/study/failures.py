@@ -38,7 +38,7 @@ class Reason(NamedTuple):
 class _Failed(NamedTuple):
     rule: str
     logs: list[str]
-    group: str
+    group: int  # 0 for a job by itself
 
 
 class Failures(logging.Filter):
@@ -50,16 +50,18 @@ class Failures(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._failed: dict[int, _Failed] = {}
+        self._groups = 0  # that have failed; several may be called alike
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Note what ``record`` says of a job; return whether it is worth showing."""
         event = str(getattr(record, "event", "") or "")
         if event == "group_error":
+            self._groups += 1
             for job in record.job_error_info:
-                self._note(job, str(record.groupid), record.aux_logs)
+                self._note(job, self._groups, record.aux_logs)
         elif event == "job_error" and not getattr(record, "indent", False):
             # Those of a group are indented, and known already.
-            self._note(vars(record), "", [])
+            self._note(vars(record), 0, [])
         elif event == "job_info":  # it begins, perhaps once more
             self._failed.pop(record.jobid, None)
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
@@ -67,7 +69,7 @@ class Failures(logging.Filter):
             record.args = ()
         return not _ALARMS.match(record.getMessage())
 
-    def _note(self, job: Mapping[str, Any], group: str, further: Iterable[str]) -> None:
+    def _note(self, job: Mapping[str, Any], group: int, further: Iterable[str]) -> None:
         logs = job["log"] if isinstance(job["log"], list) else [job["log"]]
         own = [str(log) for log in [*logs, *further] if log]
         self._failed[job["jobid"]] = _Failed(job["rule_name"], own, group)
@@ -75,7 +77,9 @@ class Failures(logging.Filter):
     def words(self) -> str:
         """Return what is to be said at the end, empty if no job has failed."""
         reasons: dict[str, list[tuple[str, str]]] = {}
-        found = [(one, reason(one.logs)) for one in self._failed.values()]
+        # The last of a group that wrote anything was at work when it ended.
+        latest = sorted(self._failed.values(), key=lambda one: one.group and -_written(one.logs))
+        found = [(one, reason(one.logs)) for one in latest]
         # Of a group, those have failed that say so; the others ended with it, or before, or never
         # began, and if none says so the group is one that was killed.
         telling = {one.group for one, why in found if one.group and why.told}
@@ -125,6 +129,14 @@ def reason(logs: Iterable[str]) -> Reason:
     return Reason(
         "it ended without a word: killed (out of memory?), or it could not start", "", False
     )
+
+
+def _written(logs: list[str]) -> float:
+    """Return when a job's own log was written last, 0 if there is none."""
+    try:
+        return Path(logs[0]).stat().st_mtime if logs else 0
+    except OSError:
+        return 0
 
 
 def _text(path: Path) -> str:

@@ -137,8 +137,9 @@ def check_writable(paths: Iterable[str | Path]) -> None:
     files = sorted({str(one) for one in map(_existing, folders) if not one.is_dir()})
     if files:
         raise InputError(
-            f"{', '.join(files)}: is a file where this run needs a folder of that name; move it "
-            "away, or let store or results lie elsewhere (keys store and study, --directory)"
+            f"{', '.join(files)}: is a file, or a link that leads nowhere, where this run needs a "
+            "folder of that name; move it away, mount what it leads to, or let store or results "
+            "lie elsewhere (keys store and study, --directory)"
         )
     closed = sorted({str(_existing(folder)) for folder in folders if not _writable(folder)})
     if closed:

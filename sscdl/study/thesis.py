@@ -16,8 +16,8 @@ THESIS_FOLDER = HOME / "resources/thesis"
 VARIANTS = ("full", "segmented_black")
 TWO_CLASSES = ("negative", "typical")
 FOUR_CLASSES = (*TWO_CLASSES, "indeterminate", "atypical")
-# Batch sizes of the halved runs, as table 4.4 prints them.
 RESTORE = "restore it from the project (resources/thesis)"  # what to do about a damaged table
+# Batch sizes of the halved runs, as table 4.4 prints them.
 HALVED = {"relloc": 16, "rotation": 8, "swav": 4, "moco": 16}
 HALF_BATCH = "4.4_naive_half_batch_full"
 KINDS = "curriculum_kinds"

@@ -136,10 +136,10 @@ VIEWS = {
         10.0, "Largest random rotation to either side in degrees.", "[0, 180]", other=25.0, off=0.0
     ),
     "brightness": number(
-        0.2, "Largest relative change of the gray values.", "[0, 1]", other=0.4, off=0.0
+        0.2, "Largest relative change of the gray values.", "[0, 1)", other=0.4, off=0.0
     ),
     "contrast": number(
-        0.2, "Largest relative change of the distance to the mean gray value.", "[0, 1]",
+        0.2, "Largest relative change of the distance to the mean gray value.", "[0, 1)",
         other=0.4, off=0.0,
     ),
     "gamma": number(

@@ -126,6 +126,12 @@ def test_swallowed_rows_are_known_where_all_rows_are_spaced_as_sentences(tmp_pat
         read(tmp_path, written)
 
 
+def test_one_swallowed_row_that_is_spaced_hides_no_others(tmp_path):
+    written = ["f,k", '1.png,"x', "2.png,x", "3.png, x", '4.png,x"', "5.png,x"]
+    with pytest.raises(InputError, match="line 2: a quote .* up to line 5"):
+        read(tmp_path, written)
+
+
 def test_a_key_may_be_like_its_own_rows_alone(tmp_path):
     written = ["f,k", '1-1,"x', '2-2,x"', "3,x"]
     with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):

@@ -12,6 +12,14 @@ from sscdl import places
 PICTURE = "images/0123456789ab/png/x.png"
 
 
+def test_a_link_inside_the_store_is_not_followed(tmp_path, monkeypatch):
+    for folder in ("run", "store", "quillfeather"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "store/images").symlink_to(tmp_path / "quillfeather")
+    monkeypatch.chdir(tmp_path / "run")
+    assert places.written(tmp_path / "store" / PICTURE, tmp_path / "store") == PICTURE
+
+
 @pytest.mark.parametrize(
     ("store", "text"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.same_weights import compare
 from benchmarks.same_weights.cases import cases, only
-from benchmarks.same_weights.compare import entry_of, trust_of, trusted, write
+from benchmarks.same_weights.compare import entry_of, known_to, trust_of, trusted, write
 from benchmarks.same_weights.judge import Probed, Trust, judge
 from benchmarks.same_weights.stage_cases import ALTERNATIVES, SMALL, link
 from benchmarks.same_weights.training import Training
@@ -17,6 +17,7 @@ from sscdl.images.variants import VARIANTS
 from sscdl.source import GROUPS
 from sscdl.tasks import options
 from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS
+from tests.conftest import ROOT
 
 OLD = '''
 """A module."""
@@ -320,3 +321,11 @@ def test_a_check_passes_where_there_is_nothing_to_compare_with(tmp_path, monkeyp
         write(path, {"base": "0" * 40, "groups": {"split": {"old": "x", "new": new}}})
         assert compare.check(tmp_path) == 0
         assert told in capsys.readouterr().out
+
+
+def test_a_revision_is_asked_all_that_it_knows(tmp_path):
+    listed = cases()
+    assert known_to(ROOT, listed) == listed
+    new = {**listed[0], "settings": {"links": [link("rotation", {"unheard_of": 1})]}}
+    other = {**listed[0], "settings": {"links": [link("moco") | {"task": "later"}]}}
+    assert known_to(ROOT, [new, other]) == []

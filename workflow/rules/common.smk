@@ -106,9 +106,8 @@ def refuse_at_start():
         if job.rule.name == "fetch_root"
     }
     asked = {
-        "devices": (
-            max((job.resources.get("gpu", 0) for job in jobs), default=0) if cuda else 0
-        ),
+        # A job's own number is cut to what --resources gives one at a time.
+        "devices": devices_of(made) if cuda else 0,
         "backbone": STUDY.config["backbone"],
         "roots": {
             root: given.get("file")
@@ -132,6 +131,14 @@ def refuse_at_start():
             raise WorkflowError(done.stderr.strip())
         if said := done.stderr.strip():
             logger.info(said)
+
+
+def devices_of(rules):
+    """Return the most GPUs that a job of these rules takes."""
+    if {"pretext_stage", "finetune", "train_segmenter"} & rules:
+        return GPUS
+    taking = {"predict", "predict_shown", "predict_untrained", "faithfulness"}
+    return min(GPUS, 1) if (taking | {"probe", "probe_random"}) & rules else 0
 
 
 def one_of(values):

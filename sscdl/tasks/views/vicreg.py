@@ -54,6 +54,7 @@ class VICReg(Task):
             nn.Linear(dimension, dimension, bias=False),
         )
         self.weights = options["invariance"], options["variance"], options["covariance"]
+        self.batch_size = setup.batch_size
         self.augment = Augmentation(
             setup.image_size,
             crop=tuple(options["crop"]),
@@ -67,24 +68,32 @@ class VICReg(Task):
         """The loss of a network that has one embedding for all images."""
         return self.weights[1] * (1 - EPSILON**0.5)
 
-    def views(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return two random views of each image, (2B, 1, s, s): all first ones, then the others."""
-        return torch.cat([self.augment(images, half) for half in draws.chunk(2, dim=1)])
+    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two random views (B, 1, s, s) of each image."""
+        first, second = draws.chunk(2, dim=1)
+        return self.augment(images, first), self.augment(images, second)
 
-    def forward(self, views: Tensor, index: Tensor, epoch: int, epochs: int) -> Step:
-        both = self.head(self.backbone(self.normalise(views))).float()
-        with full_precision(both):
-            first, second = both.chunk(2)
+    def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
+        first, second = map(self._embed, views)
+        with full_precision(first):
             invariance, variance, covariance = self.weights
             loss = invariance * (first - second).square().mean()
             for one in (first, second):
-                spread, redundancy = spread_and_redundancy(self._of_all_ranks(one))
-                share = variance * spread / 2 + covariance * redundancy
+                whole = self._of_all_ranks(one)
+                spread, redundancy = spread_and_redundancy(whole)
+                # Covariances of few images are large by chance, by one over their number: those of
+                # a last batch that is short would decide what a validation says.
+                full = min(1.0, (len(whole) - 1) / (self.batch_size - 1))
+                share = variance * spread / 2 + covariance * full * redundancy
                 # Each rank has the gradient of its own images; the mean over ranks would be too
                 # small by their number.
                 many = ranks.world() if self.training else 1
                 loss = loss + share.detach() + many * (share - share.detach())
         return Step(loss=loss, count=len(index))
+
+    def _embed(self, view: Tensor) -> Tensor:
+        """Return the embeddings (B, D) of one view, normalised by its own batch statistics."""
+        return self.head(self.backbone(self.normalise(view))).float()
 
     def _of_all_ranks(self, embeddings: Tensor) -> Tensor:
         """Return the embeddings of the whole batch, of which only this rank's have a gradient."""

@@ -42,7 +42,9 @@ def make(name="moco", *, epochs=4, rate=0.05, decay="cosine", **options):
         classes=2,
         training_rows=torch.arange(16),
     )
-    return task, Schedule("sgd", rate, 0.9, 1e-4, 4, epochs, decay)
+    # The rate is for losses of a size with one; LARS does not care.
+    kind = "lars" if name == "vicreg" else "sgd"
+    return task, Schedule(kind, rate, 0.9, 1e-4, 4, epochs, decay)
 
 
 def run(task, schedule, images, state, *, start=0, stop=4, previous=None, key="key"):
