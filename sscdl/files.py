@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sscdl.errors import InputError
+
 # The folder that holds the package: a checkout, with its configuration and resources.
 HOME = Path(__file__).resolve().parents[1]
 
@@ -25,6 +27,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     existing ``path`` stays as it was.
     """
     target = Path(path)
+    if target.is_dir():
+        raise InputError(
+            f"{target}: is a folder where a file is to be written; move it away and run the same "
+            "command again"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix

@@ -110,8 +110,12 @@ class ImageCounts:
         """``files``: image files of the main archive; ``split`` has the shares val and test."""
         self.path, self.files, self.split = Path(images_csv), files, split
         self.exact = self.path.is_file()
-        self._ids = [line["image_id"] for line in read_images(self.path)] if self.exact else []
+        self._ids = self._listed() if self.exact else []
         self._counts: dict[str, int | None] = {}
+
+    def _listed(self) -> list[str]:
+        """Return the ids in images.csv; none where it is another table, which jobs refuse."""
+        return [line["image_id"] for line in read_images(self.path) if "image_id" in line]
 
     def of(self, data: dict[str, Any]) -> int | None:
         """Return the training images of a data recipe, None where nobody can tell."""
@@ -125,7 +129,7 @@ class ImageCounts:
             try:
                 described = {"ids": self._ids, "sha256": ""}
                 return len(select_rows(self.path, described, data).train)
-            except InputError:
+            except (InputError, KeyError):  # it is not the list that was written
                 return None
         if self.files is None:
             return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +174,9 @@ def _kept(path: Path, written: dict[str, Any] | None, advice: str) -> Iterator[F
     """Check tensors of an object, if they are there, against what its metrics say of them."""
     if not path.exists():
         return
-    if written and file_hash(path) != written["sha256"]:
+    if path.is_dir():
+        yield Finding("damaged", path, "is a folder", advice)
+    elif written and file_hash(path) != written["sha256"]:
         yield Finding("damaged", path, "not what was written", advice)
     else:
         yield from _tensors(path)
@@ -253,7 +257,7 @@ def _weights(store: Path) -> Iterator[Finding]:
         for path in sorted((store / kind).glob("[!.]*.json")):
             yield from _read(path, ANY_DESCRIPTION)[1]
     published = store / "segmenters" / "lungVAE.pt"
-    if published.exists() and git_blob(published.read_bytes()) != GIT_BLOB:
+    if published.is_file() and git_blob(published.read_bytes()) != GIT_BLOB:
         yield Finding("damaged", published, "not the file that was published", AGAIN)
 
 
@@ -316,3 +320,21 @@ def _picture(folder: Path, manifest: Path, row: dict[str, Any]) -> Iterator[Find
     raw = row.get("raw_png")
     if raw and not (folder / "png" / raw).is_file():
         yield Finding("damaged", folder / "png" / raw, "missing", advice)
+    elif raw and not _whole_png((folder / "png" / raw).read_bytes()):
+        # The list has no hash of it.
+        yield Finding("damaged", folder / "png" / raw, "not a whole PNG file", advice)
+
+
+def _whole_png(content: bytes) -> bool:
+    """Return whether a PNG file has all its chunks, with the check sums that they name."""
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return False
+    place, kind = 8, b""
+    while kind != b"IEND":
+        (length,) = struct.unpack(">I", content[place : place + 4].rjust(4, b"\xff"))
+        kind, end = content[place + 4 : place + 8], place + 8 + length
+        check = content[end : end + 4]
+        if len(check) < 4 or zlib.crc32(content[place + 4 : end]) != struct.unpack(">I", check)[0]:
+            return False
+        place = end + 4
+    return True

@@ -8,6 +8,7 @@ import sys
 import types
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -108,7 +109,8 @@ class SmallStore:
             for number in range(2):
                 path = self.folder / kind / "dddddddddddd" / "png" / f"{number}.png"
                 with atomic_path(path) as temporary:
-                    temporary.write_bytes(b"picture %d" % number)
+                    picture = np.full((9, 9), number, np.uint8)
+                    temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
                 rows.append({"image_id": f"{number}", "png": path.name})
                 if kind == "masks":
                     rows[-1]["raw_png"] = path.name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sscdl.files import atomic_path
+from sscdl.errors import InputError
+from sscdl.files import atomic_path, write_json
 
 
 @pytest.fixture
@@ -45,3 +46,10 @@ def _fail(target: Path) -> None:
     with atomic_path(target) as temporary:
         temporary.write_text("half")
         raise OSError("disk full")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(InputError, match=r"x.json: is a folder where a file is to be written"):
+        write_json(tmp_path / "x.json", {})
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.json"]

@@ -102,6 +102,21 @@ def test_all_of_a_large_group_are_found(tmp_path, radiographs):
     )
 
 
+def test_only_those_with_many_copies_are_looked_at_further(tmp_path, radiographs, monkeypatch):
+    asked = []
+
+    def watched(small, hashes, nearest, looking):
+        asked.append((nearest, len(looking)))
+        return candidates(small, hashes, nearest, looking)
+
+    monkeypatch.setattr(near_duplicates, "candidates", watched)
+    copies = {f"copy{k}": exported(radiographs[3], "window") for k in range(4)}
+    for number, pixels in enumerate(copies.values()):
+        pixels[0, number] ^= 1
+    found_in(archive(tmp_path, radiographs, copies))
+    assert asked == [(3, PATIENTS + 4), (12, 5)]
+
+
 def test_pictures_of_16_bits_are_seen_as_those_of_8(tmp_path, radiographs):
     copies = {"copy": radiographs[5].astype(np.uint16) * 256 + 7}
     found = read_json(found_in(archive(tmp_path, radiographs, copies)))

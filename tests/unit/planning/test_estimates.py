@@ -182,3 +182,11 @@ def test_images_of_an_epoch_are_those_that_it_shows():
         stages = {"rotation": {"batch_size": 8, "last_batch": last_batch}}
         node = make_nodes("rotation", stages=stages)[0]
         assert estimates.epoch_images(node, 63) == expected
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "image_id,split\nx,train\n", ""])
+def test_another_table_in_the_place_of_the_list_counts_nothing(tmp_path, content):
+    (tmp_path / "images.csv").write_text(content)
+    counts = ImageCounts(tmp_path / "images.csv", 100, SPLIT)
+    data = {"train": "train", "validate": "val", "normalise": "train", "masked": False, "also": "x"}
+    assert not counts.of(data)

@@ -123,6 +123,24 @@ def test_of_a_group_those_are_told_that_failed(tmp_path):
     assert told.endswith("slurm.log")
 
 
+def test_of_a_killed_group_the_job_is_told_that_was_at_work(tmp_path):
+    """Groups of several allocations are called alike."""
+    failures = Failures()
+    for number in range(2):
+        jobs = []
+        for age, name in enumerate(("at_work", "finished")):
+            log = tmp_path / f"{name}{number}.log"
+            log.write_text(f"2026-01-01 10:00:00,123 INFO {name} {number}\n")
+            os.utime(log, (1e9 - age, 1e9 - age))
+            jobs.insert(0, {"jobid": f"{name}{number}", "rule_name": name, "log": [str(log)]})
+        failures.filter(record("group_error", groupid="train", aux_logs=[], job_error_info=jobs))
+    told = failures.words()
+    assert "2 jobs;" in told
+    assert "last words: 2026-01-01 10:00:00,123 INFO at_work 0" in told
+    assert "last words: 2026-01-01 10:00:00,123 INFO at_work 1" in told
+    assert "INFO finished" not in told
+
+
 def test_the_last_of_several_errors_is_told(tmp_path):
     path = tmp_path / "a.log"
     path.write_text("2026-01-01 10:00:00,123 ERROR one\n2026-01-01 10:00:01,123 ERROR two\n")

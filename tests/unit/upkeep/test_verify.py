@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -25,6 +26,11 @@ def test_a_whole_store_has_no_finding_and_is_not_changed(store, capsys):
 
 def _cut(path):
     path.write_bytes(path.read_bytes()[:-3])
+
+
+def _folder(path):
+    path.unlink()
+    path.mkdir()
 
 
 def _change(path):
@@ -48,6 +54,10 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
     [
         (f"{OBJECT}/weights.safetensors", _cut, "not what was written"),
         (f"{OBJECT}/weights.safetensors", _not_finite, "not what was written"),
+        (f"{OBJECT}/weights.safetensors", _folder, "is a folder"),
+        (f"{OBJECT}/metrics.json", _folder, "is a folder"),
+        ("packs/full.aaaaaaaaaaaa.npy", _folder, "not a whole array"),
+        (f"images/{SOME}/png/0.png", _folder, ""),
         (f"{OBJECT}/task.safetensors", _cut, "not what was written"),
         (f"{OBJECT}/metrics.json", _cut, "not JSON"),
         (f"{OBJECT}/metrics.json", _edit(key="other"), "is that of other"),
@@ -189,3 +199,17 @@ def test_pictures_of_a_damaged_list_are_not_called_unknown(store):
     assert [one.path.name for one in verify(store.folder)] == ["stray.png"]
     _cut(folder / "shard-0-of-1.json")
     assert [one.path.name for one in verify(store.folder)] == ["shard-0-of-1.json"]
+
+
+def test_a_raw_mask_that_is_not_whole_is_found(store):
+    manifest = store.folder / "masks" / SOME / "shard-0-of-1.json"
+    value = read_json(manifest)
+    raw = manifest.parent / "png/raw.png"
+    value["masks"][0]["raw_png"] = raw.name
+    write_json(manifest, value)
+    whole = cv2.imencode(".png", np.eye(9, dtype=np.uint8))[1].tobytes()
+    raw.write_bytes(whole)
+    assert not damaged(store)
+    for content in (whole[:-1], whole[:40], whole[:20] + b"?" + whole[21:], b"", b"x" * 99):
+        raw.write_bytes(content)
+        assert damaged(store) == [(raw, "not a whole PNG file")]
