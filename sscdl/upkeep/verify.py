@@ -117,9 +117,11 @@ def _pointers(store: Path) -> Iterator[Finding]:
             if not (folder / name).is_file():
                 fault = f"points to {node.object}, which has no {name}"
                 yield Finding("damaged", node.path, fault, f"{BY_ITSELF}: that is {again} again")
-        if not (folder / METRICS_FILE).is_file():
-            fault = f"points to {node.object}, which has no {METRICS_FILE}"
-            yield Finding("note", node.path, fault, "nothing: the pointer has the same record")
+        for key in sorted({node.object, *node.reaches()}):
+            one = store / "objects" / key
+            if (one.is_dir() or key == node.object) and not (one / METRICS_FILE).is_file():
+                fault = f"points to {key}, which has no {METRICS_FILE}"
+                yield Finding("note", node.path, fault, "nothing: the pointer has the same record")
         yield from _node(store, node, before[node.fingerprint])
 
 

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from sscdl.files import atomic_path, read_json, write_json
+from sscdl.store.nodes import read_nodes
 from sscdl.store.store import Store
 from sscdl.upkeep.verify import verify
 from tests.unit.upkeep.test_command import damaged, run
@@ -213,3 +214,11 @@ def test_a_raw_mask_that_is_not_whole_is_found(store):
     for content in (whole[:-1], whole[:40], whole[:20] + b"?" + whole[21:], b"", b"x" * 99):
         raw.write_bytes(content)
         assert damaged(store) == [(raw, "not a whole PNG file")]
+
+
+def test_a_record_of_a_candidate_that_is_gone_is_noted(store):
+    node = read_nodes(store.folder)[0][0]
+    key = min(set(node.reaches()) - {node.object})
+    (store.folder / "objects" / key / "metrics.json").unlink()
+    notes = [one for one in verify(store.folder) if one.kind == "note"]
+    assert [one.fault for one in notes] == [f"points to {key}, which has no metrics.json"]
