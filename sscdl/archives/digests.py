@@ -101,6 +101,8 @@ class Digests:
                 temporary.write_bytes(HEAD + hashlib.sha256(body).digest() + body)
         except OSError as error:
             self.say(f"{path}: cannot be written ({error.strerror}); files will be read again")
+        except InputError as error:
+            self.say(f"{error}. Files will be read again")
 
 
 def _load(path: Path) -> dict[bytes, bytes]:

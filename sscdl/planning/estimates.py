@@ -5,6 +5,7 @@ Imports no torch: rates come from the records of earlier runs.
 
 from __future__ import annotations
 
+import csv
 import logging
 import math
 import os
@@ -103,6 +104,10 @@ def epoch_images(node: Node, images: int) -> int:
     return batch * steps(images, batch, settings["last_batch"])
 
 
+# What reading another file raises that lies in the place of the list of images.
+_NO_LIST = (InputError, KeyError, UnicodeDecodeError, csv.Error)
+
+
 class ImageCounts:
     """How many images each data recipe trains on: counted where images.csv exists, else guessed."""
 
@@ -114,8 +119,11 @@ class ImageCounts:
         self._counts: dict[str, int | None] = {}
 
     def _listed(self) -> list[str]:
-        """Return the ids in images.csv; none where it is another table, which jobs refuse."""
-        return [line["image_id"] for line in read_images(self.path) if "image_id" in line]
+        """Return the ids in images.csv; none where it is something else, which jobs refuse."""
+        try:
+            return [line["image_id"] for line in read_images(self.path)]
+        except _NO_LIST:
+            return []
 
     def of(self, data: dict[str, Any]) -> int | None:
         """Return the training images of a data recipe, None where nobody can tell."""
@@ -129,7 +137,7 @@ class ImageCounts:
             try:
                 described = {"ids": self._ids, "sha256": ""}
                 return len(select_rows(self.path, described, data).train)
-            except (InputError, KeyError):  # it is not the list that was written
+            except _NO_LIST:
                 return None
         if self.files is None:
             return None

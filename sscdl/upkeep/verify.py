@@ -117,7 +117,7 @@ def _pointers(store: Path) -> Iterator[Finding]:
             if not (folder / name).is_file():
                 fault = f"points to {node.object}, which has no {name}"
                 yield Finding("damaged", node.path, fault, f"{BY_ITSELF}: that is {again} again")
-        for key in sorted({node.object, *node.reaches()}):
+        for key in sorted({node.object, *(one["key"] for one in node.candidates)}):
             one = store / "objects" / key
             if (one.is_dir() or key == node.object) and not (one / METRICS_FILE).is_file():
                 fault = f"points to {key}, which has no {METRICS_FILE}"
@@ -176,9 +176,7 @@ def _kept(path: Path, written: dict[str, Any] | None, advice: str) -> Iterator[F
     """Check tensors of an object, if they are there, against what its metrics say of them."""
     if not path.exists():
         return
-    if path.is_dir():
-        yield Finding("damaged", path, "is a folder", advice)
-    elif written and file_hash(path) != written["sha256"]:
+    if path.is_file() and written and file_hash(path) != written["sha256"]:
         yield Finding("damaged", path, "not what was written", advice)
     else:
         yield from _tensors(path)
@@ -200,6 +198,9 @@ def key_of(about: dict[str, Any] | None) -> str | None:
 
 def _tensors(path: Path) -> Iterator[Finding]:
     """Check that a safetensors file is whole and holds finite numbers."""
+    if path.is_dir():
+        yield Finding("damaged", path, "is a folder", AGAIN)
+        return
     try:
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118  not a dictionary
@@ -259,7 +260,9 @@ def _weights(store: Path) -> Iterator[Finding]:
         for path in sorted((store / kind).glob("[!.]*.json")):
             yield from _read(path, ANY_DESCRIPTION)[1]
     published = store / "segmenters" / "lungVAE.pt"
-    if published.is_file() and git_blob(published.read_bytes()) != GIT_BLOB:
+    if published.is_dir():
+        yield Finding("damaged", published, "is a folder", AGAIN)
+    elif published.exists() and git_blob(published.read_bytes()) != GIT_BLOB:
         yield Finding("damaged", published, "not the file that was published", AGAIN)
 
 
@@ -322,13 +325,18 @@ def _picture(folder: Path, manifest: Path, row: dict[str, Any]) -> Iterator[Find
     raw = row.get("raw_png")
     if raw and not (folder / "png" / raw).is_file():
         yield Finding("damaged", folder / "png" / raw, "missing", advice)
-    elif raw and not _whole_png((folder / "png" / raw).read_bytes()):
+    elif raw and not _whole_png(folder / "png" / raw):
         # The list has no hash of it.
-        yield Finding("damaged", folder / "png" / raw, "not a whole PNG file", advice)
+        fault = "not a whole PNG file, or cannot be read"
+        yield Finding("damaged", folder / "png" / raw, fault, advice)
 
 
-def _whole_png(content: bytes) -> bool:
+def _whole_png(path: Path) -> bool:
     """Return whether a PNG file has all its chunks, with the check sums that they name."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return False
     place, kind = 8, b""

@@ -113,28 +113,23 @@ def test_a_text_that_may_be_rows_is_refused_with_the_way_out(tmp_path):
     assert len(read(tmp_path, written)) == 2
 
 
-def test_swallowed_rows_of_a_wide_table_are_known_whatever_they_are_called(tmp_path):
-    header = "f,k,a,b,c,d"
-    written = [header, '1.png,"x,,,,', 'any name at all,x",,,,', "3.png,x,,,,"]
-    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
-        read(tmp_path, written)
-
-
-def test_swallowed_rows_are_known_where_all_rows_are_spaced_as_sentences(tmp_path):
-    written = ["f,k,text", '1.png,"x, t', '2.png, x", t', "3.png, x, t"]
-    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
-        read(tmp_path, written)
-
-
-def test_one_swallowed_row_that_is_spaced_hides_no_others(tmp_path):
-    written = ["f,k", '1.png,"x', "2.png,x", "3.png, x", '4.png,x"', "5.png,x"]
-    with pytest.raises(InputError, match="line 2: a quote .* up to line 5"):
-        read(tmp_path, written)
-
-
-def test_a_key_may_be_like_its_own_rows_alone(tmp_path):
-    written = ["f,k", '1-1,"x', '2-2,x"', "3,x"]
-    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
+@pytest.mark.parametrize(
+    ("written", "last"),
+    [
+        # Of a wide table, whatever they are called.
+        (["f,k,a,b,c,d", '1.png,"x,,,,', 'any name at all,x",,,,', "3.png,x,,,,"], 3),
+        # Where all rows are spaced as sentences are.
+        (["f,k,text", '1.png,"x, t', '2.png, x", t', "3.png, x, t"], 3),
+        # One that is spaced so hides no others.
+        (["f,k", '1.png,"x', "2.png,x", "3.png, x", '4.png,x"', "5.png,x"], 5),
+        # A key like its own row's, and like no other.
+        (["f,k", '1-1,"x', '2-2,x"', "3,x"], 3),
+        # Some have quotes of their own.
+        (["f,k,text", '"1.png",x,"report', '2.png,x,"', "3.png,x,y"], 3),
+    ],
+)
+def test_swallowed_rows_are_known(tmp_path, written, last):
+    with pytest.raises(InputError, match=f"line 2: a quote .* up to line {last}"):
         read(tmp_path, written)
 
 
@@ -148,12 +143,6 @@ def test_a_text_of_many_quotes_is_read_in_no_time(tmp_path):
 def test_a_table_may_begin_with_letters_of_another_format(tmp_path, first):
     (row,) = read(tmp_path, [f"{first},k", "1.png,x"], (first, "k"))
     assert row[1] == {first: "1.png", "k": "x"}
-
-
-def test_swallowed_rows_may_have_quotes_of_their_own(tmp_path):
-    written = ["f,k,text", '"1.png",x,"report', '2.png,x,"', "3.png,x,y"]
-    with pytest.raises(InputError, match="line 2: a quote .* up to line 3"):
-        read(tmp_path, written)
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])

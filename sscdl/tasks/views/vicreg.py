@@ -92,7 +92,7 @@ class VICReg(Task):
         return Step(loss=loss, count=len(index))
 
     def _embed(self, view: Tensor) -> Tensor:
-        """Return the embeddings (B, D) of one view, normalised by its own batch statistics."""
+        """Return the embeddings (B, D) of one view: in training, it is a batch by itself."""
         return self.head(self.backbone(self.normalise(view))).float()
 
     def _of_all_ranks(self, embeddings: Tensor) -> Tensor:

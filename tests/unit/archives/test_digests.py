@@ -266,6 +266,13 @@ def test_a_damaged_memory_is_made_again(folder, tmp_path, settled, opened, damag
 def test_a_memory_that_cannot_be_written_is_done_without(folder, tmp_path, settled, monkeypatch):
     (tmp_path / "file").write_text("where the store should be")
     assert ask(folder, tmp_path / "file/digests") == truth(folder)
+    ask(folder, tmp_path / "folder")
+    for memory in (tmp_path / "folder").glob("*.bin"):
+        memory.unlink()
+        memory.mkdir()
+    in_the_way: list[str] = []
+    assert ask(folder, tmp_path / "folder", in_the_way) == truth(folder)
+    assert "is a folder where a file is to be written" in in_the_way[-1]
 
     def full(*_):
         raise OSError(28, "No space left on device")

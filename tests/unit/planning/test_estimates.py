@@ -184,9 +184,13 @@ def test_images_of_an_epoch_are_those_that_it_shows():
         assert estimates.epoch_images(node, 63) == expected
 
 
-@pytest.mark.parametrize("content", ["a,b\n1,2\n", "image_id,split\nx,train\n", ""])
+@pytest.mark.parametrize(
+    "content",
+    [b"a,b\n1,2\n", b"image_id,split\nx,train\n", b"", b"image_id,split\n\xff,train\n",
+     b"\x89PNG\r\n\x1a\n\0", b'image_id\n"' + b"x" * 200_000 + b'"\n'],
+)  # fmt: skip
 def test_another_table_in_the_place_of_the_list_counts_nothing(tmp_path, content):
-    (tmp_path / "images.csv").write_text(content)
+    (tmp_path / "images.csv").write_bytes(content)
     counts = ImageCounts(tmp_path / "images.csv", 100, SPLIT)
     data = {"train": "train", "validate": "val", "normalise": "train", "masked": False, "also": "x"}
     assert not counts.of(data)

@@ -30,7 +30,7 @@ def _cut(path):
 
 
 def _folder(path):
-    path.unlink()
+    path.unlink(missing_ok=True)
     path.mkdir()
 
 
@@ -57,6 +57,8 @@ OBJECT, SOME = "objects/{moco}", "dddddddddddd"
         (f"{OBJECT}/weights.safetensors", _not_finite, "not what was written"),
         (f"{OBJECT}/weights.safetensors", _folder, "is a folder"),
         (f"{OBJECT}/metrics.json", _folder, "is a folder"),
+        ("segmenters/lungVAE.pt", _folder, "is a folder"),
+        ("roots/imagenet.ffffffffffff.safetensors", _folder, "is a folder"),
         ("packs/full.aaaaaaaaaaaa.npy", _folder, "not a whole array"),
         (f"images/{SOME}/png/0.png", _folder, ""),
         (f"{OBJECT}/task.safetensors", _cut, "not what was written"),
@@ -213,12 +215,15 @@ def test_a_raw_mask_that_is_not_whole_is_found(store):
     assert not damaged(store)
     for content in (whole[:-1], whole[:40], whole[:20] + b"?" + whole[21:], b"", b"x" * 99):
         raw.write_bytes(content)
-        assert damaged(store) == [(raw, "not a whole PNG file")]
+        assert damaged(store) == [(raw, "not a whole PNG file, or cannot be read")]
 
 
 def test_a_record_of_a_candidate_that_is_gone_is_noted(store):
-    node = read_nodes(store.folder)[0][0]
-    key = min(set(node.reaches()) - {node.object})
-    (store.folder / "objects" / key / "metrics.json").unlink()
+    """Only by the pointer that has its record: a stage on it has not."""
+    node = next(one for one in read_nodes(store.folder)[0] if one.name == "moco")
+    key = min(one["key"] for one in node.candidates)
+    for gone in (key, node.object):
+        (store.folder / "objects" / gone / "metrics.json").unlink(missing_ok=True)
     notes = [one for one in verify(store.folder) if one.kind == "note"]
-    assert [one.fault for one in notes] == [f"points to {key}, which has no metrics.json"]
+    told = {f"points to {gone}, which has no metrics.json" for gone in (key, node.object)}
+    assert {(one.path, one.fault) for one in notes} == {(node.path, fault) for fault in told}
