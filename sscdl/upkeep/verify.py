@@ -5,19 +5,14 @@ The key of an object must come out of its lineage, and its weights must be finit
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from sscdl.errors import InputError
 from sscdl.recipe import file_hash
 from sscdl.records import (
     ANY_DESCRIPTION,
@@ -27,9 +22,6 @@ from sscdl.records import (
     MASK_MANIFEST,
     METRICS,
     NEAR_DUPLICATES,
-    PACK,
-    Kind,
-    read_record,
 )
 from sscdl.segment.networks.published import GIT_BLOB, git_blob
 from sscdl.stages.runs import object_key
@@ -43,34 +35,24 @@ from sscdl.store.nodes import (
     temporaries,
 )
 from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, TASK_STATE, WEIGHTS
+from sscdl.upkeep import pictures
+from sscdl.upkeep.findings import AGAIN, GO_ON, Finding, read_or_damage
 
 LOGGER = logging.getLogger("sscdl.store")
-SHARD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
-AGAIN = "delete it and run the study again"
 NOT_NEEDED = "delete it: no stage needs it"
 BY_ITSELF = "run the study again"
-GO_ON = "run the study again to go on with it"
 PRUNE = "prune deletes it once it is a day old"
-
-
-class Finding(NamedTuple):
-    """Something in the store that is ``damaged``, a ``leftover``, or a ``note`` to know."""
-
-    kind: str
-    path: Path
-    fault: str
-    advice: str
 
 
 def verify(store: Path) -> list[Finding]:
     """Return all findings, damage first."""
     held = held_locks(store)
     found = list(_locks(store, held))
-    for check in (_pointers, _objects, _packs, _phantoms, _weights, _identities, _pairs):
+    for check in (_pointers, _objects, pictures.packs, _phantoms, _weights, _identities, _pairs):
         LOGGER.info("checking %s", check.__name__.strip("_"))
         found += check(store)
     for name, kind in (("images", IMAGE_MANIFEST), ("masks", MASK_MANIFEST)):
-        found += _shards(store, name, kind)
+        found += pictures.shards(store, name, kind)
     found += [
         Finding("leftover", path, "a file that was not finished", PRUNE)
         for path in temporaries(store)
@@ -88,15 +70,6 @@ def verify(store: Path) -> list[Finding]:
         ]
     order = ("damaged", "leftover", "note")
     return sorted(set(found), key=lambda one: (order.index(one.kind), str(one.path)))
-
-
-def _read(path: Path, kind: Kind) -> tuple[Any, list[Finding]]:
-    """Return what a JSON file of this kind holds, or None and the damage."""
-    try:
-        return read_record(path, kind), []
-    except InputError as error:
-        fault, _, advice = str(error).removeprefix(f"{path}: ").partition("; ")
-        return None, [Finding("damaged", path, fault, advice)]
 
 
 def _locks(store: Path, held: dict[str, str]) -> Iterator[Finding]:
@@ -146,14 +119,14 @@ def _objects(store: Path) -> Iterator[Finding]:
     for folder in sorted((store / "objects").glob("[!.]*")):
         value = None
         if (folder / METRICS_FILE).exists():
-            value, faults = _read(folder / METRICS_FILE, METRICS)
+            value, faults = read_or_damage(folder / METRICS_FILE, METRICS)
             if value and value["key"] != folder.name:
                 fault = f"is that of {value['key']}"
                 faults = [Finding("damaged", folder / METRICS_FILE, fault, AGAIN)]
             has = "delete it: the pointer of the stage has the same record"
             yield from (one._replace(advice=has) if folder.name in kept else one for one in faults)
         if (folder / LINEAGE_FILE).exists():
-            about, faults = _read(folder / LINEAGE_FILE, LINEAGE)
+            about, faults = read_or_damage(folder / LINEAGE_FILE, LINEAGE)
             yield from faults
             if about and key_of(about) != folder.name:
                 fault = "the key of the object does not come out of it"
@@ -217,35 +190,13 @@ def _tensors(path: Path) -> Iterator[Finding]:
         yield Finding("damaged", path, f"cannot be read ({error.strerror or error})", AGAIN)
 
 
-def _packs(store: Path) -> Iterator[Finding]:
-    """Check each packed array against the hash in its description."""
-    folder = store / "packs"
-    for path in sorted(folder.glob("[!.]*.json")):
-        described, faults = _read(path, PACK)
-        yield from faults
-        if described is None:
-            continue
-        array = path.with_suffix(".npy")
-        both = f"delete it and {path.name}, and run the study again"
-        try:
-            pixels = np.load(array)
-        except (OSError, ValueError, EOFError):
-            yield Finding("damaged", array, "missing or not a whole array", both)
-            continue
-        if hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest() != described["sha256"]:
-            yield Finding("damaged", array, f"not the array that {path.name} describes", both)
-    for array in sorted(folder.glob("[!.]*.npy")):
-        if not array.with_suffix(".json").exists():
-            yield Finding("leftover", array, "has no description yet", GO_ON)
-
-
 def _phantoms(store: Path) -> Iterator[Finding]:
     """Check that each synthetic archive is complete; its files have no hashes."""
     for folder in sorted((store / "phantom").glob("[!.]*")):
         if not (folder / "done.json").exists():
             yield Finding("leftover", folder, "an archive that was not finished", GO_ON)
             continue
-        yield from _read(folder / "done.json", ANY_DESCRIPTION)[1]
+        yield from read_or_damage(folder / "done.json", ANY_DESCRIPTION)[1]
         for name in ("train", "train_study_level.csv", "train_image_level.csv"):
             if not (folder / "archive" / name).exists():
                 path = folder / "archive" / name
@@ -258,7 +209,7 @@ def _weights(store: Path) -> Iterator[Finding]:
         for path in sorted((store / kind).glob("[!.]*.safetensors")):
             yield from _tensors(path)
         for path in sorted((store / kind).glob("[!.]*.json")):
-            yield from _read(path, ANY_DESCRIPTION)[1]
+            yield from read_or_damage(path, ANY_DESCRIPTION)[1]
     published = store / "segmenters" / "lungVAE.pt"
     if published.is_dir():
         yield Finding("damaged", published, "is a folder", AGAIN)
@@ -269,7 +220,7 @@ def _weights(store: Path) -> Iterator[Finding]:
 def _identities(store: Path) -> Iterator[Finding]:
     """Check the records of images and masks that are used under an earlier identity."""
     for path in sorted((store / "identities").glob("[!.]*.json")):
-        value, faults = _read(path, IDENTITY)
+        value, faults = read_or_damage(path, IDENTITY)
         yield from faults
         used = path.name.split(".")[0], value["same_as"] if value else ""
         if value and not (store / used[0] / used[1]).is_dir():
@@ -279,72 +230,4 @@ def _identities(store: Path) -> Iterator[Finding]:
 def _pairs(store: Path) -> Iterator[Finding]:
     """Check the lists of near-duplicates."""
     for path in sorted((store / "near_duplicates").glob("[!.]*.json")):
-        yield from _read(path, NEAR_DUPLICATES)[1]
-
-
-def _shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:
-    """Check the PNGs of images or masks against the hashes in their manifests."""
-    for folder in sorted((store / name).glob("[!.]*")):
-        shards = {path: SHARD.fullmatch(path.name) for path in sorted(folder.glob("shard-*.json"))}
-        known, whole, damaged = set(), set(), False
-        for path, match in shards.items():
-            value, faults = _read(path, kind)
-            yield from faults
-            damaged = damaged or value is None
-            if match:
-                whole.add(int(match[2]))
-            for row in value[name] if value else []:
-                known |= {row["png"], row.get("raw_png")}
-                yield from _picture(folder, path, row)
-        # Studies may divide the same images into other numbers of shards.
-        if not any(
-            all((folder / f"shard-{k}-of-{n}.json").exists() for k in range(n)) for n in whole
-        ):
-            yield Finding("leftover", folder, "not all of its shards are there", GO_ON)
-        elif not damaged:  # its pictures would be called unknown
-            for path in sorted((folder / "png").glob("[!.]*")):
-                if path.name not in known:
-                    yield Finding("note", path, "no manifest lists it", "delete it if you like")
-        LOGGER.info("checked %s: %d files", folder, len(known - {None}))
-
-
-def _picture(folder: Path, manifest: Path, row: dict[str, Any]) -> Iterator[Finding]:
-    """Check the PNGs of one entry; a mask that was not given has none."""
-    advice = (
-        f"delete {manifest} and run the study again: the pictures of this shard alone are made "
-        "again"
-    )
-    if row["png"] is None:
-        return
-    path = folder / "png" / row["png"]
-    try:
-        if file_hash(path) != row["sha256"]:
-            yield Finding("damaged", path, f"not the file that {manifest.name} lists", advice)
-    except InputError:
-        yield Finding("damaged", path, "missing, or cannot be read", advice)
-    raw = row.get("raw_png")
-    if raw and not (folder / "png" / raw).is_file():
-        yield Finding("damaged", folder / "png" / raw, "missing", advice)
-    elif raw and not _whole_png(folder / "png" / raw):
-        # The list has no hash of it.
-        fault = "not a whole PNG file, or cannot be read"
-        yield Finding("damaged", folder / "png" / raw, fault, advice)
-
-
-def _whole_png(path: Path) -> bool:
-    """Return whether a PNG file has all its chunks, with the check sums that they name."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return False
-    place, kind = 8, b""
-    while kind != b"IEND":
-        (length,) = struct.unpack(">I", content[place : place + 4].rjust(4, b"\xff"))
-        kind, end = content[place + 4 : place + 8], place + 8 + length
-        check = content[end : end + 4]
-        if len(check) < 4 or zlib.crc32(content[place + 4 : end]) != struct.unpack(">I", check)[0]:
-            return False
-        place = end + 4
-    return True
+        yield from read_or_damage(path, NEAR_DUPLICATES)[1]
