@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CORES ?= 2
 # Further words for pytest in make test, such as PYTEST="-p randomly": the tests in random order.
 PYTEST ?=
+# The files of tests are shared out between processes; the longest come first (tests/conftest.py).
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # What make test-report opens; the demo's is made if it is not there.
 REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
@@ -43,7 +45,7 @@ demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a
 	@echo "Tables: results/demo/tables  figures: results/demo/figures  report: results/demo/report.zip"
 
 test: $(VENV)/dev.ok  ## all tests
-	$(BIN)/python -m tests.run -q tests $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.run -q tests $(SIDE_BY_SIDE) $(PYTEST)
 
 test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
 	tests/slurm/setup.sh start

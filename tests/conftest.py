@@ -16,6 +16,11 @@ SECONDS_TO_END = 10.0  # for what a test has told to end
 KEPT = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the workflow's tests, which take minutes: none is to be waited for at the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind():
     """Fail a test that leaves a timer, a thread or a process: it would act in later tests."""

@@ -13,10 +13,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "SSCDL_TEST_PROGRESS"
 CLOSED = "closed with status "
 SECONDS_TO_END = 60  # after the closing line
+
+
+def pytest_configure(config: Any) -> None:
+    """Leave the writing to the process that gathers what its workers do, where there are any."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.unregister(name=__name__)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
