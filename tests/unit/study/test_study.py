@@ -77,7 +77,7 @@ CLASSIFIERS = {("full", "classify"), ("segmented_black", "classify")}
         ({"seeds": [4]}, set()),
         ({"study": "y"}, set()),
     ],
-    ids=str,
+    ids=lambda one: str(sorted(one)) if isinstance(one, set) else str(one),
 )
 def test_a_key_changes_the_data_of_just_the_nodes_that_it_concerns(change, expected):
     assert changed(change) == expected
