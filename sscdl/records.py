@@ -125,7 +125,7 @@ POINTER = Kind(
         "node": str, "variant": str, "seed": int, "task": str, "fingerprint": str, "object": str,
         "learning_rate": float, "metric": str, "candidates": [_RUN],
         "final": {**_RUN, "weights": _WEIGHTS}, "parent": (str, None),
-        "sources?": (dict, None),
+        "sources?": (dict, None), "compared?": dict,
     },
 )  # fmt: skip
 LINEAGE = Kind(

@@ -65,7 +65,7 @@ WITHOUT_INFLUENCE = frozenset(
 # Modules that take part only where a recipe asks for it: the hash of their group stands in such a
 # recipe, under a key of its own, and in no other. Stages that were trained without them are found
 # again however they change.
-ON_REQUEST = frozenset({f"{PACKAGE}.training.batch_statistics"})
+ON_REQUEST = frozenset({f"{PACKAGE}.training.averages", f"{PACKAGE}.training.batch_statistics"})
 
 # What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
 # A task's name is a group, too: see `group_modules`.
@@ -82,6 +82,7 @@ GROUPS = {
         f"{PACKAGE}.images.variants",
     ),
     "split": (f"{PACKAGE}.images.split", f"{PACKAGE}.images.duplicates"),
+    "averaged weights": (f"{PACKAGE}.training.averages",),
     "batch statistics": (f"{PACKAGE}.training.batch_statistics",),
 }
 

@@ -23,6 +23,10 @@ from sscdl.own_csv import read_own
 from sscdl.study.thesis import reference_kind
 from sscdl.tables.write import read_predictions, read_runs
 
+AVERAGED = (
+    "averaged_val_balanced_accuracy"  # of averages of the weights, in the records of a search
+)
+
 
 def draw_data(images: Path, rejected: Path, full: Path) -> Figure:
     """Draw the data set: counts from the lists, gray values from the packed full images."""
@@ -116,6 +120,9 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
                 ),
                 "epochs": [r["epoch"] for r in points],
                 "values": [r["val_balanced_accuracy"] for r in points],
+                "averaged": [
+                    (r["epoch"], r[AVERAGED]) for r in points if r.get(AVERAGED) is not None
+                ],
             }
         )
     return validation_curves(histories, chance=1 / classes)

@@ -33,6 +33,7 @@ def validation_curves(
         histories: one mapping per curve: ``variant, curriculum, lr, metric``, ``epochs`` and
             ``values`` (sequences of equal length; accuracies in [0, 1]), ``chosen`` and
             ``searched``, the epochs after which the rates were compared. All share one metric.
+            ``averaged`` (may be empty): (epoch, value) of averages of the weights, a dotted line.
         chance: value of guessing, in the units of ``values``; a dashed line where given.
 
     Raises:
@@ -68,6 +69,17 @@ def validation_curves(
                     color=charts.VERMILION if curve["chosen"] else colors[float(curve["lr"])],
                     linewidth=(2.2 if columns <= 2 else 1.6) if curve["chosen"] else 0.8,
                 )
+            for curve in curves:
+                if curve["averaged"]:
+                    epochs, values = zip(*curve["averaged"], strict=True)
+                    axes.plot(
+                        epochs,
+                        scale * np.asarray(values, dtype=float),
+                        color=charts.VERMILION if curve["chosen"] else colors[float(curve["lr"])],
+                        linestyle=(0, (1, 1.5)),
+                        marker="." if len(values) == 1 else None,
+                        linewidth=1,
+                    )
             searched = max(curve["searched"] for curve in curves)
             if searched < max(max(curve["epochs"]) for curve in curves):
                 axes.axvline(searched, color=charts.BLACK, linestyle=":", linewidth=1)
@@ -86,6 +98,9 @@ def validation_curves(
             handles.append(Line2D([], [], color=charts.VERMILION, linewidth=2.2, label="chosen"))
         if chance is not None:
             handles.append(Line2D([], [], color=charts.GRAY, linestyle="--", label="chance"))
+        if any(history["averaged"] for history in histories):
+            label = "average of weights"
+            handles.append(Line2D([], [], color=charts.GRAY, linestyle=(0, (1, 1.5)), label=label))
         if went_on:
             label = "end of the search"
             handles.append(Line2D([], [], color=charts.BLACK, linestyle=":", label=label))

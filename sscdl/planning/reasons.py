@@ -20,6 +20,12 @@ NOTHING = "nothing like it in the store"
 GONE = "its weights are missing from the store"
 # What follows from the variant, so that a difference in these is no other reason.
 OF_THE_VARIANT = ("data.pack", "data.masked")
+# Keys of recipes that hold the hash of source code, where a setting asks for that: the setting, its
+# value then, and its value where the key is absent.
+ON_REQUEST = {
+    "averaged_weights": ("search.weights", "averaged", "last"),
+    "batch_statistics": ("batch_statistics", "estimated", "running"),
+}
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,8 @@ def _differences(node: Node, other: Stored) -> list[str]:
             found.append("data: pack (images, masks) changed")
         elif key == "data.source":
             found.append("data: source code of the split changed")
-        elif key == "batch_statistics":
-            found.append(_statistics(ours, theirs))
+        elif key in ON_REQUEST:
+            found.append(_on_request(key, ours, theirs))
         elif key == "source":
             found.append(_code(node.task, other))
         elif key == "root":
@@ -152,12 +158,13 @@ def _differences(node: Node, other: Stored) -> list[str]:
     return [*_rates(node, other), *found]
 
 
-def _statistics(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """Return what is new about the statistics of batch normalisation."""
-    if "batch_statistics" in ours and "batch_statistics" in theirs:
-        return "batch_statistics: the source code that estimates them has changed"
-    ways = ("estimated" if "batch_statistics" in one else "running" for one in (theirs, ours))
-    return f"batch_statistics {' -> '.join(ways)}"
+def _on_request(key: str, ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """Return what is new about something that stands in a recipe by the hash of its source."""
+    name, asked, otherwise = ON_REQUEST[key]
+    if key in ours and key in theirs:
+        return f"{name}: the source code for {asked} has changed"
+    ways = (asked if key in one else otherwise for one in (theirs, ours))
+    return f"{name} {' -> '.join(ways)}"
 
 
 def _rates(node: Node, other: Stored) -> list[str]:

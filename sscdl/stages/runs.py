@@ -41,6 +41,8 @@ def object_key(recipe: dict[str, Any], rate: float, phase: str) -> str:
     ``recipe`` is that of the node, but for its "root": the key of the object that it starts from.
     ``phase`` is "search" or "final".
     """
+    if phase == "final":  # averages are kept by the search alone, whose weights do not know of them
+        recipe = {name: one for name, one in recipe.items() if name != "averaged_weights"}
     settings = dict(recipe["settings"])
     settings.pop("search", None)  # how candidates are compared changes none of them
     last = settings.pop("final_epochs")

@@ -45,7 +45,11 @@ def at_epoch(candidate: dict[str, Any], epoch: int) -> dict[str, Any]:
     """Return ``candidate`` as it was after ``epoch`` epochs, or where it diverged before."""
     history = [record for record in candidate["history"] if record["epoch"] <= epoch]
     last, name = history[-1], candidate["metric"]
-    value = last.get(f"val_{name}", last.get(name)) if last["finite"] else None
+    value = None
+    if last["finite"]:
+        # By averages of weights, where the run kept them; by training images, where none validate.
+        known = (f"averaged_val_{name}", f"val_{name}", name)
+        value = next((last[key] for key in known if key in last), None)
     seconds = round(sum(record.get("seconds", 0.0) for record in history), 1)
     return {
         **candidate,

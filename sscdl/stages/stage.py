@@ -16,6 +16,7 @@ from sscdl.source import group_modules, module_hashes
 from sscdl.stages.node import Stage
 from sscdl.stages.runs import Runs
 from sscdl.stages.search import GRID, ranked, run_search
+from sscdl.store.nodes import comparison
 from sscdl.store.store import Store, read_pointer
 from sscdl.weight_files import check_finite, read_tensors
 
@@ -62,6 +63,7 @@ def run_stage(stage: Stage) -> None:
                 "final": final,
                 "parent": before["object"] if before else None,
                 "sources": _sources(stage),
+                "compared": comparison(stage.recipe),
             },
         )
 

@@ -28,6 +28,8 @@ KINDS = (
 )  # fmt: skip
 POINTER = re.compile(r"recipes/[^/]+\.([0-9a-f]{12})\.json$")
 STAGE_LOG = re.compile(r"\.([0-9a-f]{12})\.log$")
+# How candidates are compared, in the settings of a recipe and beside them.
+COMPARING = ("search", "averaged_weights")
 # What sscdl.files, the phantom archive and the renderer of images call what is not finished yet.
 TEMPORARY = re.compile(r"\..+\.([a-z0-9_]{8}(\.[A-Za-z0-9]+)?|[0-9]+\.part)")
 
@@ -49,6 +51,7 @@ class Trained:
     candidates: list[dict[str, Any]]
     final: dict[str, Any]
     parent: str | None  # object of the stage before
+    compared: dict[str, Any] | None  # ``comparison`` of its recipe; None in old pointers
 
     @property
     def title(self) -> str:
@@ -81,6 +84,7 @@ def read_nodes(store: Path) -> tuple[list[Trained], dict[Path, str]]:
                 path=path,
                 name=value["node"],
                 value=value["final"]["value"],
+                compared=value.get("compared"),
                 **{
                     key: value[key]
                     for key in (
@@ -119,9 +123,22 @@ def parents(store: Path, nodes: list[Trained]) -> dict[str, list[Trained]]:
     return found
 
 
+def comparison(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return how the candidates of a recipe are compared: what changes none of their weights."""
+    parts = {**recipe, **recipe["settings"]}
+    return {key: parts[key] for key in COMPARING if key in parts}
+
+
 def identity(about: dict[str, Any], node: Trained, parent: Trained | None) -> str:
     """Return the fingerprint that ``node`` must have, by its lineage, on ``parent``."""
     recipe = {**about["recipe"]}
+    if node.compared is not None:
+        # Nodes that come to one rate in different ways share its object, which has one lineage.
+        recipe["settings"] = {**recipe["settings"]}
+        for key in COMPARING:
+            where = recipe["settings"] if key == "search" else recipe
+            where.pop(key, None)
+            where.update({key: node.compared[key]} if key in node.compared else {})
     if parent is not None:
         recipe["root"] = parent.fingerprint
     return fingerprint([recipe, [one["learning_rate"] for one in node.candidates]])

@@ -124,7 +124,8 @@ class Study(Material):
         """Return the trie of the study's curricula; `models` adds the nodes."""
         stages, search = self.config["stages"], self.config["search"]
         if search["method"] != "grid":
-            stages = {task: {**settings, "search": search} for task, settings in stages.items()}
+            halving = {name: one for name, one in search.items() if name != "weights"}
+            stages = {task: {**settings, "search": halving} for task, settings in stages.items()}
         common = {
             "backbone": self.config["backbone"],
             "image_size": self.config["image"]["size"],
@@ -139,6 +140,7 @@ class Study(Material):
             rules=self.config["learning_rate_rules"],
             common=common,
             roots=self.root_identities,
+            averaged=search["weights"] == "averaged",
         )
 
     @cached_property

@@ -107,12 +107,14 @@ class Trie:
         rules: list[dict[str, Any]],
         common: dict[str, Any],
         roots: dict[str, str],
+        averaged: bool = False,
     ) -> None:
         """Take the curricula, the settings of each stage and what all nodes have in common.
 
         ``stages`` maps a task (or "classify") to its settings; ``rules`` overrides learning rates
         by variant, kind of stage and number of pretext tasks; ``roots`` maps the name of a starting
-        checkpoint to the identity of its weights; ``common`` goes into every recipe.
+        checkpoint to the identity of its weights; ``common`` goes into every recipe. ``averaged``
+        says whether candidates are compared by averages of their weights.
         """
         names = list(curricula)
         deep = [name for name in names if name.count("+") >= _MOST_TASKS]
@@ -125,6 +127,7 @@ class Trie:
             raise InputError(f"curricula: {', '.join(sorted(repeated))} given more than once")
         self.paths = {name: split_curriculum(name, set(roots)) for name in names}
         self.stages, self.rules, self.common, self.roots = stages, rules, common, roots
+        self.averaged = averaged
         self.nodes: dict[str, Node] = {}
         self._sources: dict[str, str] = {}
         self._fitting: set[int] = set()
@@ -170,6 +173,8 @@ class Trie:
             "root": parent.fingerprint if parent else self.roots.get(root, SCRATCH),
             "source": self._source(task),
         }
+        if self.averaged and len(rates) > 1:  # of one alone there is nothing to compare
+            recipe["averaged_weights"] = group_hash("averaged weights")
         identity = fingerprint([recipe, rates])
         if identity not in self.nodes:
             self.nodes[identity] = Node(

@@ -25,6 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sscdl.errors import LostState
 from sscdl.progress import Timer
 from sscdl.training import ranks
+from sscdl.training.averages import Averages
 from sscdl.training.batch_statistics import Statistics
 from sscdl.training.clock import Clock
 from sscdl.training.monitor import Monitor
@@ -67,6 +68,7 @@ def train(
     title: str = "",
     monitor: Monitor | None = None,
     statistics: Statistics | None = None,
+    averaged: bool = False,
 ) -> list[dict[str, Any]]:
     """Train ``task`` from epoch ``start`` to ``stop`` and return one record per epoch since 0.
 
@@ -75,8 +77,9 @@ def train(
     continues; LostState is raised if that is not there at epoch ``start``. A loss that is not
     finite ends the run early; its last record then says so (``finite`` false): at that learning
     rate, that is the result. ``statistics`` says what ``task`` is normalised by where it is
-    validated and looked at, None for the running averages of its training. Of several processes,
-    the first writes.
+    validated and looked at, None for the running averages of its training. Where candidates are
+    compared by averages of weights (``averaged``), records of epochs say what these come to, too.
+    Of several processes, the first writes.
     """
     first = ranks.rank() == 0
     task = ranks.synchronise_batchnorm(task)
@@ -92,7 +95,8 @@ def train(
     )
     if first:
         clear_leftovers(state)
-    history = resume(task, optimizer, state, fingerprint)
+    averages = Averages(task) if averaged else None
+    history = resume(task, optimizer, state, fingerprint, averages)
     if not history and previous is not None:
         history = resume(task, optimizer, previous.file, previous.fingerprint)
         if not history or history[-1]["epoch"] != start:
@@ -117,14 +121,20 @@ def train(
                 break
             record = _train_epoch(
                 model, task, optimizer, images, schedule, epoch=epoch, seed=seed,
-                precision=precision,
+                precision=precision, averages=averages,
             )  # fmt: skip
             record |= _looked_at(
                 task, images, schedule, statistics, monitor, seed=seed, precision=precision
             )
+            if averages is not None:
+                with averages.applied():
+                    found = _looked_at(
+                        task, images, schedule, statistics, None, seed=seed, precision=precision
+                    )
+                record |= {f"averaged_{name}": one for name, one in found.items()}
             history.append(record)
             if first:
-                saver.save(task, optimizer, history)
+                saver.save(task, optimizer, history, averages)
                 left = timer.left(epoch + 1 - begin, stop - begin)
                 LOGGER.info("%s", log_line(title, record, stop, left))
                 if monitor is not None:
@@ -142,6 +152,7 @@ def _train_epoch(
     epoch: int,
     seed: int,
     precision: str,
+    averages: Averages | None = None,
 ) -> dict[str, Any]:
     """Run one epoch over whole batches and return its record; ``model`` is or wraps ``task``."""
     device, size = next(task.parameters()).device, schedule.batch_size
@@ -168,6 +179,8 @@ def _train_epoch(
         result.loss.backward()
         task.after_backward(epoch, schedule.epochs)
         optimizer.step()
+        if averages is not None:
+            averages.update()
         # Summed on the device: reading a value here would make the host wait for every step.
         total += _sums(result)
         predictions += result.of

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from sscdl.files import atomic_path
+from sscdl.training.averages import Averages
 
 LOGGER = logging.getLogger("sscdl.train")
 
@@ -56,6 +57,7 @@ class Saver:
         task: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         history: list[dict[str, Any]],
+        averages: Averages | None = None,
     ) -> None:
         """Replace the state file by the present state, atomically."""
         content = {
@@ -64,6 +66,8 @@ class Saver:
             "optimizer": optimizer.state_dict(),
             "history": list(history),
         }
+        if averages is not None:
+            content["averages"] = averages.state_dict()
         if self._thread is None:
             _write(self._state, content)
             return
@@ -98,9 +102,13 @@ def _write(state: Path, content: dict[str, Any]) -> None:
 
 
 def resume(
-    task: torch.nn.Module, optimizer: torch.optim.Optimizer, state: Path, fingerprint: str
+    task: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Path,
+    fingerprint: str,
+    averages: Averages | None = None,
 ) -> list[dict[str, Any]]:
-    """Load ``state`` into task and optimiser and return its records, one per epoch.
+    """Load ``state`` into task, optimiser and averages; return its records, one per epoch.
 
     Without such a file nothing is loaded and the records are empty. So are they for a file that is
     damaged or another run's, which is named in the log and set aside as ``*.damaged``.
@@ -115,6 +123,8 @@ def resume(
             raise KeyError("it belongs to another run")
         task.load_state_dict(found["task"])
         optimizer.load_state_dict(found["optimizer"])
+        if averages is not None:
+            averages.load_state_dict(found["averages"])
     except FileNotFoundError:
         return []
     except (

@@ -19,6 +19,8 @@ _SHOWN = (
     ("val_loss", "val loss"),
     ("val_accuracy", "val accuracy"),
     ("val_balanced_accuracy", "val balanced accuracy"),
+    ("averaged_val_loss", "averaged weights: val loss"),
+    ("averaged_val_balanced_accuracy", "val balanced accuracy"),
     ("feature_std", "feature std"),
     ("knn_accuracy", "kNN"),
 )

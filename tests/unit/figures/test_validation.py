@@ -20,6 +20,7 @@ def curves(models: int, **changes: object) -> list[dict]:
             "values": [0.5, 0.6, 0.6 + lr],
             "chosen": lr == 0.1,
             "searched": 2,
+            "averaged": [],
             **changes,
         }
         for model in range(models)

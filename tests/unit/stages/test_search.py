@@ -66,6 +66,14 @@ def test_validation_counts_where_there_is_any():
     assert at_epoch(one, 1)["value"] == 0.7
 
 
+def test_averages_of_weights_count_where_there_are_any():
+    one = candidate(0.1, [0.2, 0.3])
+    for record, averaged in zip(one["history"], (0.8, float("nan")), strict=True):
+        record |= {"val_accuracy": 0.7, "averaged_val_accuracy": averaged}
+    assert at_epoch(one, 1)["value"] == 0.8
+    assert ranked([at_epoch(one, 2)]) == []
+
+
 def test_halving_trains_each_rung_once_and_only_those_that_go_on():
     curves = {0.1: [0.1] * 8, 0.2: [0.2] * 8, 0.3: [0.3] * 8, 0.4: [0.4] * 8}
     asked = []

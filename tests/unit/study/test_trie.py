@@ -153,3 +153,14 @@ def test_a_misspelt_task_is_named_with_the_nearest():
 def test_a_repeated_curriculum_is_refused():
     with pytest.raises(InputError, match="moco given more than once"):
         make(["moco", "moco"])
+
+
+def test_averages_of_weights_stand_only_where_rates_are_compared():
+    def node(rates, averaged):
+        stages = {task: {**STAGE, "learning_rates": rates} for task in DEFAULTS}
+        trie = Trie(["scratch"], stages=stages, rules=[], common={}, roots={}, averaged=averaged)
+        return trie.add("scratch", "full", 0, DATA)
+
+    assert node([0.1, 0.2], True).fingerprint != node([0.1, 0.2], False).fingerprint
+    assert "averaged_weights" in node([0.1, 0.2], True).recipe
+    assert node([0.1], True) == node([0.1], False)
