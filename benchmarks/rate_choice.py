@@ -23,7 +23,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a p
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sscdl.dicom.radiograph import Rendering
 from sscdl.images.ingest import collect, ingest_shard
@@ -42,6 +41,7 @@ from sscdl.phantom.archive import write_archive
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.study import Study
 from sscdl.tasks import build_task
+from sscdl.training.averages import Averages
 from sscdl.training.backbones import build_backbone
 from sscdl.training.batch_statistics import Sample, Statistics, sample
 from sscdl.training.loop import Images, _train_epoch, validate
@@ -51,7 +51,6 @@ from sscdl.training.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE, PACKED, STAGE = 64, 72, 3
-AVERAGED = 0.98  # share of the averaged weights kept at each step
 SETS: dict[str, dict[str, Any]] = {
     "nih-siim": {"layout": "siim", "siim": {"root": "nih-siim"}},
     "pediatric-cxr": {
@@ -146,8 +145,7 @@ def trajectory(
     The test images are looked at after the epochs ``tested``.
     """
     task, schedule, optimizer = classifier(data, rate, seed, epochs, decay, batch)
-    averaged = AveragedModel(task, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
-    optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(task))
+    averages = Averages(task)
     train = data.rows["train"]
     images = Images(data.pixels, train, None)
     taken = sample(
@@ -157,15 +155,15 @@ def trajectory(
     for epoch in range(epochs):
         record = _train_epoch(
             task, task, optimizer, images, schedule, epoch=epoch, seed=mixed_seed(seed, "classify"),
-            precision="float32",
+            precision="float32", averages=averages,
         )  # fmt: skip
         scores: dict[str, float] = {"epoch": epoch + 1, "loss": record["loss"] or float("nan")}
         splits = ("val", "test") if epoch + 1 in tested else ("val",)
         for way in WAYS:
-            with _looked_at(way, task, averaged.module, taken) as network:
+            with _looked_at(way, task, averages, taken):
                 for split in splits:
                     seen = validate(
-                        network, Images(data.pixels, train, data.rows[split]), schedule,
+                        task, Images(data.pixels, train, data.rows[split]), schedule,
                         seed=0, precision="float32",
                     )  # fmt: skip
                     scores[f"{split} {way}"] = seen["val_balanced_accuracy"]
@@ -176,12 +174,11 @@ def trajectory(
 
 
 @contextmanager
-def _looked_at(way: str, task: Any, averaged: Any, taken: Sample) -> Iterator[Any]:
-    network = averaged if way == "averaged" else task
-    statistics = Statistics(network, None if way == "running" else taken)
+def _looked_at(way: str, task: Any, averages: Averages, taken: Sample) -> Iterator[None]:
+    statistics = Statistics(task, None if way == "running" else taken)
     block = statistics.of_features if way == "whole" else statistics.of_validation
-    with block():
-        yield network
+    with averages.applied() if way == "averaged" else nullcontext(), block():
+        yield
 
 
 def run(options: argparse.Namespace) -> None:
