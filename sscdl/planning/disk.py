@@ -41,12 +41,13 @@ def records_bytes(node: Node) -> int:
 def state_bytes(node: Node, images: int) -> int:
     """Return about how many bytes the states of all candidates take while a node trains.
 
-    Each has the weights, what else the task has, and the optimiser's buffers for what it trains.
-    ``images``: number of training images.
+    Each has the weights, what else the task has, and, for what it trains, the optimiser's buffers
+    and maybe averages. ``images``: number of training images.
     """
-    own = task_state_bytes(node, images)
-    one = 2 * weights_bytes(node) + (2 * own if DECLARATIONS[node.task].optimised else own)
-    return one * len(node.learning_rates)
+    weights, own = weights_bytes(node), task_state_bytes(node, images)
+    trained = weights + own if DECLARATIONS[node.task].optimised else weights
+    copies = 2 if "averaged_weights" in node.recipe else 1
+    return (weights + own + copies * trained) * len(node.learning_rates)
 
 
 def task_state_bytes(node: Node, images: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save
@@ -50,6 +52,9 @@ def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
     assert size == sum(t.numel() * t.element_size() for t in state.values())
     buffers = size if task == "moco" else 2 * size  # a key network has none
     assert state_bytes(node, 200) == 2 * (2 * weights_bytes(node) + buffers)
+    averaged = replace(node, recipe={**node.recipe, "averaged_weights": "source"})
+    copies = weights_bytes(node) + buffers - size
+    assert state_bytes(averaged, 200) == state_bytes(node, 200) + 2 * copies
 
 
 def test_a_classifier_and_an_unknown_network_keep_nothing_else():
