@@ -81,7 +81,7 @@ def test_training_spreads_the_embeddings_and_keeps_views_together():
         return loss, (own.square().mean() / other.square().mean()).item()
 
     before = looked_at()
-    train(task, images, steps=50, lr=0.005)
+    train(task, images, steps=150, lr=0.005)
     after = looked_at()
-    assert after[0] < 0.93 * before[0]
-    assert after[1] < 0.9 * before[1]
+    assert after[0] < 0.9 * before[0]
+    assert after[1] < 0.85 * before[1]
