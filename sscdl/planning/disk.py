@@ -44,9 +44,10 @@ def state_bytes(node: Node, images: int) -> int:
     Each has the weights, what else the task has, and the optimiser's buffers for what it trains.
     ``images``: number of training images.
     """
-    own = task_state_bytes(node, images)
-    one = 2 * weights_bytes(node) + (2 * own if DECLARATIONS[node.task].optimised else own)
-    return one * len(node.learning_rates)
+    own, weights = task_state_bytes(node, images), weights_bytes(node)
+    optimised = weights + own if DECLARATIONS[node.task].optimised else weights
+    buffers = 2 if node.recipe["settings"]["optimizer"] in ("adam", "adamw") else 1
+    return (weights + own + buffers * optimised) * len(node.learning_rates)
 
 
 def task_state_bytes(node: Node, images: int) -> int:
