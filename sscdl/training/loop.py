@@ -29,7 +29,7 @@ from sscdl.training import ranks
 from sscdl.training.batch_statistics import Statistics
 from sscdl.training.clock import Clock
 from sscdl.training.monitor import Monitor
-from sscdl.training.optim import optimizer_for, set_rates
+from sscdl.training.optim import build_optimizer, set_rates
 from sscdl.training.order import endless, epoch_draws, own_parts
 from sscdl.training.pixels import batches
 from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
@@ -82,7 +82,11 @@ def train(
     first = ranks.rank() == 0
     task = ranks.synchronise_batchnorm(task)
     statistics = statistics or Statistics(task)
-    optimizer = optimizer_for(task, schedule)
+    optimizer = build_optimizer(
+        task, schedule.optimizer, schedule.learning_rate, schedule.momentum, schedule.weight_decay,
+        adapted=schedule.adapted, decayed=schedule.decayed, betas=schedule.betas,
+        own=task.trained_otherwise(),
+    )  # fmt: skip
     if first:
         clear_leftovers(state)
     history = resume(task, optimizer, state, fingerprint)

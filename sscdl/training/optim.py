@@ -151,21 +151,6 @@ def build_optimizer(
     return optimizer
 
 
-def optimizer_for(task: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """Return the optimiser that trains ``task`` by ``schedule``, in the ways that it asks for."""
-    return build_optimizer(
-        task,
-        schedule.optimizer,
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        adapted=schedule.adapted,
-        decayed=schedule.decayed,
-        betas=schedule.betas,
-        own=task.trained_otherwise(),
-    )
-
-
 def set_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, done: float) -> None:
     """Give all parameters their learning rates of the step that comes after ``done`` epochs."""
     for group in optimizer.param_groups:

@@ -23,11 +23,10 @@ from sscdl.stages.stage import run_stage
 from sscdl.tasks.options import DECLARATIONS, DEFAULTS
 from sscdl.training.loop import Images, _train_epoch, train, validate
 from sscdl.training.monitor import Monitor
-from sscdl.training.optim import optimizer_for
 from sscdl.training.scalars import Scalars
 from tests.unit.accelerator import NAME, accelerator
 from tests.unit.real_stage import real_stage, same_weights, untimed, weights
-from tests.unit.small_task import OPTIMIZERS, small
+from tests.unit.small_task import OPTIMIZERS, optimizer_for, small
 from tests.unit.task_helpers import pictures
 from tests.unit.training.test_loop import make
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sscdl.tasks.base import Setup, Step, Task
 from sscdl.training.backbones import build_backbone
 from sscdl.training.loop import Images, train
-from sscdl.training.optim import Own
+from sscdl.training.optim import Own, build_optimizer
 from sscdl.training.schedule import Schedule
 from tests.unit.task_helpers import pictures
 
@@ -81,6 +81,15 @@ def small(optimizer: str, **change: Any) -> tuple[Small, Schedule]:
     }  # fmt: skip
     rate = {"sgd": 0.02, "lars": 1.0}.get(optimizer, 0.002)
     return task, Schedule(optimizer, rate, 0.9, 0.01, BATCH, EPOCHS, "milestones", **settings)
+
+
+def optimizer_for(task: Task, schedule: Schedule) -> torch.optim.Optimizer:
+    """Return the optimiser that the loop trains ``task`` with."""
+    return build_optimizer(
+        task, schedule.optimizer, schedule.learning_rate, schedule.momentum, schedule.weight_decay,
+        adapted=schedule.adapted, decayed=schedule.decayed, betas=schedule.betas,
+        own=task.trained_otherwise(),
+    )  # fmt: skip
 
 
 def images_on(device: str = "cpu") -> Images:

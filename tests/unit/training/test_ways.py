@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sscdl.training import loop
-from sscdl.training.optim import optimizer_for, set_rates
-from tests.unit.small_task import EPOCHS, OPTIMIZERS, images_on, small, train_small
+from sscdl.training.optim import set_rates
+from tests.unit.small_task import EPOCHS, OPTIMIZERS, images_on, optimizer_for, small, train_small
 from tests.unit.training.test_loop import same
 
 
@@ -76,17 +76,17 @@ def test_what_follows_the_weights_is_told_of_every_step(tmp_path):
 
 
 def test_gradients_are_shortened_to_the_norm_that_is_given(tmp_path, monkeypatch):
-    norms, built = [], loop.optimizer_for
+    norms, built = [], loop.build_optimizer
 
-    def watched(task, schedule):
-        held = built(task, schedule)
+    def watched(*given, **more):
+        held = built(*given, **more)
         of_all = [p for group in held.param_groups for p in group["params"]]
         held.register_step_pre_hook(
             lambda *_: norms.append(torch.cat([p.grad.flatten() for p in of_all]).norm().item())
         )
         return held
 
-    monkeypatch.setattr(loop, "optimizer_for", watched)
+    monkeypatch.setattr(loop, "build_optimizer", watched)
     weights = {}
     for limit in (None, 1e-3, 1e6):
         task, schedule = small("sgd", clip_gradients=limit)
