@@ -42,6 +42,10 @@ LARS = {
     "search_epochs": 3, "final_epochs": 1,
     "search": {"method": "halving", "first": 0.3, "keep": 0.5},
 }  # fmt: skip
+ADAM = {
+    "optimizer": "adam", "adam": {"betas": [0.8, 0.95], "decay": "all"}, "decay": "milestones",
+    "milestones": {"at": [0.4, 0.7], "factor": 0.3}, "clip_gradients": 0.5,
+}  # fmt: skip
 EVERYTHING = {"train": "all", "normalise": "all", "masked": "drop"}
 
 
@@ -116,6 +120,13 @@ def _ways(task: str) -> dict[str, dict[str, Any]]:
         "two ranks": link(task, devices=2, settings={"optimizer": "lars"}, search_only=True),
         "lars of all, warm-up": link(
             task, settings=LARS | {"warmup_epochs": 1.5, "lars": {"adapt": "all", "decay": "all"}}
+        ),
+        "adam of all, milestones, clipped": link(
+            task, rates=[0.001], settings=ADAM | {"search_epochs": 2, "warmup_epochs": 0.5}
+        ),
+        "adamw, stopped, two ranks": link(
+            task, rates=[0.001], devices=2, stop_after=1,
+            settings={"optimizer": "adamw", "search_epochs": 2, "weight_decay": 0.05},
         ),
         "last batch filled": link(task, settings={"last_batch": "fill", "final_epochs": 0}),
         "rate too high": link(task, rates=[1e30, 0.01], settings={"search_epochs": 2}),

@@ -46,7 +46,8 @@ def state_bytes(node: Node, images: int) -> int:
     """
     weights, own = weights_bytes(node), task_state_bytes(node, images)
     trained = weights + own if DECLARATIONS[node.task].optimised else weights
-    copies = 2 if "averaged_weights" in node.recipe else 1
+    copies = 2 if node.recipe["settings"]["optimizer"] in ("adam", "adamw") else 1
+    copies += "averaged_weights" in node.recipe
     return (weights + own + copies * trained) * len(node.learning_rates)
 
 

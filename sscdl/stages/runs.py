@@ -21,6 +21,7 @@ from sscdl.stages.node import Stage
 from sscdl.stages.search import at_epoch
 from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, Store
 from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
+from sscdl.training.schedule import depends_on_all_epochs
 
 LOGGER = logging.getLogger("sscdl.stage")
 
@@ -46,10 +47,10 @@ def object_key(recipe: dict[str, Any], rate: float, phase: str) -> str:
     settings = dict(recipe["settings"])
     settings.pop("search", None)  # how candidates are compared changes none of them
     last = settings.pop("final_epochs")
-    # Under a constant rate the search is the same run however long the best goes on.
-    constant = settings["decay"] == "constant" and recipe["task"] not in SHARES_OF_ALL_EPOCHS
-    if phase == "search" and constant:
-        last = None
+    if phase == "search" and not (
+        depends_on_all_epochs(settings) or recipe["task"] in SHARES_OF_ALL_EPOCHS
+    ):
+        last = None  # the search is the same run however long the best goes on
     return fingerprint([{**recipe, "settings": settings}, rate, phase, last])
 
 

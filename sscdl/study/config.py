@@ -6,7 +6,6 @@ import copy
 import difflib
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ import yaml
 
 from sscdl.errors import InputError
 from sscdl.study.folders import missing_folders
+from sscdl.study.stage_settings import wrong_in_stage
 from sscdl.study.values import unfit_values, whole_path
-from sscdl.tasks.options import DECLARATIONS, LATER_SETTINGS
+from sscdl.tasks.options import DECLARATIONS
 
 _MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
@@ -35,13 +35,23 @@ def load_schema(path: str | Path) -> dict[str, Any]:
         paper = f" ({declared.paper})" if declared.paper else ""
         block["description"] = f"{declared.title}: {declared.about}{paper}."
         for name, value in declared.settings.items():
-            block["properties"][name]["default"] = value
+            block["properties"][name] = _with_default(block["properties"][name], value, schema)
         block["properties"]["options"]["properties"] = {
             name: {**option.limits, "description": option.about, "default": option.default}
             for name, option in declared.options.items()
         }
         schema["properties"]["stages"]["properties"][task] = {"$ref": f"#/$defs/{task}"}
     return schema
+
+
+def _with_default(described: dict[str, Any], value: Any, whole: dict[str, Any]) -> dict[str, Any]:
+    """Return what describes a key with ``value`` as its default, of a block for each key in it."""
+    if not isinstance(value, dict):
+        return {**described, "default": value}
+    block = copy.deepcopy(resolve(described, whole))
+    for name, one in value.items():
+        block["properties"][name]["default"] = one
+    return block
 
 
 def check_config(
@@ -226,7 +236,8 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         found.append("backbone.last_stage: densenet121 is used whole; give 4")
     for task, declared in DECLARATIONS.items():
         stage = config["stages"][task]
-        found += [f"stages.{task}.{line}" for line in [*declared.check(stage), *_schedule(stage)]]
+        wrong = [*declared.check(stage), *wrong_in_stage(stage, declared.settings)]
+        found += [f"stages.{task}.{line}" for line in wrong]
     return found + _ranges(config)
 
 
@@ -243,18 +254,3 @@ def _ranges(config: dict[str, Any]) -> list[str]:
         if low > high or (low == high and key.endswith("percentiles")):
             found.append(f"{key}: [{low:g}, {high:g}] does not rise; give the smaller value first")
     return found
-
-
-def _schedule(stage: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong between settings of a stage that its optimiser or its epochs rule."""
-    epochs = stage["search_epochs"] + stage["final_epochs"]
-    if stage["warmup_epochs"] >= epochs:
-        yield (
-            f"warmup_epochs: {stage['warmup_epochs']:g} epochs are all of the {epochs} that "
-            "search_epochs and final_epochs give; lower it"
-        )
-    if stage["optimizer"] != "lars" and stage["lars"] != LATER_SETTINGS["lars"]:
-        yield (
-            "lars: goes with optimizer lars; remove it, as sgd adapts no rate and decays all "
-            "parameters"
-        )

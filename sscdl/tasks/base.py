@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from sscdl.training.optim import Own
 
 
 @dataclass
@@ -67,8 +69,8 @@ class Task(nn.Module):
     Where several ranks train (``sscdl.training.ranks``), each calls it on its part of the batch, in
     order; what depends on the whole batch, the task exchanges itself, so that the mean of the
     ranks' gradients, and the state, are those of one process with the whole batch.
-    ``after_backward`` runs once that mean is taken. Evaluation exchanges nothing: ranks may differ
-    in their batches.
+    ``after_backward`` and ``after_step`` run once that mean is taken. Evaluation exchanges nothing:
+    ranks may differ in their batches.
     """
 
     name: ClassVar[str]
@@ -112,6 +114,22 @@ class Task(nn.Module):
 
     def after_backward(self, epoch: int, epochs: int) -> None:
         """Change gradients between the backward pass and the optimiser's step."""
+
+    def after_step(self, done: float, epochs: int) -> None:
+        """Change what follows the weights, after the optimiser's step; by default nothing.
+
+        ``done`` epochs of ``epochs`` are trained with that step, a part of one among them: after
+        step k of K in all, k / K is ``done / epochs``, up to rounding. For the teacher of a network
+        and the like, under ``torch.no_grad``. A task that depends on ``epochs``, here or elsewhere,
+        declares ``shares_of_epochs``.
+        """
+
+    def trained_otherwise(self) -> Sequence[Own]:
+        """Return which parameters have a rate or a momentum of their own; by default none.
+
+        Asked once, when the run begins or goes on; none may be in two of them.
+        """
+        return ()
 
 
 def whole_epochs(share: float, epochs: int) -> int:

@@ -112,6 +112,9 @@ class Declaration:
             that only follows.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
             differently.
+        near_chance: how near, as a share of it, the loss of a network that has one feature for all
+            images, and default options, is to the task's ``chance_loss``.
+        near_because: why it is no nearer than 0.02; a sentence.
         check: yields what is wrong between options that are each right by themselves, as
             "options.patch: ..."; takes the settings of a stage.
     """
@@ -124,6 +127,8 @@ class Declaration:
     state_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     optimised: bool = True
     shares_of_epochs: bool = False
+    near_chance: float = 0.02
+    near_because: str = ""
     check: Callable[[Mapping[str, Any]], Iterator[str]] = lambda settings: iter(())
 
 

@@ -37,6 +37,9 @@ LATER_SETTINGS: dict[str, Any] = {
     "warmup_epochs": 0,
     "lars": {"adapt": "weights", "decay": "weights"},
     "last_batch": "drop",
+    "adam": {"betas": [0.9, 0.999], "decay": "weights"},
+    "milestones": {"at": [0.6, 0.8], "factor": 0.1},
+    "clip_gradients": None,
 }
 
 

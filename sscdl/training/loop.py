@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from sscdl.errors import LostState
 from sscdl.progress import Timer
@@ -29,7 +30,7 @@ from sscdl.training.averages import Averages
 from sscdl.training.batch_statistics import Statistics
 from sscdl.training.clock import Clock
 from sscdl.training.monitor import Monitor
-from sscdl.training.optim import build_optimizer
+from sscdl.training.optim import build_optimizer, set_rates
 from sscdl.training.order import endless, epoch_draws, own_parts
 from sscdl.training.pixels import batches
 from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
@@ -85,14 +86,10 @@ def train(
     task = ranks.synchronise_batchnorm(task)
     statistics = statistics or Statistics(task)
     optimizer = build_optimizer(
-        task,
-        schedule.optimizer,
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        adapted=schedule.adapted,
-        decayed=schedule.decayed,
-    )
+        task, schedule.optimizer, schedule.learning_rate, schedule.momentum, schedule.weight_decay,
+        adapted=schedule.adapted, decayed=schedule.decayed, betas=schedule.betas,
+        own=task.trained_otherwise(),
+    )  # fmt: skip
     if first:
         clear_leftovers(state)
     averages = Averages(task) if averaged else None
@@ -170,15 +167,16 @@ def _train_epoch(
         with clock.part():
             rows, pixels = next(loaded)
             views = task.views(pixels, draws[step])
-        rate = schedule.rate(epoch + step / number)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_rates(optimizer, schedule, epoch + step / number)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             result = model(views, rows, epoch, schedule.epochs)
         optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
         task.after_backward(epoch, schedule.epochs)
+        if schedule.clip_gradients is not None:
+            clip_grad_norm_(task.parameters(), schedule.clip_gradients, foreach=True)
         optimizer.step()
+        task.after_step(epoch + (step + 1) / number, schedule.epochs)
         if averages is not None:
             averages.update()
         # Summed on the device: reading a value here would make the host wait for every step.

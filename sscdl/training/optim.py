@@ -1,14 +1,41 @@
-"""Optimisers: SGD with momentum, and LARS for the tasks that were published with it."""
+"""Optimisers: SGD with momentum, LARS and Adam for the tasks that were published with them.
+
+A task may train some of its parameters in a way of their own (``Own``). No step waits for the
+device, and all that a step depends on is in the optimiser's state or set before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sscdl.errors import InputError
+from sscdl.training.schedule import Schedule
+
+# Adam (Kingma & Ba 2015, arXiv:1412.6980) adds decay to the gradients, AdamW (Loshchilov & Hutter
+# 2019, arXiv:1711.05101) takes it from the weights, times the rate.
+ADAMS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@dataclass(frozen=True)
+class Own:
+    """Parameters that a task trains in a way of their own: those of a head, of a predictor.
+
+    ``rate``: what the stage's learning rate is multiplied by, above 0. ``momentum``: in [0, 1), in
+    the place of the stage's, or of Adam's first beta; None for the same (DeepCluster's head has
+    none: Caron et al. 2018, arXiv:1807.05520). ``falls``: whether the rate falls with the stage's;
+    if not, it is constant after the warm-up (SimSiam's predictor: Chen & He 2021,
+    arXiv:2011.10566). Those without a gradient may be among the ``parameters``.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+    momentum: float | None = None
+    falls: bool = True
 
 
 class LARS(torch.optim.Optimizer):
@@ -77,35 +104,84 @@ def build_optimizer(
     *,
     adapted: str = "weights",
     decayed: str = "weights",
+    betas: tuple[float, float] = (0.9, 0.999),
+    own: Sequence[Own] = (),
 ) -> torch.optim.Optimizer:
     """Return an optimiser over the parameters of ``module`` that require a gradient.
 
-    ``kind`` is ``sgd`` (decay on every parameter, as in the papers whose recipes use it) or
-    ``lars``. For that, ``adapted`` and ``decayed`` say which parameters get rates of their own and
-    decay: the ``weights`` alone, or ``all``, with biases and parameters of normalisation, that is,
-    tensors with at most one dimension. Papers differ: SimCLR and BYOL leave these out of both, SwAV
-    out of neither. Raises InputError for another kind.
+    ``kind`` is ``sgd`` (decay on every parameter, as in the papers whose recipes use it), ``lars``,
+    ``adam`` or ``adamw``; the last two take ``betas`` and no ``momentum``. For LARS, ``adapted``
+    says which parameters get rates of their own, and for all but SGD ``decayed`` which decay: the
+    ``weights`` alone, or ``all``, with what ``_beside_weights`` finds. Papers differ: SimCLR and
+    BYOL leave these out of both, SwAV out of neither; MAE lets them be without decay. ``own`` are
+    parameters with ways of their own. Raises InputError for another kind.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if kind == "sgd":
-        optimizer = torch.optim.SGD(
-            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
-        )
-        if momentum:
-            for parameter in parameters:
-                # Fused, it cannot begin with some of them later (SwAV's prototypes are frozen at
-                # first). From zero, the first step is the same as without a buffer.
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        return optimizer
+    if kind not in ("sgd", "lars", *ADAMS):
+        known = ", ".join(("sgd", "lars", *ADAMS))
+        raise InputError(f"optimizer: unknown kind {kind!r}; choose one of {known}")
+    others: dict[str, Any] = {}  # for what is beside weights
+    if kind != "sgd" and decayed == "weights":
+        others["weight_decay"] = 0.0
     if kind == "lars":
-        others = {
-            "weight_decay": weight_decay if decayed == "all" else 0.0,
-            "adapt": adapted == "all",
-        }
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], **others},
-        ]
-        groups = [group for group in groups if group["params"]]
+        others["adapt"] = adapted == "all"
+    taken = {id(parameter) for one in own for parameter in one.parameters}
+    rest = Own([parameter for parameter in module.parameters() if id(parameter) not in taken])
+    beside = _beside_weights(module) if others else set()
+    groups = []
+    for one in (rest, *own):
+        ways = _ways(one, kind, betas)
+        trained = [parameter for parameter in one.parameters if parameter.requires_grad]
+        weights = [parameter for parameter in trained if id(parameter) not in beside]
+        small = [parameter for parameter in trained if id(parameter) in beside]
+        groups += [{"params": weights, **ways}] if weights else []
+        groups += [{"params": small, **ways, **others}] if small else []
+    if kind == "lars":
         return LARS(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    raise InputError(f"optimizer: unknown kind {kind!r}; choose sgd or lars")
+    if kind in ADAMS:
+        # Fused, it counts its steps on the device.
+        return ADAMS[kind](groups, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.SGD(
+        groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
+    )
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else []:
+            # Fused, it cannot begin with some of them later (SwAV's prototypes are frozen at
+            # first). From zero, the first step is the same as without a buffer.
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def set_rates(optimizer: torch.optim.Optimizer, schedule: Schedule, done: float) -> None:
+    """Give all parameters their learning rates of the step that comes after ``done`` epochs."""
+    for group in optimizer.param_groups:
+        # Only parameters with ways of their own have these, also in states of earlier versions.
+        rate = schedule.rate(done, falls=group.get("falls", True))
+        group["lr"] = group.get("rate", 1.0) * rate
+
+
+def _beside_weights(module: nn.Module) -> set[int]:
+    """Return the ids of the parameters of ``module`` that are no weights.
+
+    These are biases and parameters of normalisation, that is, tensors with at most one dimension;
+    and those whose names a part of it returns from a method ``no_weight_decay``, as timm's vision
+    transformers do with their position embeddings and class tokens.
+    """
+    found = {id(parameter) for parameter in module.parameters() if parameter.ndim <= 1}
+    for part in module.modules():
+        if hasattr(part, "no_weight_decay"):
+            named = dict(part.named_parameters())
+            found |= {id(named[name]) for name in part.no_weight_decay() if name in named}
+    return found
+
+
+def _ways(own: Own, kind: str, betas: tuple[float, float]) -> dict[str, Any]:
+    """Return what the group of ``own`` parameters has that others have not."""
+    found: dict[str, Any] = {}
+    if own.momentum is not None:
+        adam = kind in ADAMS
+        found |= {"betas": (own.momentum, betas[1])} if adam else {"momentum": own.momentum}
+    if own.rate != 1.0:
+        found["rate"] = own.rate
+    if not own.falls:
+        found["falls"] = False
+    return found

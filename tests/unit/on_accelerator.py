@@ -23,14 +23,16 @@ from sscdl.stages.stage import run_stage
 from sscdl.tasks.options import DECLARATIONS, DEFAULTS
 from sscdl.training.loop import Images, _train_epoch, train, validate
 from sscdl.training.monitor import Monitor
-from sscdl.training.optim import build_optimizer
 from sscdl.training.scalars import Scalars
 from tests.unit.accelerator import NAME, accelerator
 from tests.unit.real_stage import real_stage, same_weights, untimed, weights
+from tests.unit.small_task import OPTIMIZERS, optimizer_for, small
 from tests.unit.task_helpers import pictures
 from tests.unit.training.test_loop import make
 
 TASKS = tuple(DEFAULTS)
+# A task with ways of its own, and with all that a schedule may ask for.
+SMALL = {f"small by {optimizer}": optimizer for optimizer in OPTIMIZERS}
 DEVICES = ("cpu", f"{NAME}:0")
 ROWS, SIDE, BATCH = 24, 32, 4
 SEGMENTER = Path(__file__).parents[2] / "resources/segmenter/lungs.safetensors"
@@ -44,16 +46,21 @@ def images_on(device: str, training: int) -> Images:
 
 def task_on(device: str, name: str) -> tuple[torch.nn.Module, Any]:
     """Return a task on ``device`` and its schedule."""
-    task, schedule = make(name)
-    kind = DECLARATIONS[name].settings.get("optimizer", "sgd")
-    return task.to(device, memory_format=torch.channels_last), replace(schedule, optimizer=kind)
+    if name in SMALL:
+        task, schedule = small(SMALL[name])
+        schedule = replace(schedule, batch_size=BATCH)
+    else:
+        task, schedule = make(name)
+        kind = DECLARATIONS[name].settings.get("optimizer", "sgd")
+        schedule = replace(schedule, optimizer=kind)
+    return task.to(device, memory_format=torch.channels_last), schedule
 
 
 def waits_of(name: str, training: int, waits: list[str]) -> dict[str, list[str]]:
     """Return what makes the host wait in the second epoch and its validation."""
     task, schedule = task_on(DEVICES[1], name)
     images = images_on(DEVICES[1], training)
-    optimizer = build_optimizer(task, schedule.optimizer, lr=0.05, momentum=0.9, weight_decay=0)
+    optimizer = optimizer_for(task, schedule)
     found = {}
     for epoch in range(2):
         waits.clear()
@@ -110,7 +117,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name, accelerator() as waits:
         folder = Path(name)
-        for task in TASKS:
+        for task in (*TASKS, *SMALL):
             runs = [trained(task, device, folder) for device in DEVICES]
             found[task] = {
                 "weights": same_weights(runs[0][0], runs[1][0]),

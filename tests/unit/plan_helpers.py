@@ -15,6 +15,7 @@ from sscdl.tasks.options import DEFAULTS
 SPLIT = {"by": "patient", "val": 0.2, "test": 0.2, "seed": 0}
 TRAINING = {"device": "cpu", "devices": 1, "side_by_side": 1, "threads": 1}
 STAGE = {
+    "optimizer": "sgd",
     "learning_rates": [0.1, 0.2],
     "batch_size": 8,
     "search_epochs": 2,

@@ -22,6 +22,7 @@ from sscdl.training import ranks
 from sscdl.training.batch_statistics import Statistics, sample
 from sscdl.training.loop import _parallel
 from sscdl.training.optim import build_optimizer
+from tests.unit.small_task import OPTIMIZERS, small, train_small
 from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures
 
 WORLD = 2
@@ -56,11 +57,15 @@ def _compute(rank: int, folder: Path) -> None:
         # Each rank trains some of the tasks alone, while the other trains the rest.
         for name in list(OPTIONS)[rank::WORLD]:
             found[f"alone, {name}"] = _train(name)
+        for kind in OPTIMIZERS[rank::WORLD]:
+            found[f"alone, small by {kind}"] = _train_small(kind, folder / f"alone {kind}.pt")
     ranks.join(rank, WORLD, f"file://{folder / 'meeting'}", torch.device("cpu"))
     found |= {"joined": (ranks.rank(), ranks.world())} | _exchange(rank)
     found |= {f"together, {name}": _normalise(name) for name in LAYERS}
     with _in_float64():
         found |= {f"together, {name}": _train(name) for name in OPTIONS}
+        for kind in OPTIMIZERS:
+            found[f"together, small by {kind}"] = _train_small(kind, folder / f"{kind}.pt")
     ranks.leave()
     found["left"] = (ranks.rank(), ranks.world())
     torch.save(found, folder / f"{rank}.pt")
@@ -186,6 +191,13 @@ def _train(name: str) -> dict[str, Any]:
         "losses": torch.stack(losses + floors), "state": state, "evaluated": evaluated,
         "kept": kept, "estimated": estimated,
     }  # fmt: skip
+
+
+def _train_small(optimizer: str, state: Path) -> dict[str, Any]:
+    """Return losses and state of the task with ways of its own, trained by the loop."""
+    task, schedule = small(optimizer)
+    history = train_small(task, schedule, state)
+    return {"losses": [record["loss"] for record in history], "state": task.state_dict()}
 
 
 def _shown(task: nn.Module, images: Tensor, part: slice) -> Iterator[tuple[Any, Tensor]]:

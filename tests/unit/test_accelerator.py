@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from sscdl.tasks.options import DEFAULTS
+from tests.unit.small_task import OPTIMIZERS
 
 ROOT = Path(__file__).parents[2]
-TASKS = tuple(DEFAULTS)
+TASKS = (*DEFAULTS, *(f"small by {optimizer}" for optimizer in OPTIMIZERS))
 
 
 @pytest.fixture(scope="session")

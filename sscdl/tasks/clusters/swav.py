@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
+from sscdl.tasks.declaration import VIEWS
 from sscdl.tasks.sizes import smallest_side
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
@@ -79,14 +80,11 @@ class SwAV(Task):
         )
         self.prototypes = nn.Linear(dimension, options["prototypes"], bias=False)
         self.options = options
-        shared = {k: options[k] for k in ("flip", "rotation", "brightness", "contrast", "gamma")}
-        self.augment = Augmentation(
-            setup.image_size, crop=tuple(options["crop"]), blur=options["blur"], **shared
-        )
+        shared = {name: options[name] for name in ("flip", *VIEWS)}
+        self.augment = Augmentation(setup.image_size, crop=tuple(options["crop"]), **shared)
         self.augment_local = Augmentation(
             max(smallest_side(backbone), round(options["local_size"] * setup.image_size)),
             crop=tuple(options["local_crop"]),
-            blur=options["blur"],
             **shared,
         )
         self.draws = Augmentation.draws * (GLOBAL_CROPS + options["local_crops"])

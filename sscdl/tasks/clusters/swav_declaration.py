@@ -75,5 +75,10 @@ DECLARATION = Declaration(
     },
     state_bytes=_state_bytes,
     shares_of_epochs=True,
+    near_chance=0.15,
+    near_because=(
+        "Prototypes begin as random directions: what is predicted of one embedding for all images "
+        "is not uniform, as its codes are."
+    ),
     check=queue_fits,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
+from sscdl.tasks.declaration import VIEWS
 from sscdl.tasks.queues import queue_length
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
@@ -86,11 +87,7 @@ class MoCo(Task):
             setup.image_size,
             crop=tuple(options["crop"]),
             flip=options["flip"],
-            rotation=options["rotation"],
-            brightness=options["brightness"],
-            contrast=options["contrast"],
-            gamma=options["gamma"],
-            blur=options["blur"],
+            **{name: options[name] for name in VIEWS},
         )
         self.draws = 2 * Augmentation.draws
         length = queue_length(options["queue"], setup.images, setup.batch_size)

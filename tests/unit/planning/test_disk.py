@@ -55,6 +55,9 @@ def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
     averaged = replace(node, recipe={**node.recipe, "averaged_weights": "source"})
     copies = weights_bytes(node) + buffers - size
     assert state_bytes(averaged, 200) == state_bytes(node, 200) + 2 * copies
+    adam = make_nodes(task, stages={task: {"options": options, "optimizer": "adam"}})[0]
+    more = weights_bytes(node) + (0 if task == "moco" else size)
+    assert state_bytes(adam, 200) == state_bytes(node, 200) + 2 * more, "a second buffer"
 
 
 def test_a_classifier_and_an_unknown_network_keep_nothing_else():

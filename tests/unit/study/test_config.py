@@ -197,31 +197,6 @@ def test_missing_keys_are_named():
         check_config({"study": "x", "dataset": {"layout": "phantom"}}, SCHEMA)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"warmup_epochs": 30}, "stages.moco.warmup_epochs: 30 epochs are all of the 30"),
-        ({"warmup_epochs": -1}, "stages.moco.warmup_epochs: -1 is less than the minimum"),
-        ({"lars": {"decay": "all"}}, "stages.moco.lars: goes with optimizer lars; remove it"),
-        ({"lars": {"adapt": "bias"}}, "stages.moco.lars.adapt: 'bias' is not one of weights, all"),
-        ({"last_batch": "keep"}, "stages.moco.last_batch: 'keep' is not one of drop, fill"),
-    ],
-)
-def test_settings_of_the_schedule_that_cannot_be_are_named(settings, message):
-    with pytest.raises(InputError) as caught:
-        check_config(merged(SMALL, {"stages": {"moco": settings}}), SCHEMA)
-    assert message in str(caught.value)
-
-
-def test_every_stage_has_the_later_settings_as_they_were_before():
-    stages = check_config(SMALL, SCHEMA)["stages"]
-    for task in DEFAULTS:
-        assert {name: stages[task][name] for name in LATER_SETTINGS} == LATER_SETTINGS
-    lars = {"optimizer": "lars", "warmup_epochs": 29.5, "lars": {"adapt": "all"}}
-    changed = check_config(merged(SMALL, {"stages": {"moco": lars}}), SCHEMA)["stages"]["moco"]
-    assert changed["lars"] == {"adapt": "all", "decay": "weights"}
-
-
 @pytest.mark.parametrize("file", sorted((ROOT / "config").glob("thesis*.yaml")))
 def test_the_thesis_keeps_what_it_has_trained(file):
     given = [ROOT / "config/thesis.yaml", file]

@@ -111,6 +111,8 @@ def test_settings_that_came_later_count_only_where_they_change_what_was_done():
     changed = [
         {"warmup_epochs": 1}, {"last_batch": "fill"}, {"lars": {"adapt": "all", "decay": "all"}},
         {"lars": {"adapt": "all", "decay": "weights"}},
+        {"adam": {"betas": [0.9, 0.95], "decay": "weights"}}, {"clip_gradients": 1.0},
+        {"milestones": {"at": [0.5], "factor": 0.1}},
     ]  # fmt: skip
     assert {next(iter(one)) for one in changed} == set(LATER_SETTINGS)
     assert len({before, *(fingerprint(**one) for one in changed)}) == 1 + len(changed)
@@ -121,6 +123,8 @@ def test_a_recipe_gives_back_all_settings_of_its_stage(task):
     later = {**LATER_SETTINGS, "options": {**DEFAULTS[task], **LATER.get(task, {})}}
     other = {
         "warmup_epochs": 2.5, "last_batch": "fill", "lars": {"adapt": "all", "decay": "weights"},
+        "adam": {"betas": [0.9, 0.95], "decay": "all"}, "clip_gradients": 3.0,
+        "milestones": {"at": [0.5], "factor": 0.2},
         "options": {**DEFAULTS[task], "fill": True},
     }  # fmt: skip
     for settings in ({**STAGE, **later}, {**STAGE, **other}):

@@ -10,7 +10,6 @@ import torch
 
 from sscdl.errors import LostState
 from sscdl.tasks import build_task
-from sscdl.tasks.options import DEFAULTS
 from sscdl.training.backbones import build_backbone
 from sscdl.training.loop import Images, Previous, train
 from sscdl.training.order import mixed_seed
@@ -57,17 +56,6 @@ def run(task, schedule, images, state, *, start=0, stop=4, previous=None, key="k
 def same(one, two):
     one, two = one.state_dict(), two.state_dict()
     return all(torch.equal(one[name], two[name]) for name in one)
-
-
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_a_run_in_two_parts_equals_an_undisturbed_one(tmp_path, images, name):
-    whole, schedule = make(name)
-    history = run(whole, schedule, images, tmp_path / "whole.pt")
-    run(make(name)[0], schedule, images, tmp_path / "parts.pt", stop=2)
-    second, _ = make(name)
-    resumed = run(second, schedule, images, tmp_path / "parts.pt")
-    assert same(whole, second)
-    assert [r["loss"] for r in resumed] == [r["loss"] for r in history]
 
 
 def test_continuing_another_runs_state_equals_one_run(tmp_path, images):

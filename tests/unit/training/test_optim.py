@@ -11,6 +11,8 @@ from sscdl.errors import InputError
 from sscdl.training.optim import LARS, build_optimizer
 from tests.unit.lightly_reference import LARS as ReferenceLARS
 
+KINDS = ["sgd", "lars", "adam", "adamw"]
+
 
 def gradients(step: int, parameter: nn.Parameter) -> torch.Tensor:
     generator = torch.Generator().manual_seed(step)
@@ -85,6 +87,34 @@ def test_what_lars_adapts_and_decays_is_chosen(adapted, decayed):
         torch.testing.assert_close(parameter.double(), expected[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+def test_adam_follows_the_formulas_of_its_papers(kind, decayed):
+    """In double precision: Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2."""
+    module = network()
+    expected = {name: p.detach().double().clone() for name, p in module.named_parameters()}
+    first, second = ({name: torch.zeros_like(p) for name, p in expected.items()} for _ in "12")
+    optimizer = build_optimizer(
+        module, kind, lr=0.05, momentum=0.5, weight_decay=0.2, decayed=decayed, betas=(0.7, 0.9)
+    )
+    run(module, optimizer, range(4))
+    for step in range(4):
+        for name, parameter in module.named_parameters():
+            w, g = expected[name], gradients(step, parameter).double()
+            decay = 0.0 if parameter.ndim == 1 and decayed == "weights" else 0.2
+            g = g + decay * w if kind == "adam" else g
+            first[name] = 0.7 * first[name] + 0.3 * g
+            second[name] = 0.9 * second[name] + 0.1 * g * g
+            mean, square = (
+                first[name] / (1 - 0.7 ** (step + 1)),
+                second[name] / (1 - 0.9 ** (step + 1)),
+            )
+            w = w * (1 - 0.05 * decay) if kind == "adamw" else w
+            expected[name] = w - 0.05 * mean / (square.sqrt() + 1e-8)
+    for name, parameter in module.named_parameters():
+        torch.testing.assert_close(parameter.double(), expected[name], rtol=1e-4, atol=1e-5)
+
+
 def test_all_parameters_adapted_and_decayed_match_an_independent_implementation():
     """As SwAV's authors do; the reference adapts whatever decays."""
     ours = network()
@@ -111,7 +141,7 @@ def test_zero_weights_and_zero_gradients_do_not_break_lars():
     torch.testing.assert_close(layer.weight.detach(), torch.full((3, 3), -0.1))
 
 
-@pytest.mark.parametrize("kind", ["sgd", "lars"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_without_a_gradient_a_parameter_stays(kind):
     layer = nn.Linear(3, 3)
     before = copy.deepcopy(layer.state_dict())
@@ -120,7 +150,7 @@ def test_without_a_gradient_a_parameter_stays(kind):
     assert all(torch.equal(before[k], v) for k, v in layer.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", ["sgd", "lars"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_resuming_from_state_dicts_changes_nothing(kind):
     settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-3}
     straight, stopped = network(), network()
@@ -134,7 +164,7 @@ def test_resuming_from_state_dicts_changes_nothing(kind):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "lars"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_frozen_parameters_are_left_out(kind):
     module = network()
     module[0].requires_grad_(False)
@@ -145,11 +175,11 @@ def test_frozen_parameters_are_left_out(kind):
 
 
 def test_unknown_kind_is_refused():
-    with pytest.raises(InputError, match="adam"):
-        build_optimizer(network(), "adam", lr=0.1, momentum=0.9, weight_decay=0.0)
+    with pytest.raises(InputError, match="'rmsprop'; choose one of sgd, lars, adam, adamw"):
+        build_optimizer(network(), "rmsprop", lr=0.1, momentum=0.9, weight_decay=0.0)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "lars"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_parameter_may_join_later(kind):
     module, alone = network(), network()
     settings = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}

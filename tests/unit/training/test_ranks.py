@@ -8,6 +8,7 @@ from torch import distributed, nn
 
 from sscdl.training import ranks
 from tests.unit.rank_helpers import LAYERS, OPTIONS, STEPS, WORLD, far_values, two_ranks
+from tests.unit.small_task import OPTIMIZERS
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,18 @@ def test_two_ranks_train_as_one_process(found, alone, name):
             torch.testing.assert_close(
                 parts["state"][key], expected, rtol=1e-9, atol=1e-9, msg=f"{key} differs"
             )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_ranks_train_a_task_with_ways_of_its_own_as_one(found, alone, optimizer):
+    whole, (one, two) = (
+        alone[f"alone, small by {optimizer}"],
+        [rank[f"together, small by {optimizer}"] for rank in found],
+    )
+    assert one["losses"] == pytest.approx(whole["losses"], rel=1e-6)
+    for key, expected in whole["state"].items():
+        torch.testing.assert_close(one["state"][key], expected, rtol=1e-6, atol=1e-9, msg=key)
+        assert torch.equal(one["state"][key], two["state"][key]), key
 
 
 @pytest.mark.parametrize("name", OPTIONS)

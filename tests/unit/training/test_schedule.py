@@ -7,8 +7,16 @@ import sys
 
 import pytest
 
+from sscdl.study.config import load_schema
+from sscdl.study.reference import SCHEMA
 from sscdl.tasks.options import whole
-from sscdl.training.schedule import Schedule, left_out, left_out_sentence, steps
+from sscdl.training.schedule import (
+    Schedule,
+    depends_on_all_epochs,
+    left_out,
+    left_out_sentence,
+    steps,
+)
 
 SETTINGS = {
     "optimizer": "lars", "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 32,
@@ -25,6 +33,7 @@ def test_settings_of_older_recipes_mean_what_was_done_then():
     assert (found.epochs, found.learning_rate, found.batch_size) == (10, 0.5, 32)
     assert (found.warmup_epochs, found.last_batch) == (0, "drop")
     assert (found.adapted, found.decayed) == ("weights", "weights")
+    assert found.clip_gradients is None
     changed = schedule(lars={"adapt": "all", "decay": "weights"}, last_batch="fill")
     assert (changed.adapted, changed.decayed, changed.last_batch) == ("all", "weights", "fill")
 
@@ -55,6 +64,47 @@ def test_a_constant_rate_does_not_depend_on_the_epochs_that_follow():
     for step in range(6 * 7):
         done = step // 7 + step % 7 / 7
         assert len({way.rate(done) for way in ways}) == 1
+
+
+def test_the_rate_falls_at_milestones_to_the_step():
+    falling = schedule(decay="milestones", warmup_epochs=1)
+    assert [falling.rate(done) for done in (0.5, 1, 5.9)] == [0.25, 0.5, 0.5]
+    assert [falling.rate(done) for done in (6, 7.9)] == [pytest.approx(0.05)] * 2
+    assert [falling.rate(done) for done in (8, 10)] == [pytest.approx(0.005)] * 2
+    # In floating point, 0.1 * 3 is more than 3 / 10, and 0.29 * 100 less than 29.
+    few = {"at": [0.1], "factor": 0.5}
+    steps = schedule(decay="milestones", milestones=few, search_epochs=3, final_epochs=0)
+    assert [steps.rate(step / 10) for step in (2, 3)] == [0.5, 0.25]
+    many = {"at": [0.29], "factor": 0.5}
+    steps = schedule(decay="milestones", milestones=many, search_epochs=60, final_epochs=40)
+    assert [steps.rate(28 + step / 99) for step in (98, 99)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("decay", ["constant", "cosine", "milestones"])
+def test_a_rate_that_need_not_fall_does_not(decay):
+    found = schedule(decay=decay, warmup_epochs=2)
+    assert [found.rate(done, falls=False) for done in (1, 2, 10)] == [0.25, 0.5, 0.5]
+
+
+def test_what_decays_is_said_by_the_block_of_the_optimiser():
+    blocks = {
+        "lars": {"adapt": "all", "decay": "all"},
+        "adam": {"betas": [0.5, 0.6], "decay": "weights"},
+    }
+    assert schedule(**blocks).decayed == "all"
+    for optimizer in ("adam", "adamw"):
+        found = schedule(optimizer=optimizer, **blocks)
+        assert (found.decayed, found.betas) == ("weights", (0.5, 0.6))
+
+
+def test_every_decay_says_whether_it_depends_on_the_epochs_that_follow():
+    """The schema's list is asked, so that a new one cannot be forgotten."""
+    stage = load_schema(SCHEMA)["$defs"]["moco"]["properties"]
+    for decay in stage["decay"]["enum"]:
+        ways = [schedule(decay=decay, final_epochs=final) for final in (1, 6)]
+        rates = [{way.rate(done / 5) for way in ways} for done in range(7 * 5)]
+        depends = any(len(found) > 1 for found in rates)
+        assert depends_on_all_epochs({"decay": decay}) == depends, decay
 
 
 @pytest.mark.parametrize(
