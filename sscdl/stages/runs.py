@@ -207,7 +207,7 @@ class Runs:
             "history": history,
             "data": facts["data"]["rows"],
         }
-        metrics = at_epoch(metrics, stop)
+        metrics = at_epoch(metrics, stop, kept=previous is not None)
         if previous is not None:
             if metrics["value"] is None:
                 raise InputError(

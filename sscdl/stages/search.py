@@ -41,14 +41,17 @@ def survivors(candidates: Sequence[dict[str, Any]], keep: float) -> list[dict[st
     return ranked(candidates)[: max(1, math.ceil(keep * len(candidates)))]
 
 
-def at_epoch(candidate: dict[str, Any], epoch: int) -> dict[str, Any]:
-    """Return ``candidate`` as it was after ``epoch`` epochs, or where it diverged before."""
+def at_epoch(candidate: dict[str, Any], epoch: int, *, kept: bool = False) -> dict[str, Any]:
+    """Return ``candidate`` as it was after ``epoch`` epochs, or where it diverged before.
+
+    Its value is what it is compared by, or, where its weights are ``kept``, what these come to.
+    """
     history = [record for record in candidate["history"] if record["epoch"] <= epoch]
     last, name = history[-1], candidate["metric"]
     value = None
     if last["finite"]:
         # By averages of weights, where the run kept them; by training images, where none validate.
-        known = (f"averaged_val_{name}", f"val_{name}", name)
+        known = [f"averaged_val_{name}", f"val_{name}", name][kept:]
         value = next((last[key] for key in known if key in last), None)
     seconds = round(sum(record.get("seconds", 0.0) for record in history), 1)
     return {

@@ -50,6 +50,15 @@ def test_candidates_are_compared_by_averages_and_trained_as_ever(folder):
         assert all(map(torch.equal, *(weights(stage).values() for stage in stages)))
 
 
+def test_what_is_kept_has_the_value_of_its_weights_also_if_nothing_goes_on(tmp_path):
+    stage = real_stage(tmp_path, settings={"final_epochs": 0})
+    stage = replace(stage, recipe={**stage.recipe, "averaged_weights": "its source"})
+    run_stage(stage)
+    final = read_pointer(stage.pointer)["final"]
+    assert final["history"][-1]["averaged_val_loss"] != final["history"][-1]["val_loss"]
+    assert final["value"] == final["history"][-1]["val_accuracy"]
+
+
 def test_a_store_in_which_nodes_share_an_object_is_whole(folder):
     ways = (
         {}, {"averaged": True},
