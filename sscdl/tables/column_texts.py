@@ -30,7 +30,8 @@ COLUMNS = {
     "imagenet: weights trained on photographs), or number of images that pretext tasks alone see",
     "image_id": "name of the image in this study, drawn from its content",
     "backbone": "network",
-    "value": "what the row is about, or, beside a learning rate, its metric",
+    "value": "what the row is about, or, beside a learning rate, its metric: of averaged weights "
+    "where the search compares these, but for the continuation of the best",
     # What the classes and variants are called, where each has a column of its own.
     **{
         name: f"percent of the images of class {name} that are right"

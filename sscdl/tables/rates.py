@@ -33,8 +33,8 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
         histories: one mapping per run with ``variant, curriculum, stage`` (``pretext`` or
             ``classification``), ``seed, lr, metric`` (``loss``, ``accuracy``,
             ``balanced_accuracy``), ``epochs`` (after which ``value`` was measured), ``value``
-            (accuracies in [0, 1]) and ``chosen`` (whether this rate won). The winner's continuation
-            is an entry of its own with more epochs.
+            (accuracies in [0, 1], maybe of averages of weights) and ``chosen`` (whether this rate
+            won). The winner's continuation is an entry of its own, after it, with more epochs.
         thesis_dir: folder of the thesis's tables.
 
     Returns:
@@ -55,8 +55,9 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
         if line["metric"] != "loss":
             line["value"] = 100 * line["value"]
         table.append({**line, "value_thesis": thesis, "chosen": bool(history["chosen"])})
-    # A continuation of no epochs is the search over again.
-    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"]).drop_duplicates()
+    # A continuation of no epochs is the search over again; rates compare by what that said.
+    result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"])
+    result = result.drop_duplicates([name for name in columns if name != "value"])
     node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
     order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
     return result.loc[order].reset_index(drop=True)
