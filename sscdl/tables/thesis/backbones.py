@@ -12,6 +12,7 @@ from torch import nn
 from sscdl._torchvision import torchvision
 from sscdl.tables.overview import NAN, read_thesis
 from sscdl.training.backbones import Backbone, build_backbone
+from sscdl.training.network_names import by_timm
 
 SIZE = 224  # height and width of the image whose training step is measured
 
@@ -41,9 +42,10 @@ def measure(backbone: Backbone) -> dict[str, Any]:
 
     Returns:
         ``parameters`` without and ``with_classifier`` with the ImageNet classifier of 1,000
-        classes (empty for a network that ends early), ``layers`` with weights (convolutions; batch
-        normalisation not counted), ``size_mb`` of its file of weights, and ``training_mb``, the
-        memory that training keeps for one image of 224 x 224, all in megabytes of float32.
+        classes (empty for a network that ends early), ``layers`` with weights (convolutions and
+        linear layers; normalisation not counted), ``size_mb`` of its file of weights, and
+        ``training_mb``, the memory that training keeps for one image of 224 x 224, all in
+        megabytes of float32.
     """
     parameters = sum(p.numel() for p in backbone.parameters())
     whole = backbone.last_stage == 4
@@ -51,7 +53,7 @@ def measure(backbone: Backbone) -> dict[str, Any]:
     return {
         "parameters": parameters,
         "with_classifier": parameters + 1000 * (backbone.channels + 1) if whole else NAN,
-        "layers": sum(isinstance(m, nn.Conv2d) for m in backbone.modules()),
+        "layers": sum(isinstance(m, nn.Conv2d | nn.Linear) for m in backbone.modules()),
         "size_mb": stored / 1e6,
         "training_mb": _saved_bytes(backbone) / 1e6,
     }
@@ -67,16 +69,19 @@ def backbones(name: str, last_stage: int, *, thesis_dir: Path) -> pd.DataFrame:
 
     Returns:
         ``backbone, parameters_millions`` (without classifier) ``, imagenet_accuracy`` (percent, as
-        torchvision publishes it for the weights that ``imagenet`` stands for; not measured here),
+        torchvision publishes it for the weights that ``imagenet`` stands for; not measured here,
+        and empty for networks of timm),
         the last two with ``_thesis``, then what ``measure`` returns, and ``last_stage``.
     """
     printed = read_thesis(thesis_dir, "3.1_backbones.csv").set_index("backbone")
     wanted = dict.fromkeys([*((known, 4) for known in printed.index), (name, last_stage)])
     lines = []
     for network, stage in wanted:
-        measured = measure(build_backbone(network, stage))
-        weights = torchvision.models.get_model_weights(network)["IMAGENET1K_V1"]
-        published = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        measured = measure(build_backbone(network, stage, SIZE))
+        published = NAN
+        if not by_timm(network):
+            weights = torchvision.models.get_model_weights(network)["IMAGENET1K_V1"]
+            published = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
         line = {
             "backbone": network,
             "parameters_millions": measured["parameters"] / 1e6,

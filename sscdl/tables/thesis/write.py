@@ -95,11 +95,13 @@ def write_thesis_table(
     batches: Mapping[str, int],
     classes: Sequence[str],
     stand_ins: list[str],
+    map_notes: list[str],
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
     ``thesis_figures`` says whether those that the thesis prints stand in the table. ``classes`` are
-    those of the study; ``stand_ins`` names the roots whose weights are random.
+    those of the study; ``stand_ins`` names the roots whose weights are random; ``map_notes``
+    is what is to be said of attention.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
@@ -117,6 +119,8 @@ def write_thesis_table(
         # The naive runs are of four classes in the thesis, too, and pretext stages of none.
         classes=TWO_CLASSES if kind in ("naive", "pretext") else classes,
     )
+    if any("ail" in column for column in frame):
+        notes += map_notes
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")
     if 0 in tasks and kind != "pretext":
