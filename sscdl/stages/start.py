@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def refuse(
     if devices:
         _gpus(devices)
     if unseen:
+        metadata.version("timm")  # without it here, jobs with an environment of their own see
         network_facts(backbone, unseen["image_size"], Path(unseen["store"]))
     if roots:
         from sscdl.stages.roots import load_named
