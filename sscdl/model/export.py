@@ -142,7 +142,7 @@ def _of_network(recipe: dict[str, Any], store: Path) -> dict[str, Any]:
     network, size = recipe["backbone"], recipe["image_size"]
     found: dict[str, Any] = {"map_notes": map_notes(network, size, store)}
     if by_timm(network["name"]):
-        from sscdl.training.timm_backbones import timm_arguments
+        from sscdl.training.timm_checks import timm_arguments
 
         found["timm"] = timm_arguments(network["name"], size)
     return found

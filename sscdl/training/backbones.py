@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
-from sscdl.training.network_names import RESNETS, TORCHVISION, last_map_size
+from sscdl.training.network_names import RESNETS, TORCHVISION, torchvision_map_side
 from sscdl.weight_files import read_tensors
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class ResNetBackbone(_models.ResNet):
 
     def map_size(self, side: int) -> int:
         """Return the side, in cells, of the last feature map of pictures of ``side`` px."""
-        return last_map_size(self.name, self.last_stage, side)
+        return torchvision_map_side(self.name, self.last_stage, side)
 
     def adapted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weights without the classifier, and without stages that are not used."""
@@ -96,7 +96,7 @@ class DenseNetBackbone(_models.DenseNet):
 
     def map_size(self, side: int) -> int:
         """Return the side, in cells, of the last feature map of pictures of ``side`` px."""
-        return last_map_size(self.name, self.last_stage, side)
+        return torchvision_map_side(self.name, self.last_stage, side)
 
     def adapted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weights without the classifier, under the present names.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sscdl.errors import DamagedFile, InputError
 from sscdl.files import write_json
 from sscdl.records import NETWORK, read_record
-from sscdl.training.network_names import TORCHVISION, by_timm, last_map_size
+from sscdl.training.network_names import TORCHVISION, by_timm, torchvision_map_side
 
 FOLDER = "networks"  # in the store
 FINE_MAP = 7  # cells on a side, from which on a map tells enough of places
@@ -55,7 +55,7 @@ def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path)
     name, last_stage = backbone["name"], backbone.get("last_stage", 4)
     if not by_timm(name):
         size, channels = SIZES[name, last_stage]
-        return Facts(last_map_size(name, last_stage, image_size), channels, size)
+        return Facts(torchvision_map_side(name, last_stage, image_size), channels, size)
     path = _record(name, image_size, store)
     if path is None or not path.exists():
         return None
@@ -80,9 +80,9 @@ def network_facts(backbone: Mapping[str, Any], image_size: int, store: str | Pat
             f"backbone.name: {backbone['name']!r} is none of torchvision's networks here "
             f"({', '.join(TORCHVISION)}); timm may have it, but is not installed"
         )
-    from sscdl.training import timm_backbones
+    from sscdl.training import timm_checks
 
-    seen = timm_backbones.inspect(backbone["name"], image_size)
+    seen = timm_checks.inspect(backbone["name"], image_size)
     with contextlib.suppress(OSError):  # a store that may only be read: somebody else looks again
         write_json(path, seen)
     return Facts(**seen)

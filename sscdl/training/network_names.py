@@ -27,7 +27,7 @@ def network_of(backbone: Mapping[str, Any], image_size: int) -> dict[str, Any]:
     return {**backbone, "image_size": image_size} if by_timm(backbone["name"]) else {**backbone}
 
 
-def last_map_size(name: str, last_stage: int, image_size: int) -> int:
+def torchvision_map_side(name: str, last_stage: int, image_size: int) -> int:
     """Return the side, in cells, of the last feature map for square images of ``image_size`` px.
 
     ``name`` is one of ``TORCHVISION``.

@@ -34,7 +34,6 @@ import timm
 
 from sscdl.errors import InputError
 
-SMALLEST_MAP = 2  # cells on a side; a map of one cell says nothing of places
 _INPUT_SIZES = (
     # Transformers of one size that take others all the same: positions are interpolated, and what
     # is no multiple of a patch is filled up with zeros, the mean gray.
@@ -78,7 +77,7 @@ class TimmBackbone(nn.Module):
     def map_size(self, side: int) -> int:
         """Return the side, in whole cells, of the last feature map of pictures of ``side`` px."""
         if not self._cell:
-            self._cell = self._image_size // _map_side(self.name, self._image_size)
+            self._cell = self._image_size // map_side(self.name, self._image_size)
         return side // self._cell
 
     def adapted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,7 +184,7 @@ def create(name: str, image_size: int, **more: Any) -> nn.Module:
     ``more``: further arguments of ``timm.create_model``. Raises InputError for a name that timm
     does not know, and for a size that the model does not take.
     """
-    network = timm.create_model(name, num_classes=0, **_arguments(name, image_size), **more)
+    network = plain(name, **arguments_of(name, image_size), **more)
     for module in network.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout2d)):
             module.p = 0.0
@@ -194,8 +193,13 @@ def create(name: str, image_size: int, **more: Any) -> nn.Module:
     return network
 
 
+def plain(name: str, **arguments: Any) -> nn.Module:
+    """Return timm's own network without classifier."""
+    return timm.create_model(name, num_classes=0, **arguments)
+
+
 @cache
-def _arguments(name: str, image_size: int) -> dict[str, Any]:
+def arguments_of(name: str, image_size: int) -> dict[str, Any]:
     """Return what tells a model the size of its images; nothing where it takes any.
 
     Tried out on a device without memory, as timm does not say who takes what.
@@ -205,15 +209,15 @@ def _arguments(name: str, image_size: int) -> dict[str, Any]:
     for arguments in tried:
         try:
             with torch.device("meta"):
-                timm.create_model(name, num_classes=0, **arguments)
+                plain(name, **arguments)
         except TypeError as error:  # an argument that this model does not have
             if "argument" in str(error):
                 continue
-            raise _unfit(name, image_size, error) from error
+            raise unfit(name, image_size, error) from error
         except Exception as error:
-            raise _unfit(name, image_size, error) from error
+            raise unfit(name, image_size, error) from error
         return arguments
-    raise _unfit(name, image_size, "it cannot be built")
+    raise unfit(name, image_size, "it cannot be built")
 
 
 def _check_name(name: str) -> None:
@@ -229,7 +233,8 @@ def _check_name(name: str) -> None:
     )
 
 
-def _unfit(name: str, image_size: int, reason: object) -> InputError:
+def unfit(name: str, image_size: int, reason: object) -> InputError:
+    """Return what refuses a network, with the ``reason``: a text, or what it has raised."""
     said = (str(reason).strip() or type(reason).__name__).splitlines()[0].rstrip(".")
     return InputError(
         f"backbone.name: {name} cannot be used for images of {image_size} px: {said}; give another "
@@ -245,110 +250,20 @@ def build(name: str, image_size: int) -> TimmBackbone:
     return TimmBackbone(name, create(name, image_size), image_size)
 
 
-def inspect(name: str, image_size: int) -> dict[str, Any]:
-    """Return what must be known of a network before it is trained.
-
-    Returns:
-        ``map_side``: cells on a side of its last map, at images of ``image_size`` px;
-        ``channels``: of the map; ``bytes``: of its weights; ``other_sizes``: whether it takes
-        crops of other sizes too, down to one cell.
-
-    Raises InputError, with the reason, for a network that cannot be a backbone: without a map, with
-    a map of less than 2 x 2 cells, or with layers that the map's average does not depend on, so
-    that they would not be trained.
-    """
-    arguments = _arguments(name, image_size)
-    patch = _patch(name, arguments) if "dynamic_img_size" in arguments else 1
-    if image_size % patch:
-        below = image_size // patch * patch
-        near = " and ".join(f"{one}" for one in (below, below + patch) if one)
-        raise _unfit(
-            name, image_size,
-            f"its patches have {patch} px, and {image_size} is no multiple of that; {near} are",
-        )  # fmt: skip
-    side = _map_side(name, image_size)
-    if side < SMALLEST_MAP:
-        raise _unfit(
-            name, image_size, f"its last map has {side} x {side} cells, which tell of no place"
-        )
-    with torch.device("meta"):
-        network = build(name, image_size)
-    if idle := _idle(name, image_size):
-        raise _unfit(
-            name, image_size,
-            f"what it classifies by is no average of its map: {', '.join(idle[:3])} "
-            f"({len(idle)} in all) have no part in that",
-        )  # fmt: skip
-    others = True
-    for other in (image_size // side, 2 * (image_size // side) + 1):
-        try:
-            others = others and min(_seen(network, other).shape[2:]) > 0
-        except Exception:
-            others = False
-    return {
-        "map_side": side,
-        "channels": network.channels,
-        "bytes": sum(one.numel() * one.element_size() for one in network.state_dict().values()),
-        "other_sizes": others,
-    }
-
-
 @cache
-def _map_side(name: str, image_size: int) -> int:
+def map_side(name: str, image_size: int) -> int:
     """Return the cells on a side of a network's last map; InputError if it has no such map."""
     with torch.device("meta"):
         network = build(name, image_size)
     try:
-        found = _seen(network, image_size)
+        found = seen(network, image_size)
     except Exception as error:
-        raise _unfit(name, image_size, error) from error
+        raise unfit(name, image_size, error) from error
     if found.shape[1] != network.channels or found.shape[2] != found.shape[3]:
-        raise _unfit(name, image_size, f"it ends in {tuple(found.shape[1:])}, which is no map")
+        raise unfit(name, image_size, f"it ends in {tuple(found.shape[1:])}, which is no map")
     return found.shape[2]
 
 
-def _idle(name: str, image_size: int) -> list[str]:
-    """Return the weights of a network that the average of its map does not depend on.
-
-    Without memory wherever that tells. Where a map is cut out of tokens, what has made the others
-    has a gradient of zeros, and only numbers tell.
-    """
-    with torch.device("meta"):
-        network = build(name, image_size)
-        images = torch.zeros(2, 3, image_size, image_size)
-    if cut := getattr(network.network, "num_prefix_tokens", 0):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network, images = build(name, image_size), torch.randn(images.shape)
-    network(images).square().sum().backward()
-    return [
-        key
-        for key, one in network.network.named_parameters()
-        if one.grad is None or (cut and not one.grad.any())
-    ]
-
-
-def _seen(network: TimmBackbone, side: int) -> Tensor:
+def seen(network: TimmBackbone, side: int) -> Tensor:
     """Return the map of two images without contents: one is too few for some norms."""
     return network.features(torch.zeros(2, 3, side, side, device="meta"))
-
-
-def _patch(name: str, arguments: Mapping[str, Any]) -> int:
-    """Return the side of a transformer's patches in pixels."""
-    with torch.device("meta"):
-        network = timm.create_model(name, num_classes=0, **arguments)
-    return int(network.patch_embed.patch_size[0])
-
-
-def timm_arguments(name: str, image_size: int) -> dict[str, Any]:
-    """Return with which arguments ``timm.create_model`` makes a network that classifies alike.
-
-    Those of the size, and, for a transformer that would classify by its class token, those that
-    have it take the average of its patches.
-    """
-    size = {k: v for k, v in _arguments(name, image_size).items() if k == "img_size"}
-    with torch.device("meta"):
-        network = timm.create_model(name, num_classes=0, **size)
-    if getattr(network, "global_pool", None) == "token":
-        return {**size, "global_pool": "avg", "fc_norm": False}
-    return size

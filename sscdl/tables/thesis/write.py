@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -137,13 +138,13 @@ def write_thesis_table(
 
 
 def write_backbones(
-    out: Path, *, name: str, last_stage: int, thesis: Path, thesis_figures: bool
+    out: Path, *, backbone: Mapping[str, Any], thesis: Path, thesis_figures: bool
 ) -> None:
-    """Write table 3.1: what the thesis's networks and the study's own are made of."""
+    """Write table 3.1: what the thesis's networks and ``backbone``, the study's, are made of."""
     from sscdl.tables.thesis.backbones import backbones  # imports torch
 
     table, notes = beside_thesis(
-        backbones(name, last_stage, thesis_dir=thesis),
+        backbones(**backbone, thesis_dir=thesis),
         [
             "layers: convolutions, also those of the shortcuts; the 50 and 121 in the names count "
             "the classifier but no shortcuts.",

@@ -8,7 +8,7 @@ import torch
 
 from sscdl.evaluation.classifier import CamNetwork, load_classifier
 from sscdl.training.backbones import build_backbone  # imports torchvision safely
-from sscdl.training.timm_backbones import timm_arguments
+from sscdl.training.timm_checks import timm_arguments
 
 import timm  # isort: skip
 

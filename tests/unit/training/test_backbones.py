@@ -11,7 +11,7 @@ from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
 from sscdl.stages.roots import load_given, load_named
 from sscdl.training.backbones import build_backbone, imagenet_weights, load_root
-from sscdl.training.network_names import TORCHVISION, last_map_size
+from sscdl.training.network_names import TORCHVISION, torchvision_map_side
 
 models = torchvision.models
 ALL = [("resnet18", 2), ("resnet18", 3), ("resnet18", 4), ("resnet34", 3), ("resnet34", 4),
@@ -51,10 +51,10 @@ def test_state_dict_loads_strictly_into_torchvision(name, last_stage):
 
 @pytest.mark.parametrize("size", [32, 65, 97])
 @pytest.mark.parametrize(("name", "last_stage"), [*ALL[:3], ALL[-1]])
-def test_last_map_size_is_what_the_network_gives(name, last_stage, size):
+def test_torchvision_map_side_is_what_the_network_gives(name, last_stage, size):
     with torch.no_grad():
         features = build_backbone(name, last_stage).eval().features(pixels(size))
-    assert features.shape[2:] == (last_map_size(name, last_stage, size),) * 2
+    assert features.shape[2:] == (torchvision_map_side(name, last_stage, size),) * 2
     assert build_backbone(name, last_stage).map_size(size) == features.shape[2]
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sscdl.errors import InputError
 from sscdl.stages.roots import load_named
-from sscdl.training import batch_statistics, timm_backbones
+from sscdl.training import batch_statistics, timm_checks
 from sscdl.training.backbones import build_backbone
 from sscdl.training.network_facts import Facts, known_facts, map_notes, network_facts
 from sscdl.training.network_names import TORCHVISION, by_timm, network_of
@@ -166,7 +166,7 @@ def test_dropout_and_stochastic_depth_are_off():
 )
 def test_what_cannot_be_a_backbone_is_refused_with_the_reason(name, size, told):
     with pytest.raises(InputError, match=told):
-        timm_backbones.inspect(name, size)
+        timm_checks.inspect(name, size)
 
 
 def test_a_timm_network_does_not_end_early():
@@ -181,7 +181,7 @@ def test_what_is_found_is_kept_and_read_again(tmp_path, monkeypatch):
     real = build_backbone(VIT, image_size=64)
     size = sum(one.numel() * one.element_size() for one in real.state_dict().values())
     assert found == Facts(4, 192, size, other_sizes=True)
-    monkeypatch.setattr(timm_backbones, "inspect", None)
+    monkeypatch.setattr(timm_checks, "inspect", None)
     assert network_facts(backbone, 64, tmp_path) == found
     (note,) = map_notes(backbone, 64, tmp_path)
     assert note.startswith("The last map of vit_tiny_patch16_224 has 4 x 4 cells at 64 px, fewer")
@@ -193,7 +193,7 @@ def test_what_is_found_is_kept_and_read_again(tmp_path, monkeypatch):
 
 
 def test_a_network_of_one_size_says_so():
-    found = timm_backbones.inspect("mixer_s16_224", 64)
+    found = timm_checks.inspect("mixer_s16_224", 64)
     assert found["map_side"] == 4
     assert not found["other_sizes"]
 
