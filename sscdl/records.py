@@ -92,6 +92,11 @@ NEAR_DUPLICATES = Kind(
         "bound": float,
     },
 )
+NETWORK = Kind(
+    "what is known of a network",
+    f"delete it and {SAME_COMMAND}: the network is looked at again, in seconds",
+    {"map_side": int, "channels": int, "bytes": int, "other_sizes": bool},
+)
 PACK = Kind(
     "the description of a packed array",
     f"delete it and {SAME_COMMAND}: the images are packed again",

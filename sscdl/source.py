@@ -65,7 +65,9 @@ WITHOUT_INFLUENCE = frozenset(
 # Modules that take part only where a recipe asks for it: the hash of their group stands in such a
 # recipe, under a key of its own, and in no other. Stages that were trained without them are found
 # again however they change.
-ON_REQUEST = frozenset({f"{PACKAGE}.training.averages", f"{PACKAGE}.training.batch_statistics"})
+ON_REQUEST = frozenset(
+    f"{PACKAGE}.training.{name}" for name in ("averages", "batch_statistics", "timm_backbones")
+)
 
 # What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
 # A task's name is a group, too: see `group_modules`.
@@ -84,6 +86,7 @@ GROUPS = {
     "split": (f"{PACKAGE}.images.split", f"{PACKAGE}.images.duplicates"),
     "averaged weights": (f"{PACKAGE}.training.averages",),
     "batch statistics": (f"{PACKAGE}.training.batch_statistics",),
+    "timm networks": (f"{PACKAGE}.training.timm_backbones",),
 }
 
 # What looks for near-duplicates. Its hash stands in the name of the list that it writes, and in no

@@ -10,9 +10,23 @@ from torch import Tensor
 from sscdl.evaluation.attention import class_activation_map, of_class
 from sscdl.store.store import Store, read_pointer
 from sscdl.training.augment import center_resize
-from sscdl.training.backbones import Backbone, build_backbone, read_weights
+from sscdl.training.backbones import Backbone, build_backbone
+from sscdl.weight_files import read_tensors
 
 BATCH = 64
+
+
+def load_classifier(backbone: Backbone, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Load a classifier's ``tensors`` into ``backbone``; return its last layer's weight and bias.
+
+    These are (K, C) and (K,). Raises RuntimeError for weights of another network.
+    """
+    head = {part: f"{backbone.head_name}.{part}" for part in ("weight", "bias")}
+    if missing := [name for name in head.values() if name not in tensors]:
+        raise RuntimeError(f"it has no {' and no '.join(missing)}")
+    own = {name: one for name, one in tensors.items() if name not in head.values()}
+    backbone.load_state_dict(own)
+    return tensors[head["weight"]], tensors[head["bias"]]
 
 
 class CamNetwork:
@@ -73,16 +87,10 @@ class Classifier(CamNetwork):
     def __init__(self, pointer: Path, device: torch.device) -> None:
         store = Store(pointer.parent.parent)
         named = read_pointer(pointer)
-        weights = read_weights(store.weights(named))
         self.lineage = store.lineage(named)
         recipe, data = self.lineage["recipe"], self.lineage["data"]
-        head = {k: weights.pop(k) for k in list(weights) if k.startswith(("fc.", "classifier."))}
-        weight, bias = (
-            next(tensor for name, tensor in head.items() if name.endswith(part))
-            for part in (".weight", ".bias")
-        )
         backbone = build_backbone(**recipe["backbone"])
-        backbone.load_state_dict(weights)
+        weight, bias = load_classifier(backbone, read_tensors(store.weights(named)))
         super().__init__(
             backbone, weight, bias,
             classes=recipe["data"]["classes"], size=recipe["image_size"],

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from sscdl.study.trie import CLASSIFY
+from sscdl.training.network_facts import SIZES
+from sscdl.training.network_names import by_timm
 
 _PROVENANCE = {
     "phantom": "synthetic radiographs of this project, **no real patients**",
@@ -27,7 +29,6 @@ _MASKS = {
 }
 # Columns of predictions: what scores in attention inside the lungs without having learnt anything.
 BASELINES = ("lung_share", "ail_centre")
-_LAST_CHANNELS = {"resnet18": (128, 256, 512), "resnet50": (512, 1024, 2048)}
 
 
 def write_card(described: dict[str, Any]) -> str:
@@ -82,6 +83,7 @@ def write_card(described: dict[str, Any]) -> str:
         "calibrated.",
         "- Files that are no frontal chest radiographs by their header get no prediction "
         "(`ingest.accept` in `model.json`); files without a header are not asked.",
+        *(f"- {note}" for note in described.get("map_notes", [])),
         "- It knows its classes alone and puts every image into one of them.",
         "- Networks learn shortcuts, such as marks beside the lungs. Look at where it looks "
         "(`--attention`) on images of your own.",
@@ -95,7 +97,7 @@ def write_card(described: dict[str, Any]) -> str:
         "python -m sscdl model predict THIS_FOLDER IMAGES OUT",
         "```",
         "",
-        "The network alone, with torchvision:",
+        f"The network alone, with {'timm' if by_timm(backbone['name']) else 'torchvision'}:",
         "",
         "```python",
         *loading(described),
@@ -110,9 +112,22 @@ def write_card(described: dict[str, Any]) -> str:
 
 
 def loading(described: dict[str, Any]) -> list[str]:
-    """Return lines of Python that load the weights strictly into torchvision's network."""
+    """Return lines of Python that load the weights strictly into torchvision's network, or timm's.
+
+    ``described["timm"]``: the arguments with which timm makes its own.
+    """
     name, last = described["backbone"]["name"], described["backbone"]["last_stage"]
     classes = len(described["classes"])
+    if by_timm(name):
+        more = "".join(f", {key}={value!r}" for key, value in described["timm"].items())
+        return [
+            "import timm",
+            "from safetensors.torch import load_file",
+            "",
+            f"model = timm.create_model({name!r}, num_classes={classes}{more})",
+            'model.load_state_dict(load_file("weights.safetensors"))',
+            "model.eval()",
+        ]
     lines = [
         "import torch, torchvision",
         "from safetensors.torch import load_file",
@@ -122,7 +137,7 @@ def loading(described: dict[str, Any]) -> list[str]:
     for stage in range(last + 1, 5):
         lines.append(f"model.layer{stage} = torch.nn.Identity()  # the network ends earlier")
     if last < 4:
-        channels = _LAST_CHANNELS[name][last - 2]
+        channels = SIZES[name, last][1]
         lines.append(f"model.fc = torch.nn.Linear({channels}, {classes})")
     return [*lines, 'model.load_state_dict(load_file("weights.safetensors"))', "model.eval()"]
 

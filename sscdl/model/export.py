@@ -41,6 +41,8 @@ from sscdl.segment.predict import load_segmenter
 from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.study import Study
 from sscdl.study.trie import CLASSIFY
+from sscdl.training.network_facts import map_notes
+from sscdl.training.network_names import by_timm
 from sscdl.weight_files import check_weights
 
 LOGGER = logging.getLogger("sscdl.model")
@@ -121,6 +123,7 @@ def export(
             "data": {"name": data_name, "layout": study.layout},
             "lineage": lineage,
         }
+        described |= _of_network(recipe, store.folder)
         write_json(folder / DESCRIPTION, described)
         model = Model(folder, torch.device("cpu"))
         if predictions is not None:
@@ -129,6 +132,20 @@ def export(
             write_json(folder / DESCRIPTION, described)
         write_text(folder / CARD, write_card(described))
     LOGGER.info("%s (%s) is in %s", entry["node"], variant, out)
+
+
+def _of_network(recipe: dict[str, Any], store: Path) -> dict[str, Any]:
+    """Return what the card says of the network: of its map, and with what arguments timm makes it.
+
+    ``recipe`` is that of the classifier.
+    """
+    network, size = recipe["backbone"], recipe["image_size"]
+    found: dict[str, Any] = {"map_notes": map_notes(network, size, store)}
+    if by_timm(network["name"]):
+        from sscdl.training.timm_checks import timm_arguments
+
+        found["timm"] = timm_arguments(network["name"], size)
+    return found
 
 
 def _lungs(study: Study, variant: str, given: Path | None, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A folder that holds a finished classifier and all that its use needs, apart from the store.
 
-    weights.safetensors    the classifier, in torchvision's names
+    weights.safetensors    the classifier, in the names of torchvision or timm
     model.json             what it tells apart, how images become its input, how it came about
     segmenter.safetensors  what finds the lungs, unless there is none
     README.md              the model card
@@ -19,13 +19,14 @@ import torch
 
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
-from sscdl.evaluation.classifier import CamNetwork
+from sscdl.evaluation.classifier import CamNetwork, load_classifier
 from sscdl.images.variants import VARIANTS
 from sscdl.recipe import file_hash
 from sscdl.records import Kind, read_record
 from sscdl.segment.predict import Segmenter, load_segmenter
 from sscdl.segment.quality import POLICIES
-from sscdl.training.backbones import NAMES, build_backbone, read_weights
+from sscdl.training.backbones import build_backbone
+from sscdl.weight_files import read_tensors
 
 FORMAT, VERSION = "sscdl-model", 1
 DESCRIPTION, WEIGHTS, SEGMENTER, CARD = (
@@ -34,7 +35,6 @@ DESCRIPTION, WEIGHTS, SEGMENTER, CARD = (
     "segmenter.safetensors",
     "README.md",
 )
-_HEADS = ("fc.", "classifier.")
 
 
 def _block(**properties: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ _HASH = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _KIND = Kind("the description of a model", "export it again", dict)
 _SCHEMA = _block(
     classes={"type": "array", "items": _TEXT, "minItems": 2, "uniqueItems": True},
-    backbone=_block(name={"enum": list(NAMES)}, last_stage={"enum": [2, 3, 4]}),
+    backbone=_block(name={"type": "string"}, last_stage={"enum": [2, 3, 4]}),
     image=_block(size=_PIXELS, packed=_PIXELS),
     variant=_block(
         name={"enum": list(VARIANTS)}, edge=_SHARE, gray={"anyOf": [_SHARE, {"type": "null"}]}
@@ -141,19 +141,17 @@ class Model(CamNetwork):
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.described = described = read_description(folder)
         self.lineage = described["lineage"]
-        weights = read_weights(folder / WEIGHTS)
-        head = {name: weights.pop(name) for name in list(weights) if name.startswith(_HEADS)}
-        backbone = build_backbone(**described["backbone"])
+        weights = read_tensors(folder / WEIGHTS)
         classes = described["classes"]
         try:
-            backbone.load_state_dict(weights)
-            weight, bias = (
-                next(tensor for name, tensor in head.items() if name.endswith(part))
-                for part in (".weight", ".bias")
-            )
+            backbone = build_backbone(**described["backbone"])
+        except InputError as error:
+            raise InputError(f"model {folder}: {error}") from None
+        try:
+            weight, bias = load_classifier(backbone, weights)
             if weight.shape != (len(classes), backbone.channels):
                 raise RuntimeError(f"its last layer is {tuple(weight.shape)}")
-        except (RuntimeError, StopIteration) as error:
+        except RuntimeError as error:
             raise InputError(
                 f"model {folder}: {WEIGHTS} does not fit {described['backbone']['name']} with "
                 f"{len(classes)} classes ({error}); export it again"

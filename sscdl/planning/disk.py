@@ -1,32 +1,33 @@
-"""The disk that a node takes. Imports no torch: sizes of networks are in a table.
+"""The disk that a node takes. Imports no torch: sizes of networks are known without it.
 
 Tests compare them with the real networks and tasks.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sscdl.planning.estimates import search_epochs
 from sscdl.study.trie import CLASSIFY, Node
 from sscdl.tasks.declaration import Size
 from sscdl.tasks.options import DECLARATIONS, DEFAULTS, whole
+from sscdl.training.network_facts import known_facts
 
-# Bytes of the weights of a backbone without its classifier, and the length of its feature.
-BACKBONES = {
-    ("resnet18", 2): (2740048, 128),
-    ("resnet18", 3): (11149176, 256),
-    ("resnet18", 4): (44744608, 512),
-    ("resnet50", 2): (5820352, 512),
-    ("resnet50", 3): (34295896, 1024),
-    ("resnet50", 4): (94245032, 2048),
-    ("densenet121", 4): (28150984, 1024),
-}
 RECORD = 300  # bytes of an epoch's record, which object and pointer both have
 
 
-def weights_bytes(node: Node) -> int:
-    """Return the bytes of the weights that a node keeps; 0 for an unknown backbone."""
-    backbone = node.recipe["backbone"]
-    size, channels = BACKBONES.get((backbone["name"], backbone.get("last_stage", 4)), (0, 0))
+def _network(node: Node, store: Path) -> tuple[int, int]:
+    """Return the bytes of a node's backbone and its channels; 0 where they are not known yet."""
+    found = known_facts(node.recipe["backbone"], node.recipe["image_size"], store)
+    return (found.bytes, found.channels) if found else (0, 0)
+
+
+def weights_bytes(node: Node, store: Path) -> int:
+    """Return the bytes of the weights that a node keeps.
+
+    0 for a network that nobody has looked at yet: ``store`` keeps what was found of timm's.
+    """
+    size, channels = _network(node, store)
     classes = len(node.recipe["data"].get("classes", [])) if node.task == CLASSIFY else 0
     return size + 4 * classes * (channels + 1)
 
@@ -38,26 +39,25 @@ def records_bytes(node: Node) -> int:
     return 2 * RECORD * (search + settings["search_epochs"] + settings["final_epochs"])
 
 
-def state_bytes(node: Node, images: int) -> int:
+def state_bytes(node: Node, images: int, store: Path) -> int:
     """Return about how many bytes the states of all candidates take while a node trains.
 
     Each has the weights, what else the task has, and, for what it trains, the optimiser's buffers
     and maybe averages. ``images``: number of training images.
     """
-    weights, own = weights_bytes(node), task_state_bytes(node, images)
+    weights, own = weights_bytes(node, store), task_state_bytes(node, images, store)
     trained = weights + own if DECLARATIONS[node.task].optimised else weights
     copies = 2 if node.recipe["settings"]["optimizer"] in ("adam", "adamw") else 1
     copies += "averaged_weights" in node.recipe
     return (weights + own + copies * trained) * len(node.learning_rates)
 
 
-def task_state_bytes(node: Node, images: int) -> int:
+def task_state_bytes(node: Node, images: int, store: Path) -> int:
     """Return the bytes of what a node's task keeps beside its backbone: heads and queues.
 
     ``images``: number of training images. 0 for a classifier, and for an unknown backbone.
     """
-    backbone = node.recipe["backbone"]
-    size, channels = BACKBONES.get((backbone["name"], backbone.get("last_stage", 4)), (0, 0))
+    size, channels = _network(node, store)
     if not size or node.task == CLASSIFY:
         return 0
     settings = whole(node.task, node.recipe["settings"])

@@ -98,7 +98,7 @@ def plan(
     write_table(lines, table)
     text = [*_listed(lines), "", *_shared(nodes, curricula), *_totals(lines, why, counts)]
     text += _rates(speeds, training)
-    text += _disk(nodes, finished, counts)
+    text += _disk(nodes, finished, counts, store)
     found = list(dict.fromkeys(node.task for node in nodes if node.fingerprint in finished))
     text += [f"Accepted: {one}" for one in sentences([*found, *sources] if found else [])]
     text += identities
@@ -282,21 +282,23 @@ def _outdated(names: Sequence[str], results: Path) -> list[str]:
     ]
 
 
-def _disk(nodes: Sequence[Node], finished: dict[str, str], counts: ImageCounts) -> list[str]:
+def _disk(
+    nodes: Sequence[Node], finished: dict[str, str], counts: ImageCounts, store: Path
+) -> list[str]:
     """Return what the study keeps in the store, and what it takes meanwhile."""
-    if not all(weights_bytes(node) for node in nodes):
+    kept = {node.fingerprint: weights_bytes(node, store) for node in nodes}
+    if not all(kept.values()):
         return []
     new = [node for node in nodes if node.fingerprint not in finished]
     images = {node.fingerprint: counts.of(node.recipe["data"]) or 0 for node in new}
-    weights = sum(map(weights_bytes, nodes))
     text = (
-        f"Disk: {shown_size(weights)} of weights for {len(nodes)} stages "
-        f"({shown_size(sum(map(weights_bytes, new)))} of them new), about "
+        f"Disk: {shown_size(sum(kept.values()))} of weights for {len(nodes)} stages "
+        f"({shown_size(sum(kept[node.fingerprint] for node in new))} of them new), about "
         f"{shown_size(sum(map(records_bytes, nodes)))} of metrics"
     )
-    if own := sum(task_state_bytes(node, images[node.fingerprint]) for node in new):
+    if own := sum(task_state_bytes(node, images[node.fingerprint], store) for node in new):
         text += f", {shown_size(own)} of heads and queues with the new ones"
     if new:
-        most = max(state_bytes(node, images[node.fingerprint]) for node in new)
+        most = max(state_bytes(node, images[node.fingerprint], store) for node in new)
         text += f"; up to {shown_size(most)} more while a stage trains"
     return [text]

@@ -24,6 +24,7 @@ from sscdl.records import set_aside
 from sscdl.store.store import Store
 from sscdl.study.reading import add_arguments, read_config
 from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
+from sscdl.training.network_names import network_of
 from sscdl.training.schedule import Schedule
 
 MOST_STEPS = 200
@@ -113,7 +114,7 @@ def _seconds_a_step(task: str, config: dict[str, Any], device: Any, steps: int) 
     array = torch.randint(0, 256, shape, dtype=torch.uint8)
     network = registry.build_task(
         task,
-        backbones.build_backbone(**config["backbone"]),
+        backbones.build_backbone(**network_of(config["backbone"], image["size"])),
         options=settings["options"],
         image_size=image["size"],
         images=len(rows),

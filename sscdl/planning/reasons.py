@@ -25,6 +25,7 @@ OF_THE_VARIANT = ("data.pack", "data.masked")
 ON_REQUEST = {
     "averaged_weights": ("search.weights", "averaged", "last"),
     "batch_statistics": ("batch_statistics", "estimated", "running"),
+    "timm": ("backbone", "of timm", "of torchvision"),
 }
 
 

@@ -83,6 +83,7 @@ def facts(
     curricula: Sequence[str],
     rates: Mapping[str, Sequence[int]],
     stand_ins: Sequence[str] = (),
+    map_notes: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
     """Return what was run as (heading, text), in the order of reading.
 
@@ -93,6 +94,7 @@ def facts(
         curricula: their names.
         rates: of each task, how many learning rates its stages try.
         stand_ins: roots whose weights are random.
+        map_notes: what is to be said of attention in maps as coarse as the network's.
     """
     share = 100 * told["label_share"]
     some = f" Of the training patients' labels, {share:g} % were used." if share < 100 else ""
@@ -126,7 +128,7 @@ def facts(
         found.append(
             ("Caution", f"{listed(stand_ins)}: random weights stand in; these rows say nothing.")
         )
-    return found
+    return found + [("Caution", note) for note in map_notes]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.training.backbones import Backbone, build_backbone, imagenet_weights, load_root
+from sscdl.training.backbones import Backbone, build_backbone, fit, imagenet_weights
+from sscdl.training.network_names import by_timm
 from sscdl.weight_files import check_finite, read_tensors
 
 LOGGER = logging.getLogger("sscdl.roots")
@@ -30,31 +31,34 @@ _HEADS = ("fc", "classifier", "projection_head", "prototypes")
 
 
 def fetch_root(
-    root: str, file: Path | None, out: Path, *, stand_in: bool, name: str, last_stage: int
+    root: str, file: Path | None, out: Path, *, stand_in: bool, backbone: dict[str, Any]
 ) -> None:
-    """Write the backbone's weights of ``root`` to ``out`` as safetensors.
+    """Write the weights of ``root`` for the network ``backbone`` to ``out`` as safetensors.
 
     A ``stand_in`` is random weights, the same ones each time; others come from ``load_named``.
     """
     torch.manual_seed(STAND_IN_SEED)
-    backbone = build_backbone(name, last_stage)
+    network = build_backbone(**backbone)
     if stand_in:
         LOGGER.warning("%s: random weights stand in for it", root)
     else:
-        load_named(backbone, root, file)
+        load_named(network, root, file)
     with atomic_path(out) as temporary:
-        save_file(dict(backbone.state_dict()), temporary, metadata={"format": "pt"})
+        save_file(_contiguous(network.state_dict()), temporary, metadata={"format": "pt"})
         os.chmod(temporary, 0o664)
-    LOGGER.info("%s: weights for %s stored", root, name)
+    LOGGER.info("%s: weights for %s stored", root, network.name)
 
 
 def load_named(backbone: Backbone, root: str, file: str | Path | None) -> None:
     """Load the weights of ``root`` into ``backbone``, in place.
 
     ``file`` is a checkpoint (see ``load_given``); without one, ``imagenet`` takes torchvision's
-    weights, which are downloaded on first use. Raises InputError if the weights cannot be had or do
-    not fit.
+    weights, or timm's, which are downloaded on first use. Raises InputError if the weights cannot
+    be had or do not fit.
     """
+    if root == "imagenet" and file is None and by_timm(backbone.name):
+        backbone.load_published()
+        return
     weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)
     load_given(backbone, weights)
 
@@ -63,20 +67,19 @@ def load_given(backbone: Backbone, path: Path) -> None:
     """Load a checkpoint that somebody gives into ``backbone``, in place.
 
     It is a file of safetensors or torch, whatever its name, that holds the network under
-    torchvision's names, at any depth and behind any prefix (``state_dict``, ``module.``,
+    the names of its library, at any depth and behind any prefix (``state_dict``, ``module.``,
     ``encoder_q.``, ...). Classifiers, heads and what is beside the network are passed over. Raises
     InputError if the file is none, numbers are not finite, several networks are meant alike, or
     weights are missing, unknown or of another shape.
     """
     tensors = _network(read_tensors(path), next(iter(backbone.state_dict())), path)
     check_finite(path, tensors)
-    with tempfile.TemporaryDirectory(prefix="sscdl-") as folder:
-        plain = Path(folder) / "weights.safetensors"
-        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, plain)
-        try:
-            load_root(backbone, plain)
-        except InputError as error:
-            raise InputError(str(error).replace(str(plain), str(path))) from None
+    fit(backbone, tensors, path)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as files take them, whatever memory format they are in."""
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def _network(tensors: dict[str, Tensor], first: str, path: Path) -> dict[str, Tensor]:

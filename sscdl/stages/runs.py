@@ -8,6 +8,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sscdl.stages.node import Stage
 from sscdl.stages.search import at_epoch
 from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, Store
 from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
+from sscdl.training.network_names import by_timm
 from sscdl.training.schedule import depends_on_all_epochs
 
 LOGGER = logging.getLogger("sscdl.stage")
@@ -251,6 +253,8 @@ class Runs:
             "python": platform.python_version(),
         }
         known = {key: facts[key] for key in ("device", "torch") if key in facts}
+        if known and by_timm(self.stage.recipe["backbone"]["name"]):
+            known["timm"] = metadata.version("timm")
         return {
             "node": self.stage.name,
             "variant": self.stage.variant,

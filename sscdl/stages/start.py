@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sscdl.errors import InputError, of_key
+from sscdl.training.network_facts import network_facts
 from sscdl.weight_files import check_weights
 
 
@@ -20,6 +22,7 @@ def refuse(
     *,
     devices: int,
     backbone: dict[str, Any],
+    unseen: dict[str, Any] | None,
     roots: dict[str, str | None],
     segmenter: str | None,
     published: bool,
@@ -28,7 +31,9 @@ def refuse(
 
     Args:
         devices: the most GPUs that a job wants on this machine; 0 where that is not to be asked.
-        backbone: name and last stage of the network.
+        backbone: what the network is built from.
+        unseen: where nobody has looked at that network yet, the ``image_size`` that it is for and
+            the ``store`` that keeps what is found; None otherwise.
         roots: file of each checkpoint that is to be brought into the store; None for torchvision's
             weights, which are downloaded, if they are not there.
         segmenter: the file of a segmenter that is to be used, None for none.
@@ -36,6 +41,9 @@ def refuse(
     """
     if devices:
         _gpus(devices)
+    if unseen:
+        metadata.version("timm")  # without it here, jobs with an environment of their own see
+        network_facts(backbone, unseen["image_size"], Path(unseen["store"]))
     if roots:
         from sscdl.stages.roots import load_named
         from sscdl.training.backbones import build_backbone

@@ -24,7 +24,7 @@ from sscdl.store.store import LINEAGE_FILE, read_pointer
 
 KINDS = (
     "images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects", "digests",
-    "identities", "near_duplicates",
+    "identities", "near_duplicates", "networks",
 )  # fmt: skip
 POINTER = re.compile(r"recipes/[^/]+\.([0-9a-f]{12})\.json$")
 STAGE_LOG = re.compile(r"\.([0-9a-f]{12})\.log$")

@@ -17,6 +17,7 @@ from sscdl.study.folders import missing_folders
 from sscdl.study.stage_settings import wrong_in_stage
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DECLARATIONS
+from sscdl.training.network_names import RESNETS
 
 _MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
@@ -232,8 +233,9 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     phantom = config["dataset"]["phantom"]
     if layout == "phantom" and phantom["marked_test"] and phantom["shortcut"] is None:
         found.append("dataset.phantom.marked_test: needs a mark; give dataset.phantom.shortcut")
-    if config["backbone"]["name"] == "densenet121" and config["backbone"]["last_stage"] != 4:
-        found.append("backbone.last_stage: densenet121 is used whole; give 4")
+    network = config["backbone"]
+    if network["name"] not in RESNETS and network["last_stage"] != 4:
+        found.append(f"backbone.last_stage: {network['name']} is used whole; give 4")
     for task, declared in DECLARATIONS.items():
         stage = config["stages"][task]
         wrong = [*declared.check(stage), *wrong_in_stage(stage, declared.settings)]

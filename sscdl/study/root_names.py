@@ -11,6 +11,7 @@ from typing import Any
 
 from sscdl.errors import InputError, of_key
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
+from sscdl.training.network_names import by_timm
 from sscdl.weight_files import weights_format
 
 _TAKEN = {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}
@@ -23,7 +24,10 @@ def identities(
 
     ``file_hash`` gives the SHA-256 of a file. Raises InputError for one that is no file of weights.
     """
-    found = {"imagenet": f"torchvision {network} IMAGENET1K_V1"}
+    published = f"torchvision {network} IMAGENET1K_V1"
+    if by_timm(network):
+        published = f"timm {network}, its published weights"
+    found = {"imagenet": published}
     for root, settings in roots.items():
         if settings.get("stand_in"):
             found[root] = f"random {network} in place of {root}"

@@ -23,6 +23,9 @@ from sscdl.study.inputs import check_given
 from sscdl.study.material import Material
 from sscdl.study.outputs import Outputs
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
+from sscdl.tasks.options import DECLARATIONS
+from sscdl.training.network_facts import Facts, known_facts, map_notes
+from sscdl.training.network_names import by_timm, network_of
 
 
 class Study(Material):
@@ -35,6 +38,36 @@ class Study(Material):
         self.variants: list[str] = config["variants"]
         self.seeds: list[int] = config["seeds"]
         self.reported = "test"
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Return what the study's network is built from."""
+        return network_of(self.config["backbone"], self.config["image"]["size"])
+
+    def network_facts(self) -> Facts | None:
+        """Return what is known of the network, None where nobody has looked at it yet."""
+        return known_facts(self.network, self.config["image"]["size"], self.store)
+
+    def check_network(self) -> list[str]:
+        """Return what is to be said of the network's map; InputError if tasks do not fit it."""
+        found, name = self.network_facts(), self.network["name"]
+        if found is None:
+            return []
+        stages = self.config["stages"]
+        used = {node.task for node in self.nodes.values()}
+        cropping = [
+            task
+            for task in stages
+            if task in used and DECLARATIONS[task].other_sizes(stages[task]["options"])
+        ]
+        size = self.config["image"]["size"]
+        if cropping and not found.other_sizes:
+            raise InputError(
+                f"backbone.name: {name} takes pictures of {size} px alone, and "
+                f"{', '.join(cropping)} shows it crops of other sizes too; take another network, "
+                "or leave that task out"
+            )
+        return map_notes(self.network, size, self.store)
 
     @property
     def mask_convention(self) -> str:
@@ -116,7 +149,7 @@ class Study(Material):
         """Return where the weights of a root lie in the store, None for random initialisation."""
         if root == SCRATCH:
             return None
-        identity = fingerprint([self.root_identities[root], self.config["backbone"]])
+        identity = fingerprint([self.root_identities[root], self.network])
         return self.store / "roots" / f"{root}.{identity}.safetensors"
 
     @cached_property
@@ -127,13 +160,15 @@ class Study(Material):
             halving = {name: one for name, one in search.items() if name != "weights"}
             stages = {task: {**settings, "search": halving} for task, settings in stages.items()}
         common = {
-            "backbone": self.config["backbone"],
+            "backbone": self.network,
             "image_size": self.config["image"]["size"],
             "precision": self.config["training"]["precision"],
         }
         if self.config["batch_statistics"] == "estimated":
             # Not where it is what all stages had before there was a choice: they are found again.
             common["batch_statistics"] = group_hash("batch statistics")
+        if by_timm(self.network["name"]):
+            common["timm"] = group_hash("timm networks")
         return Trie(
             self.curricula,
             stages=stages,

@@ -70,11 +70,13 @@ def write_prediction_table(
     thesis_figures: bool,
     margin: float,
     stand_ins: list[str],
+    map_notes: list[str],
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
 
     ``convention`` says what the lung masks count as lung; ``thesis_figures`` whether those that the
-    thesis prints stand in the table; ``stand_ins`` names the roots whose weights are random.
+    thesis prints stand in the table; ``stand_ins`` names the roots whose weights are random;
+    ``map_notes`` is what is to be said of attention.
     """
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
@@ -91,7 +93,7 @@ def write_prediction_table(
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
     if any("ail" in column or column.endswith("_floor") for column in frame):
-        notes.append(f"Lung masks: {convention}.")
+        notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
     digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}
     for key in ("auc", "f1", "brier", "nll"):

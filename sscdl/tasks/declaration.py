@@ -108,6 +108,8 @@ class Declaration:
             those of the schema's ``stage``.
         state_bytes: bytes of what the task keeps beside its backbone: heads and queues; takes a
             ``Size`` and all options.
+        other_sizes: whether networks see pictures of other sizes than the study's; takes all
+            options.
         optimised: whether the optimiser keeps as many bytes for that; not for a second network
             that only follows.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
@@ -125,6 +127,7 @@ class Declaration:
     options: Mapping[str, Option]
     settings: Mapping[str, Any] = field(default_factory=dict)
     state_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
+    other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
     optimised: bool = True
     shares_of_epochs: bool = False
     near_chance: float = 0.02

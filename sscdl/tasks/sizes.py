@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sscdl.training.backbones import Backbone, last_map_size
+from sscdl.training.backbones import Backbone
 
 
 def smallest_side(backbone: Backbone) -> int:
     """Return the side in pixels of the smallest square picture whose last map has a cell."""
     side = 1
-    while last_map_size(backbone.name, backbone.last_stage, side) < 1:
+    while backbone.map_size(side) < 1:
         side += 1
     return side

@@ -1,45 +1,53 @@
-"""Backbones (torchvision's ResNets and DenseNet-121) and the weights that they start from.
+"""Backbones (torchvision's ResNets and DenseNet-121, and timm's) and the weights they start from.
 
 State dicts have torchvision's keys, so every trained backbone loads strictly into torchvision's own
-network once its classifier, and any stage that was left out, is ``torch.nn.Identity``.
+network once its classifier, and any stage that was left out, is ``torch.nn.Identity``. What is not
+torchvision's is built by ``sscdl.training.timm_backbones``, imported where it is asked for.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlparse
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
+from sscdl.training.network_names import RESNETS, TORCHVISION, torchvision_map_side
+from sscdl.weight_files import read_tensors
+
+if TYPE_CHECKING:
+    from sscdl.training.timm_backbones import TimmBackbone
 
 _models = torchvision.models
 _RESNETS = {
     "resnet18": (_models.resnet.BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (_models.resnet.BasicBlock, (3, 4, 6, 3)),
     "resnet50": (_models.resnet.Bottleneck, (3, 4, 6, 3)),
 }
 # The first published ImageNet weights: those that the literature means by "ImageNet pretrained".
 _IMAGENET = {
     "resnet18": _models.ResNet18_Weights.IMAGENET1K_V1,
+    "resnet34": _models.ResNet34_Weights.IMAGENET1K_V1,
     "resnet50": _models.ResNet50_Weights.IMAGENET1K_V1,
     "densenet121": _models.DenseNet121_Weights.IMAGENET1K_V1,
 }
-NAMES = tuple(_IMAGENET)
-_HEADS = ("fc.", "classifier.")
 
 
 class ResNetBackbone(_models.ResNet):
     """A torchvision ResNet without classifier that may end before its last stage.
 
     ``features`` maps normalised images (B, 3, h, w) to the last feature map (B, C, h', w');
-    calling the module returns its global average, (B, C).
+    calling the module returns its global average, (B, C). ``channels`` is C, ``head_name`` what the
+    network calls its classifier.
     """
+
+    library, head_name = "torchvision", "fc"
 
     def __init__(self, name: str, last_stage: int) -> None:
         block, layers = _RESNETS[name]
@@ -59,9 +67,20 @@ class ResNetBackbone(_models.ResNet):
     def forward(self, x: Tensor) -> Tensor:
         return self.avgpool(self.features(x)).flatten(1)
 
+    def map_size(self, side: int) -> int:
+        """Return the side, in cells, of the last feature map of pictures of ``side`` px."""
+        return torchvision_map_side(self.name, self.last_stage, side)
+
+    def adapted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights without the classifier, and without stages that are not used."""
+        later = tuple(f"layer{stage}." for stage in range(self.last_stage + 1, 5))
+        return {k: v for k, v in tensors.items() if not k.startswith(("fc.", *later))}
+
 
 class DenseNetBackbone(_models.DenseNet):
     """torchvision's DenseNet-121 without classifier; the interface of ``ResNetBackbone``."""
+
+    library, head_name = "torchvision", "classifier"
 
     def __init__(self) -> None:
         super().__init__(growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64)
@@ -75,93 +94,59 @@ class DenseNetBackbone(_models.DenseNet):
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x).mean(dim=(2, 3))
 
+    def map_size(self, side: int) -> int:
+        """Return the side, in cells, of the last feature map of pictures of ``side`` px."""
+        return torchvision_map_side(self.name, self.last_stage, side)
 
-Backbone = ResNetBackbone | DenseNetBackbone
+    def adapted(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return weights without the classifier, under the present names.
+
+        torchvision's own file predates these: norm.1 is norm1 today.
+        """
+        old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+        kept = {k: v for k, v in tensors.items() if not k.startswith("classifier.")}
+        return {old.sub(r"\1\2.", k): v for k, v in kept.items()}
 
 
-def build_backbone(name: str, last_stage: int = 4) -> Backbone:
+Backbone: TypeAlias = "ResNetBackbone | DenseNetBackbone | TimmBackbone"
+
+
+def build_backbone(name: str, last_stage: int = 4, image_size: int = 224) -> Backbone:
     """Return a randomly initialised backbone (torch's global generator decides the weights).
 
-    ``name`` is one of ``NAMES``. ``last_stage`` 2 or 3 ends a ResNet early, for images so small
-    that its last map would have no spatial extent. Raises InputError for anything else.
+    ``name`` is one of ``TORCHVISION``, or a model of timm. ``last_stage`` 2 or 3 ends a ResNet of
+    torchvision early, for images so small that its last map would have no spatial extent.
+    ``image_size``: side, in pixels, of the images that a network of timm is made for; others take
+    any. Raises InputError for anything else.
     """
-    if name not in NAMES:
-        raise InputError(f"backbone: unknown name {name!r}; choose one of {', '.join(NAMES)}")
     if last_stage not in (2, 3, 4):
         raise InputError(f"backbone: last_stage is {last_stage!r}; choose 2, 3 or 4")
-    if name in _RESNETS:
+    if name in RESNETS:
         return ResNetBackbone(name, last_stage)
     if last_stage != 4:
         raise InputError(f"backbone: {name} cannot end early; set last_stage to 4")
-    return DenseNetBackbone()
+    if name in TORCHVISION:
+        return DenseNetBackbone()
+    from sscdl.training import timm_backbones
 
-
-def last_map_size(name: str, last_stage: int, image_size: int) -> int:
-    """Return the side, in cells, of the last feature map for square images of ``image_size`` px."""
-    if name in _RESNETS:
-        return -(-image_size // 2 ** (last_stage + 1))
-    # DenseNet pools without padding, which rounds down where a ResNet rounds up.
-    return -(-image_size // 4) // 8
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a ``.safetensors`` file, or of a ``.pt``/``.pth`` state dict.
-
-    Raises InputError if the file is missing, has another suffix, or cannot be read as weights only.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"weights: {path} does not exist; give the path of a weights file")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise InputError(f"weights: {path} is not a safetensors file ({error})") from error
-    if path.suffix not in {".pt", ".pth"}:
-        raise InputError(f"weights: {path} must end in .safetensors, .pt or .pth")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"weights: {path} cannot be read as plain tensors ({reason}); "
-            "save the state dict alone with torch.save(model.state_dict(), ...)"
-        ) from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = {}
-    if isinstance(content, dict):
-        tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise InputError(f"weights: {path} holds no state dict; save model.state_dict()")
-    return tensors
-
-
-def _torchvision_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Strip the prefixes that wrappers add, and the classifier, from the keys of ``state``."""
-    for prefix in ("module.", "backbone.", "encoder_q."):
-        inside = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        state = inside or state
-    state = {k: v for k, v in state.items() if not k.startswith(_HEADS)}
-    # torchvision's DenseNet file predates its present names: norm.1 is norm1 today.
-    old = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
-    return {old.sub(r"\1\2.", k): v for k, v in state.items()}
+    return timm_backbones.build(name, image_size)
 
 
 def load_root(backbone: Backbone, source: str | Path) -> None:
-    """Load the weights that a curriculum starts from into ``backbone``, in place.
+    """Load a file of weights (see ``read_tensors``) into ``backbone``, in place.
 
-    ``source`` is a weights file (see ``read_weights``) or ``"torchvision"`` for its ImageNet
-    weights. Keys may be nested under ``state_dict`` or ``model`` and start with ``module.``,
-    ``backbone.`` or ``encoder_q.``; a classifier and the stages after ``backbone.last_stage`` are
+    For what else it takes, and refuses, see ``fit``.
+    """
+    fit(backbone, read_tensors(Path(source)), source)
+
+
+def fit(backbone: Backbone, tensors: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load the weights ``tensors``, which come from ``source``, into ``backbone``, in place.
+
+    Their names are the network's own; a classifier and the stages after ``backbone.last_stage`` are
     ignored. Raises InputError, naming keys, if anything is missing, unknown or of another shape.
     """
-    if str(source) == "torchvision":
-        source = imagenet_weights(backbone.name, None)
-    state = _torchvision_keys(read_weights(source))
-    later = tuple(f"layer{stage}." for stage in range(backbone.last_stage + 1, 5))
-    state = {k: v for k, v in state.items() if not (later and k.startswith(later))}
+    state = backbone.adapted(tensors)
     own = backbone.state_dict()
     # Files older than this counter lack it, and nothing here reads it.
     state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
@@ -178,7 +163,7 @@ def load_root(backbone: Backbone, source: str | Path) -> None:
     if found:
         raise InputError(
             f"weights: {source} does not fit {backbone.name} up to stage {backbone.last_stage} "
-            f"({found}); give a file of this network with torchvision's keys"
+            f"({found}); give a file of this network with {backbone.library}'s keys"
         )
     backbone.load_state_dict(state)
 

@@ -22,6 +22,7 @@ from sscdl.records import (
     MASK_MANIFEST,
     METRICS,
     NEAR_DUPLICATES,
+    NETWORK,
 )
 from sscdl.segment.networks.published import GIT_BLOB, git_blob
 from sscdl.stages.runs import object_key
@@ -48,7 +49,16 @@ def verify(store: Path) -> list[Finding]:
     """Return all findings, damage first."""
     held = held_locks(store)
     found = list(_locks(store, held))
-    for check in (_pointers, _objects, pictures.packs, _phantoms, _weights, _identities, _pairs):
+    for check in (
+        _pointers,
+        _objects,
+        pictures.packs,
+        _phantoms,
+        _weights,
+        _identities,
+        _pairs,
+        _networks,
+    ):
         LOGGER.info("checking %s", check.__name__.strip("_"))
         found += check(store)
     for name, kind in (("images", IMAGE_MANIFEST), ("masks", MASK_MANIFEST)):
@@ -225,6 +235,12 @@ def _identities(store: Path) -> Iterator[Finding]:
         used = path.name.split(".")[0], value["same_as"] if value else ""
         if value and not (store / used[0] / used[1]).is_dir():
             yield Finding("damaged", path, f"names {'/'.join(used)}, which is gone", AGAIN)
+
+
+def _networks(store: Path) -> Iterator[Finding]:
+    """Check what is known of networks."""
+    for path in sorted((store / "networks").glob("[!.]*.json")):
+        yield from read_or_damage(path, NETWORK)[1]
 
 
 def _pairs(store: Path) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from sscdl.phantom import radiograph as phantom_radiograph
 from sscdl.recipe import file_hash
 from sscdl.segment.networks import default
 from sscdl.training.backbones import build_backbone
+from sscdl.training.network_names import by_timm, network_of
 from tests.unit.render_helpers import ACCEPT_ALL
 
 CLASSES = ["negative", "typical", "other"]
@@ -25,8 +26,9 @@ def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, g
     """Write a model with random weights and the default segmenter; return its folder."""
     folder.mkdir()
     torch.manual_seed(0)
-    backbone = build_backbone(name, last_stage)
-    head = "classifier" if name.startswith("densenet") else "fc"
+    network = network_of({"name": name, "last_stage": last_stage}, 64)
+    backbone = build_backbone(**network)
+    head = backbone.head_name
     state = backbone.state_dict()
     state[f"{head}.weight"] = torch.randn(len(CLASSES), backbone.channels)
     state[f"{head}.bias"] = torch.randn(len(CLASSES))
@@ -42,7 +44,7 @@ def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, g
         "format": FORMAT,
         "version": VERSION,
         "classes": CLASSES,
-        "backbone": {"name": name, "last_stage": last_stage},
+        "backbone": network,
         "image": {"size": 64, "packed": 72},
         "variant": {"name": variant, "edge": edge, "gray": gray},
         "normalisation": {"mean": 0.4, "std": 0.25},
@@ -77,6 +79,10 @@ def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, g
             "before": None,
         },
     }
+    if by_timm(name):
+        from sscdl.training.timm_checks import timm_arguments
+
+        described["timm"] = timm_arguments(name, 64)
     (folder / "model.json").write_text(json.dumps(described))
     return folder
 

@@ -108,7 +108,12 @@ def refuse_at_start():
     asked = {
         # A job's own number is cut to what --resources gives one at a time.
         "devices": devices_of(made) if cuda else 0,
-        "backbone": STUDY.config["backbone"],
+        "backbone": STUDY.network,
+        "unseen": (
+            None
+            if STUDY.network_facts()
+            else {"image_size": STUDY.config["image"]["size"], "store": STORE}
+        ),
         "roots": {
             root: given.get("file")
             for root, given in roots.items()
@@ -119,7 +124,7 @@ def refuse_at_start():
         ),
         "published": "fetch_lungvae" in made,
     }
-    if any(value for key, value in asked.items() if key != "backbone"):
+    if jobs and any(value for key, value in asked.items() if key != "backbone"):
         done = subprocess.run(
             # -P: a folder of that name in the working directory is not the package.
             [sys.executable, "-P", "-m", "sscdl.stages.start"],
@@ -131,6 +136,9 @@ def refuse_at_start():
             raise WorkflowError(done.stderr.strip())
         if said := done.stderr.strip():
             logger.info(said)
+    with faults_told():
+        for note in STUDY.check_network() if jobs else ():
+            logger.warning(note)
 
 
 def devices_of(rules):

@@ -59,11 +59,20 @@ def untrained_input(wildcards):
     }
 
 
+def network_told():
+    """Return what tells a job how fine the map of the network is, which attention depends on."""
+    return {
+        "backbone": STUDY.network,
+        "image_size": STUDY.config["image"]["size"],
+        "store": STORE,
+    }
+
+
 def classifier_settings(variant):
     """Return what the networks of a variant have that no stage of this study has trained."""
     return {
         "data": STUDY.data(variant)["classify"],
-        "backbone": STUDY.config["backbone"],
+        "backbone": STUDY.network,
         "image_size": STUDY.config["image"]["size"],
         "batch_statistics": STUDY.config["batch_statistics"],
     }

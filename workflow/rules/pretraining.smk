@@ -43,7 +43,7 @@ if ROOTS and unfinished(ROOTS.values()):
             stand_in=lambda wildcards: STUDY.config["roots"]
             .get(wildcards.root, {})
             .get("stand_in", False),
-            backbone=STUDY.config["backbone"],
+            backbone=STUDY.network,
         script:
             "../scripts/fetch_root.py"
 

@@ -38,6 +38,7 @@ rule summary:
         curricula=STUDY.curricula,
         rates=learning_rates_tried(),
         stand_ins=STAND_INS,
+        network=lambda wildcards: network_told(),
         code=lambda wildcards: made_by("summary"),
     script:
         "../scripts/summary.py"
@@ -102,6 +103,7 @@ for TABLE in OUTPUTS.prediction_tables:
             convention=STUDY.mask_convention,
             margin=STUDY.config["results"]["margin"],
             stand_ins=STAND_INS,
+            network=lambda wildcards: network_told(),
             thesis_figures=STUDY.config["results"]["thesis_figures"],
             code=lambda wildcards: made_by("prediction_table"),
         script:
@@ -132,6 +134,7 @@ for TABLE in OUTPUTS.thesis_tables:
             name=TABLE,
             split=STUDY.reported,
             stand_ins=STAND_INS,
+            network=lambda wildcards: network_told(),
             batches=BATCHES,
             classes=STUDY.config["classes"],
             thesis_figures=STUDY.config["results"]["thesis_figures"],
@@ -173,7 +176,7 @@ rule table_backbones:
     conda:
         ENVIRONMENT
     params:
-        backbone=STUDY.config["backbone"],
+        backbone=STUDY.network,
         thesis_figures=STUDY.config["results"]["thesis_figures"],
         code=lambda wildcards: made_by("backbones"),
     script:
@@ -337,6 +340,7 @@ for FIGURE, INPUTS in FIGURES.items():
             classes=len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
+            network=lambda wildcards: network_told(),
             code=lambda wildcards: made_by("figure"),
         script:
             "../scripts/figure.py"

@@ -10,8 +10,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0], "backbones"):
         write_backbones(
             Path(snakemake.output[0]),
-            name=snakemake.params.backbone["name"],
-            last_stage=snakemake.params.backbone["last_stage"],
+            backbone=snakemake.params.backbone,
             thesis=THESIS_FOLDER,
             thesis_figures=snakemake.params.thesis_figures,
         )

@@ -12,5 +12,5 @@ if __name__ == "__main__":
             Path(snakemake.params.file) if snakemake.params.file else None,
             Path(snakemake.output[0]),
             stand_in=snakemake.params.stand_in,
-            **snakemake.params.backbone,
+            backbone=snakemake.params.backbone,
         )

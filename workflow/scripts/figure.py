@@ -5,6 +5,7 @@ from pathlib import Path
 from sscdl.figures import drawing
 from sscdl.figures.charts import write_figure
 from sscdl.progress import job_log
+from sscdl.training.network_facts import map_notes
 
 if __name__ == "__main__":
     given = {
@@ -49,4 +50,7 @@ if __name__ == "__main__":
                 figure = drawing.draw_shortcut(given["table"])
             case "masks":
                 figure = drawing.draw_masks(given["images"], given["full"], given["lungs"])
-        write_figure(figure, Path(snakemake.output[0]), title=params.title, caption=params.caption)
+        caption = params.caption
+        if name in ("4.3_ail_by_model", "4.4_attention", "class_maps"):
+            caption = " ".join([caption, *map_notes(**params.network)])
+        write_figure(figure, Path(snakemake.output[0]), title=params.title, caption=caption)

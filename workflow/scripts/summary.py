@@ -5,6 +5,7 @@ from pathlib import Path
 from sscdl.progress import job_log
 from sscdl.report.facts import facts
 from sscdl.report.summary import write_summary
+from sscdl.training.network_facts import map_notes
 
 if __name__ == "__main__":
     params = snakemake.params
@@ -20,6 +21,7 @@ if __name__ == "__main__":
                 curricula=params.curricula,
                 rates=params.rates,
                 stand_ins=params.stand_ins,
+                map_notes=map_notes(**params.network),
             ),
             images_csv=Path(snakemake.input.images),
             tables={Path(path).stem: Path(path) for path in snakemake.input.tables},

@@ -5,6 +5,7 @@ from pathlib import Path
 from sscdl.progress import job_log
 from sscdl.study.thesis import THESIS_FOLDER
 from sscdl.tables.thesis.write import write_thesis_table
+from sscdl.training.network_facts import map_notes
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], snakemake.params.name):
@@ -17,6 +18,7 @@ if __name__ == "__main__":
             thesis=THESIS_FOLDER,
             thesis_figures=snakemake.params.thesis_figures,
             stand_ins=snakemake.params.stand_ins,
+            map_notes=map_notes(**snakemake.params.network),
             batches=snakemake.params.batches,
             classes=snakemake.params.classes,
         )

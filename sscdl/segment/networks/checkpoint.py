@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -17,6 +17,7 @@ from sscdl.files import atomic_path
 from sscdl.segment.networks.compact import CompactUNet
 from sscdl.segment.networks.uvae import UVAE
 from sscdl.segment.processing.preprocess import default_border
+from sscdl.weight_files import SAFETENSORS, read_tensors, weights_format
 
 FORMAT = "sscdl-lung-segmenter"
 PUBLISHED_FIELD = (640, 512)
@@ -108,10 +109,10 @@ def load_checkpoint(
     """
     if not path.is_file():
         raise InputError(f"segmenter {path}: no such file; give the path of a trained segmenter")
-    if path.suffix == ".safetensors":
-        state, architecture, convention = _read_safetensors(path)
+    state = read_tensors(path)
+    if weights_format(path) == SAFETENSORS:
+        architecture, convention = _described(path)
     else:
-        state = _read_state_dict(path)
         architecture = infer_architecture(state, path, field)
         # The masks that the published model learnt from leave the heart out.
         convention = "lungvae"
@@ -160,38 +161,14 @@ def infer_architecture(
     )
 
 
-def _read_safetensors(
-    path: Path,
-) -> tuple[dict[str, torch.Tensor], Architecture | CompactArchitecture, str]:
-    """Read our own file."""
-    try:
-        with safe_open(path, framework="pt", device="cpu") as handle:
-            metadata = handle.metadata() or {}
-            state = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(
-            f"segmenter {path}: damaged or no safetensors file ({error}); make or fetch it again"
-        ) from error
+def _described(path: Path) -> tuple[Architecture | CompactArchitecture, str]:
+    """Return what our own file tells of its network, and its mask convention."""
+    with safe_open(path, framework="pt", device="cpu") as handle:
+        metadata = handle.metadata() or {}
     if FORMAT not in metadata:
         raise InputError(
             f"segmenter {path}: a safetensors file, but of no lung segmenter of this project; "
             "give the file that training a segmenter wrote"
         )
     about = json.loads(metadata[FORMAT])
-    architecture = ARCHITECTURES[about["network"]](**about["architecture"])
-    return state, architecture, about["mask_convention"]
-
-
-def _read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read a torch file that must hold a mapping from names to tensors."""
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # The readers of the two torch formats raise almost anything on bytes that are not theirs.
-        raise InputError(
-            f"segmenter {path}: damaged or no torch state dict ({type(error).__name__}); "
-            "fetch it again"
-        ) from error
-    if not isinstance(content, dict) or not all(torch.is_tensor(v) for v in content.values()):
-        raise InputError(f"segmenter {path}: holds no plain state dict; save model.state_dict()")
-    return content
+    return ARCHITECTURES[about["network"]](**about["architecture"]), about["mask_convention"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -95,11 +96,13 @@ def write_thesis_table(
     batches: Mapping[str, int],
     classes: Sequence[str],
     stand_ins: list[str],
+    map_notes: list[str],
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
     ``thesis_figures`` says whether those that the thesis prints stand in the table. ``classes`` are
-    those of the study; ``stand_ins`` names the roots whose weights are random.
+    those of the study; ``stand_ins`` names the roots whose weights are random; ``map_notes``
+    is what is to be said of attention.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
@@ -117,6 +120,8 @@ def write_thesis_table(
         # The naive runs are of four classes in the thesis, too, and pretext stages of none.
         classes=TWO_CLASSES if kind in ("naive", "pretext") else classes,
     )
+    if any("ail" in column for column in frame):
+        notes += map_notes
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")
     if 0 in tasks and kind != "pretext":
@@ -133,13 +138,13 @@ def write_thesis_table(
 
 
 def write_backbones(
-    out: Path, *, name: str, last_stage: int, thesis: Path, thesis_figures: bool
+    out: Path, *, backbone: Mapping[str, Any], thesis: Path, thesis_figures: bool
 ) -> None:
-    """Write table 3.1: what the thesis's networks and the study's own are made of."""
+    """Write table 3.1: what the thesis's networks and ``backbone``, the study's, are made of."""
     from sscdl.tables.thesis.backbones import backbones  # imports torch
 
     table, notes = beside_thesis(
-        backbones(name, last_stage, thesis_dir=thesis),
+        backbones(**backbone, thesis_dir=thesis),
         [
             "layers: convolutions, also those of the shortcuts; the 50 and 121 in the names count "
             "the classifier but no shortcuts.",

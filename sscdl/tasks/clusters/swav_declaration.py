@@ -74,6 +74,7 @@ DECLARATION = Declaration(
         **VIEWS,
     },
     state_bytes=_state_bytes,
+    other_sizes=lambda options: options["local_crops"] > 0,
     shares_of_epochs=True,
     near_chance=0.15,
     near_because=(

@@ -54,5 +54,6 @@ DECLARATION = Declaration(
         "flip": FLIP,
     },
     state_bytes=_state_bytes,
+    other_sizes=lambda options: True,
     check=_check,
 )  # fmt: skip

@@ -79,7 +79,7 @@ class Classify(Task):
         return Step(loss=loss, count=len(index), correct=correct, of=len(index), logits=scores)
 
     def classifier_state(self) -> dict[str, Tensor]:
-        """Return a state dict for torchvision's network of the same name with ``num_classes``."""
-        layer = "classifier" if self.backbone.name.startswith("densenet") else "fc"
+        """Return a state dict for the library's network of the same name with ``num_classes``."""
+        layer = self.backbone.head_name
         head = {f"{layer}.{key}": value for key, value in self.head.state_dict().items()}
         return {**self.backbone.state_dict(), **head}

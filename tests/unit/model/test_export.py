@@ -38,18 +38,27 @@ def test_weights_load_strictly_into_plain_torchvision_and_say_the_same(
 
 @pytest.mark.parametrize(
     ("name", "last_stage"),
-    [("resnet18", 2), ("resnet18", 4), ("resnet50", 3), ("densenet121", 4)],
-)
+    [
+        ("resnet18", 2), ("resnet18", 4), ("resnet34", 2), ("resnet50", 3), ("densenet121", 4),
+        ("vit_tiny_patch16_224", 4), ("convnext_tiny", 4), ("efficientnet_b0", 4),
+    ],
+)  # fmt: skip
 def test_the_lines_of_the_card_load_the_weights(tmp_path, monkeypatch, name, last_stage):
     folder = build(tmp_path / "model", name=name, last_stage=last_stage)
-    described = Model(folder, CPU).described
+    model = Model(folder, CPU)
+    described = model.described
     lines = loading(described)
     assert all(line in write_card(described) for line in lines)
     monkeypatch.chdir(folder)
     code = "\n".join(lines).replace("import torch, torchvision", "import torch")
     scope = {"torchvision": torchvision}
     exec(code, scope)
-    assert scope["model"](torch.zeros(1, 3, 64, 64)).shape == (1, len(CLASSES))
+    pixels = torch.from_numpy(cv2.resize(radiograph(), (64, 64)))[None]
+    with torch.no_grad():
+        x = (pixels[:, None].float() / 255 - 0.4) / 0.25
+        expected = scope["model"](x.expand(-1, 3, -1, -1)).softmax(dim=1)
+    assert expected.shape == (1, len(CLASSES))
+    torch.testing.assert_close(model(pixels)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_card_says_what_the_model_is_not(exported_folder, exported_model):
@@ -92,7 +101,7 @@ def damage(folder, what):
     ("what", "message"),
     [
         ("truncated", "weights.safetensors is damaged"),
-        ("no safetensors", "not a safetensors file"),
+        ("no safetensors", "neither a safetensors file nor one of torch"),
         ("missing", "segmenter.safetensors is missing"),
         ("version", f"has format version {VERSION + 1}"),
         ("other", "describes no model of this project"),

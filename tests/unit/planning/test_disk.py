@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from sscdl.planning.disk import BACKBONES, state_bytes, task_state_bytes, weights_bytes
+from sscdl.planning.disk import state_bytes, task_state_bytes, weights_bytes
 from sscdl.stages.task_state import own_state
 from sscdl.study.trie import PRETEXT_TASKS
 from sscdl.tasks import build_task
 from sscdl.tasks.options import DEFAULTS
 from sscdl.training.backbones import build_backbone
+from sscdl.training.network_facts import SIZES, network_facts
+from sscdl.training.network_names import network_of
 from tests.unit.plan_helpers import STAGE, make_nodes
 
+NOWHERE = Path("no store")  # torchvision's networks are known without one
 
-@pytest.mark.parametrize(("name", "last_stage"), list(BACKBONES))
+
+@pytest.mark.parametrize(("name", "last_stage"), list(SIZES))
 def test_the_table_of_backbones_is_that_of_the_real_ones(name, last_stage):
     backbone = build_backbone(name, last_stage)
     stored = len(save(backbone.state_dict()))
-    size, channels = BACKBONES[name, last_stage]
+    size, channels = SIZES[name, last_stage]
     assert channels == backbone.channels
     assert size == sum(t.numel() * t.element_size() for t in backbone.state_dict().values())
     assert size < stored < size + 100_000  # the header of the file
@@ -29,9 +34,9 @@ def test_the_table_of_backbones_is_that_of_the_real_ones(name, last_stage):
 
 def test_a_classifier_has_a_head():
     moco, classify = make_nodes("moco")
-    assert weights_bytes(moco) == BACKBONES["resnet18", 2][0]
-    assert weights_bytes(classify) - weights_bytes(moco) == 4 * 2 * (128 + 1)
-    assert weights_bytes(make_nodes("moco", backbone={"name": "mine"})[0]) == 0
+    assert weights_bytes(moco, NOWHERE) == SIZES["resnet18", 2][0]
+    assert weights_bytes(classify, NOWHERE) - weights_bytes(moco, NOWHERE) == 4 * 2 * (128 + 1)
+    assert weights_bytes(make_nodes("moco", backbone={"name": "mine"})[0], NOWHERE) == 0
 
 
 @pytest.mark.parametrize("given", [False, True])
@@ -48,20 +53,30 @@ def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
         std=0.3, batch_size=STAGE["batch_size"], patients=torch.arange(200),
     )  # fmt: skip
     state = own_state(real)
-    size = task_state_bytes(node, 200)
+    size = task_state_bytes(node, 200, NOWHERE)
     assert size == sum(t.numel() * t.element_size() for t in state.values())
     buffers = size if task == "moco" else 2 * size  # a key network has none
-    assert state_bytes(node, 200) == 2 * (2 * weights_bytes(node) + buffers)
+    weights, whole = weights_bytes(node, NOWHERE), state_bytes(node, 200, NOWHERE)
+    assert whole == 2 * (2 * weights + buffers)
     averaged = replace(node, recipe={**node.recipe, "averaged_weights": "source"})
-    copies = weights_bytes(node) + buffers - size
-    assert state_bytes(averaged, 200) == state_bytes(node, 200) + 2 * copies
+    more = 2 * (weights + buffers - size)
+    assert state_bytes(averaged, 200, NOWHERE) == whole + more
     adam = make_nodes(task, stages={task: {"options": options, "optimizer": "adam"}})[0]
-    more = weights_bytes(node) + (0 if task == "moco" else size)
-    assert state_bytes(adam, 200) == state_bytes(node, 200) + 2 * more, "a second buffer"
+    assert state_bytes(adam, 200, NOWHERE) == whole + more, "a second buffer"
 
 
 def test_a_classifier_and_an_unknown_network_keep_nothing_else():
     moco, classify = make_nodes("moco")
-    assert task_state_bytes(classify, 200) == 0
-    assert task_state_bytes(make_nodes("moco", backbone={"name": "mine"})[0], 200) == 0
-    assert task_state_bytes(moco, 0) > weights_bytes(moco)
+    assert task_state_bytes(classify, 200, NOWHERE) == 0
+    assert task_state_bytes(make_nodes("moco", backbone={"name": "mine"})[0], 200, NOWHERE) == 0
+    assert task_state_bytes(moco, 0, NOWHERE) > weights_bytes(moco, NOWHERE)
+
+
+def test_a_network_of_timm_is_known_once_somebody_has_looked(tmp_path):
+    backbone = network_of({"name": "vit_tiny_patch16_224", "last_stage": 4}, 32)
+    node = make_nodes("moco", backbone=backbone)[0]
+    assert weights_bytes(node, tmp_path) == task_state_bytes(node, 200, tmp_path) == 0
+    network_facts(backbone, node.recipe["image_size"], tmp_path)
+    state = build_backbone(**backbone).state_dict().values()
+    assert weights_bytes(node, tmp_path) == sum(t.numel() * t.element_size() for t in state)
+    assert task_state_bytes(node, 200, tmp_path) > 0

@@ -88,7 +88,7 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
-    common = {"split": "test", "thesis": THESIS, "stand_ins": []}
+    common = {"split": "test", "thesis": THESIS, "stand_ins": [], "map_notes": ["A coarse map."]}
     common["thesis_figures"] = thesis_figures
     for name in PREDICTION_TABLES:
         out = folder / f"tables/{name}.csv"

@@ -95,6 +95,7 @@ def test_facts_are_those_of_the_configuration():
     single = told(search={"method": "halving"}, rates={"moco": [1]})["Training"]
     assert single.startswith("moco: 1 learning rate for 2 epochs each, the best for 1 more")
     assert "say nothing" in told(stand_ins=["imagenet"])["Caution"]
+    assert told(map_notes=["A coarse map."])["Caution"] == "A coarse map."
 
 
 def test_findings_are_those_of_the_tables():

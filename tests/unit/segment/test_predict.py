@@ -155,7 +155,7 @@ def test_foreign_and_missing_segmenters_are_input_errors(tmp_path: Path) -> None
     with pytest.raises(InputError, match="no lungVAE state dict"):
         load_segmenter(foreign)
     torch.save([1, 2], foreign)
-    with pytest.raises(InputError, match="no plain state dict"):
+    with pytest.raises(InputError, match="no named tensors"):
         load_segmenter(foreign)
     with pytest.raises(InputError, match="no such file"):
         load_segmenter(tmp_path / "none.pt")

@@ -9,7 +9,8 @@ from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
 from sscdl.stages.roots import fetch_root
 from sscdl.study.root_names import check_roots, identities, stand_in_notes, stand_ins
-from sscdl.training.backbones import build_backbone, read_weights
+from sscdl.training.backbones import build_backbone
+from sscdl.weight_files import read_tensors
 
 SMALL = {"name": "resnet18", "last_stage": 2}
 
@@ -17,9 +18,11 @@ SMALL = {"name": "resnet18", "last_stage": 2}
 def test_a_stand_in_is_random_weights_and_always_the_same(tmp_path):
     for name in ("a", "b"):
         torch.rand(3)  # whatever was drawn before
-        fetch_root("imagenet", None, tmp_path / f"{name}.safetensors", stand_in=True, **SMALL)
+        fetch_root(
+            "imagenet", None, tmp_path / f"{name}.safetensors", stand_in=True, backbone=SMALL
+        )
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
-    build_backbone(**SMALL).load_state_dict(read_weights(tmp_path / "a.safetensors"))
+    build_backbone(**SMALL).load_state_dict(read_tensors(tmp_path / "a.safetensors"))
 
 
 def test_a_file_is_brought_into_the_store(tmp_path):
@@ -27,8 +30,8 @@ def test_a_file_is_brought_into_the_store(tmp_path):
     own = build_backbone(**SMALL).state_dict()
     torch.save(own, tmp_path / "mine.pt")
     out = tmp_path / "mine.safetensors"
-    fetch_root("mine", tmp_path / "mine.pt", out, stand_in=False, **SMALL)
-    found = read_weights(out)
+    fetch_root("mine", tmp_path / "mine.pt", out, stand_in=False, backbone=SMALL)
+    found = read_tensors(out)
     assert all(torch.equal(found[name], own[name]) for name in own)
 
 
@@ -86,8 +89,8 @@ def beside(state: dict, own: str, followers: str) -> dict:
 def test_checkpoints_of_others_are_read(tmp_path, wrap, name):
     torch.save(wrap(resnet()), tmp_path / name)
     out = tmp_path / "out.safetensors"
-    fetch_root("mine", tmp_path / name, out, stand_in=False, **SMALL)
-    found, own = read_weights(out), resnet()
+    fetch_root("mine", tmp_path / name, out, stand_in=False, backbone=SMALL)
+    found, own = read_tensors(out), resnet()
     assert found.keys() == build_backbone(**SMALL).state_dict().keys()
     assert all(torch.equal(found[key], own[key]) for key in found)
 
@@ -97,7 +100,7 @@ def test_several_networks_are_named_and_none_is_taken(tmp_path):
     torch.save(content, tmp_path / "w.pth")
     told = r"w.pth holds several networks, student.backbone. and teacher.backbone.; save the one"
     with pytest.raises(InputError, match=told):
-        fetch_root("mine", tmp_path / "w.pth", tmp_path / "o", stand_in=False, **SMALL)
+        fetch_root("mine", tmp_path / "w.pth", tmp_path / "o", stand_in=False, backbone=SMALL)
 
 
 def test_what_does_not_fit_is_told_of_the_file_that_was_given(tmp_path):
@@ -106,7 +109,7 @@ def test_what_does_not_fit_is_told_of_the_file_that_was_given(tmp_path):
     torch.save(state, tmp_path / "w.pth")
     told = r"w.pth does not fit resnet18 .*1 missing: layer1.0.conv1.*1 unknown: layer1.0.other"
     with pytest.raises(InputError, match=told):
-        fetch_root("mine", tmp_path / "w.pth", tmp_path / "o", stand_in=False, **SMALL)
+        fetch_root("mine", tmp_path / "w.pth", tmp_path / "o", stand_in=False, backbone=SMALL)
 
 
 def test_weights_that_are_not_finite_are_no_root(tmp_path):
@@ -115,7 +118,7 @@ def test_weights_that_are_not_finite_are_no_root(tmp_path):
     state["fc.bias"][:] = float("nan")  # which nobody reads
     torch.save(moco(state), tmp_path / "w.pth.tar")
     with pytest.raises(InputError, match=r"1 of 64 numbers of bn1.running_var are NaN or inf"):
-        fetch_root("mine", tmp_path / "w.pth.tar", tmp_path / "o", stand_in=False, **SMALL)
+        fetch_root("mine", tmp_path / "w.pth.tar", tmp_path / "o", stand_in=False, backbone=SMALL)
     assert not (tmp_path / "o").exists()
 
 

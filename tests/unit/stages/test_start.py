@@ -19,7 +19,7 @@ from sscdl.training import backbones
 from sscdl.training.backbones import build_backbone
 
 NOTHING = {
-    "devices": 0, "backbone": {"name": "resnet18", "last_stage": 2}, "roots": {},
+    "devices": 0, "backbone": {"name": "resnet18", "last_stage": 2}, "roots": {}, "unseen": None,
     "segmenter": None, "published": False,
 }  # fmt: skip
 

@@ -9,17 +9,13 @@ from torch import nn
 
 from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
-from sscdl.training.backbones import (
-    NAMES,
-    build_backbone,
-    imagenet_weights,
-    last_map_size,
-    load_root,
-)
+from sscdl.stages.roots import load_given, load_named
+from sscdl.training.backbones import build_backbone, imagenet_weights, load_root
+from sscdl.training.network_names import TORCHVISION, torchvision_map_side
 
 models = torchvision.models
-ALL = [("resnet18", 2), ("resnet18", 3), ("resnet18", 4), ("resnet50", 2), ("resnet50", 4),
-       ("densenet121", 4)]  # fmt: skip
+ALL = [("resnet18", 2), ("resnet18", 3), ("resnet18", 4), ("resnet34", 3), ("resnet34", 4),
+       ("resnet50", 2), ("resnet50", 4), ("densenet121", 4)]  # fmt: skip
 
 
 def pixels(size: int = 64) -> torch.Tensor:
@@ -55,14 +51,15 @@ def test_state_dict_loads_strictly_into_torchvision(name, last_stage):
 
 @pytest.mark.parametrize("size", [32, 65, 97])
 @pytest.mark.parametrize(("name", "last_stage"), [*ALL[:3], ALL[-1]])
-def test_last_map_size_is_what_the_network_gives(name, last_stage, size):
+def test_torchvision_map_side_is_what_the_network_gives(name, last_stage, size):
     with torch.no_grad():
         features = build_backbone(name, last_stage).eval().features(pixels(size))
-    assert features.shape[2:] == (last_map_size(name, last_stage, size),) * 2
+    assert features.shape[2:] == (torchvision_map_side(name, last_stage, size),) * 2
+    assert build_backbone(name, last_stage).map_size(size) == features.shape[2]
 
 
 def test_every_weight_gets_a_gradient():
-    for name in NAMES:
+    for name in TORCHVISION:
         backbone = build_backbone(name)
         backbone(pixels(40)).square().sum().backward()
         assert all(p.grad is not None for p in backbone.parameters()), name
@@ -70,7 +67,11 @@ def test_every_weight_gets_a_gradient():
 
 @pytest.mark.parametrize(
     ("name", "last_stage", "match"),
-    [("resnet34", 4, "resnet34"), ("resnet18", 1, "last_stage"), ("densenet121", 3, "last_stage")],
+    [
+        ("resnet35", 4, "did you mean .*resnet34"),
+        ("resnet18", 1, "last_stage"),
+        ("densenet121", 3, "last_stage"),
+    ],
 )
 def test_unknown_networks_are_refused(name, last_stage, match):
     with pytest.raises(InputError, match=match):
@@ -91,14 +92,14 @@ def test_load_root_takes_a_full_torchvision_file(tmp_path, suffix, last_stage):
     "prefix", ["module.", "backbone.", "module.backbone.", "module.encoder_q."]
 )
 @pytest.mark.parametrize("nesting", ["state_dict", "model", None])
-def test_load_root_unwraps_prefixes_and_nesting(tmp_path, prefix, nesting):
+def test_given_weights_are_found_under_prefixes_and_nesting(tmp_path, prefix, nesting):
     full = models.resnet18(weights=None).state_dict()
     state = {prefix + key: value for key, value in full.items()}
     state[prefix.split(".")[0] + ".queue" if "." in prefix[:-1] else "neck.0.weight"] = full[
         "fc.bias"
     ]
     backbone = build_backbone("resnet18")
-    load_root(backbone, saved(tmp_path, {nesting: state} if nesting else state))
+    load_given(backbone, saved(tmp_path, {nesting: state} if nesting else state))
     assert torch.equal(backbone.layer4[1].conv2.weight, full["layer4.1.conv2.weight"])
     assert torch.equal(backbone.bn1.running_mean, full["bn1.running_mean"])
 
@@ -142,18 +143,18 @@ def test_load_root_refuses_files_that_hold_no_weights(tmp_path):
     backbone = build_backbone("resnet18", 2)
     with pytest.raises(InputError, match="does not exist"):
         load_root(backbone, tmp_path / "nothing.pth")
-    with pytest.raises(InputError, match="state dict"):
+    with pytest.raises(InputError, match="no named tensors; save model.state_dict"):
         load_root(backbone, saved(tmp_path, {"epoch": 3}))
-    with pytest.raises(InputError, match="plain tensors"):
+    with pytest.raises(InputError, match="holds objects .* besides tensors"):
         load_root(backbone, saved(tmp_path, {"model": nn.Linear(2, 2)}))
-    for suffix, match in ((".pth", "plain tensors"), (".safetensors", "safetensors")):
+    for suffix in (".pth", ".safetensors"):
         broken = tmp_path / f"broken{suffix}"
         broken.write_bytes(b"not weights at all")
-        with pytest.raises(InputError, match=match):
+        with pytest.raises(InputError, match="neither a safetensors file nor one of torch"):
             load_root(backbone, broken)
     other = tmp_path / "weights.h5"
     other.touch()
-    with pytest.raises(InputError, match="must end in"):
+    with pytest.raises(InputError, match="is an empty file"):
         load_root(backbone, other)
 
 
@@ -178,7 +179,7 @@ def test_imagenet_weights_come_from_the_cache_or_explain_themselves(tmp_path, mo
     torch.save(full, cached)
     assert imagenet_weights("resnet18", None) == cached
     backbone = build_backbone("resnet18", 2)
-    load_root(backbone, "torchvision")
+    load_named(backbone, "imagenet", None)
     assert torch.equal(backbone.conv1.weight, full["conv1.weight"])
 
 
@@ -195,7 +196,7 @@ def test_download_asks_for_the_published_file_and_its_hash(tmp_path, monkeypatch
     assert options["hash_prefix"] == "0676ba61"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TORCHVISION)
 def test_the_weights_are_those_of_timms_network_too(name):
     import timm
 

@@ -208,7 +208,8 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
         node(tmp_path, "rotation+classify", "classify", {0.2: 0.5}, 0.6),
     ]
     common = {"split": "test", "thesis": THESIS, "thesis_figures": True, "batches": {},
-              "stand_ins": ["imagenet"], "classes": ("negative", "typical")}  # fmt: skip
+              "stand_ins": ["imagenet"], "map_notes": ["A coarse map."],
+              "classes": ("negative", "typical")}  # fmt: skip
     name = "4.8_summary_full"
     write_thesis_table(name, files, pointers, tmp_path / f"{name}.csv", **common)
     table = pd.read_csv(tmp_path / f"{name}.csv")
@@ -220,6 +221,7 @@ def test_tables_are_written_with_notes_and_the_best_marked(tmp_path):
     assert "swav 83.97 and rotation 84.72 here and in B.2" in text
     assert "Intervals are 95 %" in text
     assert "imagenet: random weights stand in for it; the row says nothing of imagenet." in text
+    assert "A coarse map." not in text  # it is of accuracies alone
     name = "B.2_classification_1task_full"
     write_thesis_table(name, [], pointers, tmp_path / f"{name}.csv", **common)
     table = pd.read_csv(tmp_path / f"{name}.csv", dtype={"lr": str})
@@ -236,7 +238,7 @@ def test_figures_of_other_classes_are_told_to_be(tmp_path):
     for curriculum in ("scratch", "rotation"):
         files.append(tmp_path / f"full.{curriculum}.s0.csv")
         made_up("full", curriculum, classes=("ill", "well")).to_csv(files[-1], index=False)
-    common = {"split": "test", "thesis": THESIS, "batches": {}, "stand_ins": []}
+    common = {"split": "test", "thesis": THESIS, "batches": {}, "stand_ins": [], "map_notes": []}
     name, out = "4.8_summary_full", tmp_path / "table.csv"
     for classes, told in ((("ill", "well"), True), (("negative", "typical"), False)):
         write_thesis_table(name, files, [], out, classes=classes, thesis_figures=True, **common)
@@ -289,5 +291,10 @@ def test_the_networks_are_measured():
     assert table.loc["resnet50", "size_mb"] == pytest.approx(94.0, abs=0.5)
     # The thesis's reason to prefer ResNet-50: DenseNet-121 is smaller and yet needs more memory.
     assert table.loc["densenet121", "training_mb"] > table.loc["resnet50", "training_mb"]
+    of_timm = backbones("vit_tiny_patch16_224", 4, thesis_dir=THESIS).iloc[-1]
+    # timm's documentation has 5.7 million with the classifier.
+    assert of_timm["with_classifier"] == 5717416
+    assert pd.isna(of_timm["imagenet_accuracy"])
+    assert of_timm["layers"] == 1 + 12 * 4
     again = backbones("resnet50", 4, thesis_dir=THESIS)
     assert again["backbone"].tolist() == ["resnet50", "densenet121"]
