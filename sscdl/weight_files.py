@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sscdl.errors import InputError
-from sscdl.magic import first_bytes, known_kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +30,9 @@ def weights_format(path: Path) -> str:
     Only its beginning is looked at, and the list of contents at the end of a zip archive. Raises
     InputError, saying what it is instead, for a file that is neither or has been cut off.
     """
+    # Here, as whatever trains imports this module and nothing of the images'.
+    from sscdl.magic import first_bytes, known_kind
+
     if not path.is_file():
         raise InputError(f"weights: {path} does not exist; give the path of a weights file")
     start = first_bytes(path)
