@@ -225,7 +225,7 @@ def _check_name(name: str) -> None:
     if timm.is_model(name):
         return
     known = timm.list_models()
-    near = difflib.get_close_matches(name, [*known, "resnet18", "densenet121"], n=3)
+    near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
     raise InputError(
         f"backbone.name: neither torchvision's networks nor timm {timm.__version__} have "
