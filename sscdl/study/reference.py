@@ -25,13 +25,20 @@ def describe(schema: dict[str, Any]) -> str:
     lines = [KEYS, "|---|---|---|"]
 
     def walk(node: dict[str, Any], path: str) -> None:
+        if path == "stages.":  # what the stages of all tasks have, once
+            walk(_shared(node["properties"], schema), "stages.<task>.")
         for name, child in node.get("properties", {}).items():
             child = resolve(child, schema)
             key = f"{path}{name}"
+            if path == "stages.":
+                child = {**child, "properties": {"options": child["properties"]["options"]}}
             text = child.get("description", "").replace("|", "/")
             if "enum" in child:
                 text += f" One of: {', '.join(f'`{value}`' for value in child['enum'])}."
             default = f"`{json.dumps(child['default'])}`" if "default" in child else ""
+            default += "".join(
+                f"; `{task}`: `{json.dumps(value)}`" for task, value in child.get("of", {}).items()
+            )
             lines.append(f"| `{key}` | {text} | {default} |")
             walk(child, f"{key}.")
             if child.get("type") == "array" and "properties" in child.get("items", {}):
@@ -41,6 +48,25 @@ def describe(schema: dict[str, Any]) -> str:
 
     walk(schema, "")
     return "\n".join(lines) + "\n"
+
+
+def _shared(blocks: dict[str, dict[str, Any]], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a block of the settings that all ``blocks``, by task, have.
+
+    Where the default of a task is another than that of the first, it stands there under "of".
+    """
+    settings = {task: resolve(block, schema)["properties"] for task, block in blocks.items()}
+    found = {}
+    for name in next(iter(settings.values())):
+        ones = {task: resolve(block[name], schema) for task, block in settings.items()}
+        first = next(iter(ones.values()))
+        if "properties" in first and name != "options":
+            found[name] = {**first, **_shared(ones, schema)}
+        elif name != "options":
+            others = {task: one.get("default") for task, one in ones.items()}
+            usual = first.get("default")
+            found[name] = {**first, "of": {t: one for t, one in others.items() if one != usual}}
+    return {"properties": found}
 
 
 def describe_tasks() -> str:

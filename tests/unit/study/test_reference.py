@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import pytest
 
 from sscdl.errors import InputError
 from sscdl.study import reference
-from sscdl.study.config import load_schema
+from sscdl.study.config import load_schema, resolve
 from sscdl.study.reference import SCHEMA, describe, describe_tasks, written
 from sscdl.study.trie import PRETEXT_TASKS
 
@@ -21,6 +22,25 @@ def test_every_key_is_described():
     for row in rows:
         key, meaning = row.split("|")[1:3]
         assert meaning.strip(), f"{key} has no description"
+
+
+def test_settings_that_all_tasks_have_stand_once_with_the_defaults_of_each():
+    rows = dict(row.split("|")[1:4:2] for row in KEYS.splitlines()[2:])
+    rows = {key.strip(" `"): default.strip() for key, default in rows.items()}
+    assert "stages.swav.batch_size" not in rows
+    assert rows["stages.<task>.batch_size"].startswith("`32`; ")
+    assert "`swav`: `8`" in rows["stages.<task>.batch_size"]
+    assert "moco" not in rows["stages.<task>.batch_size"]
+    assert rows["stages.<task>.decay"] == '`"constant"`'
+
+
+def test_a_task_may_have_its_own_default_within_a_block():
+    schema = load_schema(SCHEMA)
+    block = copy.deepcopy(resolve(schema["properties"]["stages"]["properties"]["swav"], schema))
+    block["properties"]["adam"] = copy.deepcopy(resolve(block["properties"]["adam"], schema))
+    block["properties"]["adam"]["properties"]["betas"]["default"] = [0.9, 0.95]
+    schema["properties"]["stages"]["properties"]["swav"] = block
+    assert "`[0.9, 0.999]`; `swav`: `[0.9, 0.95]`" in describe(schema)
 
 
 def test_every_pretext_task_has_a_row():
