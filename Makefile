@@ -76,7 +76,7 @@ bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py
 	$(BIN)/python benchmarks/probe.py
 
-same-weights-check: $(VENV)/dev.ok  ## do the newest of those comparisons again
+same-weights-check: $(VENV)/dev.ok  ## do the newest of those comparisons again, of one part in turn
 	$(BIN)/python -m benchmarks.same_weights.compare --check
 
 same-weights: $(VENV)/dev.ok  ## BASE=<revision>: prove that what it made is still made, bit for bit; write down what is proven

@@ -5,7 +5,8 @@
 
 Run it in the root of the checkout that is to be proven. With ``--write``, groups of source code
 whose hash has changed and that are accepted are added to ``resources/equivalent_sources.json``,
-which makes the new hash count as the old one. ``--check`` does the newest comparison again.
+which makes the new hash count as the old one. ``--check`` does the newest comparison again, of one
+group in turn or of those that ``--only`` names.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def known_to(checkout: Path, listed: list[Case]) -> list[Case]:
     """Return the cases whose settings a revision has; others it would pass over without a word.
 
     Settings are what the schema of its configuration names; tasks and their options what its own
-    table of defaults does.
+    table of defaults does. A case may need files of the package instead.
     """
     schema = (checkout / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
     ask = "import json; from sscdl.tasks.options import DEFAULTS as d; print(json.dumps(d))"
@@ -59,12 +60,17 @@ def known_to(checkout: Path, listed: list[Case]) -> list[Case]:
     options = json.loads(said.stdout)
 
     def knows(case: Case) -> bool:
-        links = case["settings"].get("links", [])
-        names = {name for link in links for part in ("settings", "recipe") for name in link[part]}
-        return all(re.search(rf"\b{name}:", schema) for name in names) and all(
-            link["settings"]["options"].keys() <= options.get(link["task"], {}).keys()
-            and link["task"] in options
-            for link in links
+        links, needs = case["settings"].get("links", []), case["settings"].get("needs", [])
+        parts = ("settings",) if needs else ("settings", "recipe")
+        names = {name for link in links for part in parts for name in link[part]}
+        return (
+            all((checkout / file).exists() for file in needs)
+            and all(re.search(rf"\b{name}:", schema) for name in names)
+            and all(
+                link["settings"]["options"].keys() <= options.get(link["task"], {}).keys()
+                and link["task"] in options
+                for link in links
+            )
         )
 
     return [case for case in listed if knows(case)]
@@ -128,8 +134,11 @@ def write(path: Path, entry: dict[str, Any]) -> None:
     write_json(path, content)
 
 
-def check(folder: Path) -> int:
-    """Do the newest comparison again; return the exit status."""
+def check(folder: Path, chosen: list[str]) -> int:
+    """Do the newest comparison again, of the groups ``chosen``; return the exit status.
+
+    If none is, of one alone, whose turn it is at the present revision: all take many minutes.
+    """
     if not WRITTEN.exists() or not read_json(WRITTEN)["entries"]:
         print(f"{WRITTEN.name}: nothing was written yet")
         return 0
@@ -147,7 +156,13 @@ def check(folder: Path) -> int:
     if base is None:
         print(f"the history here does not have {newest['base']}: nothing can be checked")
         return 0
-    verdicts, _ = compare(base, folder, still, trust_of(newest, still))
+    head = commit("HEAD", ROOT)
+    turn = sorted(still)[int(head, 16) % len(still)]
+    wanted = [group for group in still if group in chosen] if chosen else [turn]
+    print(f"of {', '.join(sorted(still))}: {', '.join(wanted) or 'none'}")
+    if not wanted:
+        return 1
+    verdicts, _ = compare(base, folder, wanted, trust_of(newest, wanted))
     show(verdicts)
     return int(any(not one.accepted for one in verdicts))
 
@@ -184,7 +199,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if given.check:
-            return check(folder)
+            return check(folder, given.only)
         base = commit(given.base, ROOT)
         if base is None:
             raise SystemExit(f"{given.base}: no such revision here")

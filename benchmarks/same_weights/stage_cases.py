@@ -78,6 +78,15 @@ def stage_cases() -> list[Found]:
             found.append(
                 (f"batch statistics: {task}, {told}", ["batch statistics"], {"links": [one]})
             )
+    for task in every:
+        two = link(task, rates=[0.02, 0.05], recipe={"averaged_weights": "by any source"})
+        told = {"links": [two], "needs": ["sscdl/training/averages.py"]}
+        found.append((f"averaged weights: {task}", ["averaged weights"], told))
+    for name in ("test_vit", "test_convnext"):  # timm's own for tests, of some 100,000 weights
+        network = {"name": name, "last_stage": 4, "image_size": 64}
+        one = link("rotation", image_size=64, backbone=network, recipe={"timm": "by any source"})
+        told = {"links": [one], "needs": ["sscdl/training/timm_backbones.py"]}
+        found.append((f"timm networks: {name}", ["timm networks"], told))
     return found
 
 

@@ -314,13 +314,35 @@ def test_every_group_and_every_variant_has_cases():
 def test_a_check_passes_where_there_is_nothing_to_compare_with(tmp_path, monkeypatch, capsys):
     path = tmp_path / "written.json"
     monkeypatch.setattr(compare, "WRITTEN", path)
-    assert compare.check(tmp_path) == 0
+    assert compare.check(tmp_path, []) == 0
     present = compare.groups()["split"]["hash"]
     for new, told in (("other", "nothing to check"), (present, "nothing can be checked")):
         # No repository has this revision.
         write(path, {"base": "0" * 40, "groups": {"split": {"old": "x", "new": new}}})
-        assert compare.check(tmp_path) == 0
+        assert compare.check(tmp_path, []) == 0
         assert told in capsys.readouterr().out
+
+
+def test_a_check_does_one_group_in_turn_or_those_asked_for(tmp_path, monkeypatch):
+    present = {name: one["hash"] for name, one in compare.groups().items()}
+    path, asked, head = tmp_path / "written.json", [], []
+    groups = {name: {"old": "x", "new": present[name]} for name in ("split", "moco", "packs")}
+    write(path, {"base": "base", "groups": groups})
+
+    def record(base, folder, chosen, trust):
+        asked.append(chosen)
+        return [], None
+
+    monkeypatch.setattr(compare, "WRITTEN", path)
+    monkeypatch.setattr(compare, "compare", record)
+    monkeypatch.setattr(compare, "commit", lambda name, root: head[-1] if name == "HEAD" else name)
+    for number in range(3):
+        head.append(f"{number:040x}")
+        assert compare.check(tmp_path, []) == 0
+    assert asked == [["moco"], ["packs"], ["split"]]
+    assert compare.check(tmp_path, ["split", "packs"]) == 0
+    assert sorted(asked[-1]) == ["packs", "split"]
+    assert compare.check(tmp_path, ["swav"]) == 1
 
 
 def test_a_revision_is_asked_all_that_it_knows(tmp_path):
