@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def cases(sizes: Sizes) -> list[str]:
 def run(case: str, sizes: Sizes, known: list[dict[str, Any]]) -> dict[str, Any]:
     """Return rates by the images of a pass, and differences from the CPU."""
     device = choose_device(sizes.device)
+    torch.set_num_threads(1 if sizes.tiny else min(8, os.cpu_count() or 1))
     here, there = (_segmenter(case, sizes, name) for name in ("cpu", str(device)))
     images = _pictures(1 if sizes.tiny else 4)
     fields, _ = here._prepare(images, True)

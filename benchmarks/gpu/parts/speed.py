@@ -42,6 +42,8 @@ def setting_of(case: str, sizes: Sizes) -> tuple[str, Setting]:
     device = choose_device(sizes.device)
     if device.type == "cuda":
         device = torch.device("cuda:0")
+    else:
+        torch.set_num_threads(1)
     return task, Setting(
         network=networks(sizes)[network], size=sizes.size, batch=int(batch), device=device,
         precision=sizes.precision, steps=sizes.steps(int(batch)), rounds=sizes.rounds,

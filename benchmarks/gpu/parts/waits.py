@@ -36,6 +36,7 @@ def cases(sizes: Sizes) -> list[str]:
 
 def run(case: str, sizes: Sizes, known: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what waits at each step and once an epoch, by either witness."""
+    torch.set_num_threads(1)  # more only wait for each other in so small a network
     streamed = case == STREAMED
     name = case.split(",")[0]
     if sizes.device != "cuda":

@@ -41,6 +41,7 @@ def run(case: str, sizes: Sizes, known: list[dict[str, Any]]) -> dict[str, Any]:
     # cuBLAS reads this when it is first used in a process, which is not before this part.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     device = choose_device(sizes.device)
+    torch.set_num_threads(1)  # more only wait for each other in so small a network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         reference, losses = trained(case, "cpu", folder)
