@@ -12,7 +12,12 @@ REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
 BASE ?= HEAD
 
-.PHONY: help install demo test test-slurm test-report lint format docs bench same-weights same-weights-check fuzz lock clean
+# What runs the measurements of a GPU, on a machine that may have a torch of its own and no .venv, and for how long.
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+MINUTES ?= 10
+GPU ?=
+
+.PHONY: help install demo test test-slurm test-report lint format docs bench gpu same-weights same-weights-check fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -62,6 +67,7 @@ lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m sscdl.study.reference --check
+	$(BIN)/python -m benchmarks.gpu --table --check
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint --configfile config/demo.yaml
 
 format: $(VENV)/dev.ok  ## rewrite the code in the project's style
@@ -69,12 +75,16 @@ format: $(VENV)/dev.ok  ## rewrite the code in the project's style
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: $(VENV)/dev.ok  ## rewrite the tables of keys and tasks that come from schema and declarations
+docs: $(VENV)/dev.ok  ## rewrite the tables that come from schema, declarations and results on GPUs
 	$(BIN)/python -m sscdl.study.reference
+	$(BIN)/python -m benchmarks.gpu --table
 
 bench: $(VENV)/dev.ok  ## the measurements behind benchmarks/README.md
 	$(BIN)/python benchmarks/three_seeds.py
 	$(BIN)/python benchmarks/probe.py
+
+gpu:  ## all that only a GPU can show, in MINUTES=10, with any Python that has torch (docs/gpu.md)
+	$(GPU_PYTHON) -m benchmarks.gpu --minutes $(MINUTES) $(GPU)
 
 same-weights-check: $(VENV)/dev.ok  ## do the newest of those comparisons again, of one part in turn
 	$(BIN)/python -m benchmarks.same_weights.compare --check

@@ -47,6 +47,39 @@ def search(stage: Stage) -> float:
     return seconds
 
 
+def prepared(
+    folder: Path, task: str, network: str, last_stage: int, *, size: int, images: int, batch: int,
+    epochs: int, device: str, precision: str, rates: tuple[float, ...] = RATES,
+) -> Stage:  # fmt: skip
+    """Return a stage over ``images`` pictures in ``folder``, whose search has so many epochs."""
+    write_images(folder, images, round(1.125 * size))
+    stage = real_stage(
+        folder, task, learning_rates=rates, device=device, precision=precision, monitors=None,
+        settings={"search_epochs": 1 + epochs, "batch_size": batch, "options": {}},
+    )  # fmt: skip
+    backbone = {"name": network, "last_stage": last_stage}
+    return replace(stage, recipe=stage.recipe | {"backbone": backbone, "image_size": size})
+
+
+def seconds_of(stage: Stage, folder: Path, number: int, threads: int, turn: int = 0) -> float:
+    """Return the seconds of a search with ``number`` at a time, in a store of its own."""
+    case = replace(
+        stage, side_by_side=number, threads=threads,
+        pointer=folder / f"store-{turn}-{number}" / "recipes" / "x.json",
+        fingerprint=fingerprint([turn, number]),
+    )  # fmt: skip
+    # A process of its own, as a stage of the workflow is.
+    code = "import pickle, sys; from benchmarks.side_by_side import search; "
+    code += "print('seconds', search(pickle.loads(bytes.fromhex(sys.argv[1]))))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, pickle.dumps(case).hex()],
+        cwd=Path(__file__).resolve().parent.parent, text=True, capture_output=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return float(done.stdout.split("seconds ")[1])
+
+
 def main() -> None:
     """Print one row for each number at a time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -66,36 +99,16 @@ def main() -> None:
     seconds: dict[int, list[float]] = {number: [] for number in arguments.at_once}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_images(folder, arguments.images, round(1.125 * arguments.size))
-        stage = real_stage(
-            folder, arguments.task, learning_rates=RATES, device=arguments.device,
-            precision=arguments.precision, monitors=None,
-            settings={"search_epochs": 1 + arguments.epochs, "batch_size": arguments.batch,
-                      "options": {}},
+        stage = prepared(
+            folder, arguments.task, arguments.network, arguments.last_stage, size=arguments.size,
+            images=arguments.images, batch=arguments.batch, epochs=arguments.epochs,
+            device=arguments.device, precision=arguments.precision, rates=RATES,
         )  # fmt: skip
-        recipe = stage.recipe | {
-            "backbone": {"name": arguments.network, "last_stage": arguments.last_stage},
-            "image_size": arguments.size,
-        }
         for turn in range(arguments.rounds):
             order = arguments.at_once[:: 1 if turn % 2 == 0 else -1]
             for number in order:
                 threads = max(1, arguments.threads // number)
-                case = replace(
-                    stage, recipe=recipe, side_by_side=number, threads=threads,
-                    pointer=folder / f"store-{turn}-{number}" / "recipes" / "x.json",
-                    fingerprint=fingerprint([turn, number]),
-                )  # fmt: skip
-                # A process of its own, as a stage of the workflow is.
-                code = "import pickle, sys; from benchmarks.side_by_side import search; "
-                code += "print('seconds', search(pickle.loads(bytes.fromhex(sys.argv[1]))))"
-                done = subprocess.run(
-                    [sys.executable, "-c", code, pickle.dumps(case).hex()],
-                    cwd=Path(__file__).resolve().parent.parent, text=True, capture_output=True,
-                )  # fmt: skip
-                if done.returncode:
-                    sys.exit(done.stderr[-2000:])
-                seconds[number].append(float(done.stdout.split("seconds ")[1]))
+                seconds[number].append(seconds_of(stage, folder, number, threads, turn))
     images = len(RATES) * arguments.epochs * (arguments.images * 2 // 3)
     print("| at a time | images/s of all | ratio to one at a time (range) |")
     print("|---:|---:|---:|")

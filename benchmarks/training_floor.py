@@ -27,10 +27,11 @@ from sscdl._torchvision import torchvision
 from sscdl.training.backbones import build_backbone
 
 TASKS = ("moco", "swav", "relloc", "rotation", "classify")
+FLOORS = (*TASKS, "vicreg")  # those that have a floor; the recipes are of the others
 CLASSES = 3
 LOCAL_CROPS, LOCAL_SIZE = 4, 0.43
 PATCH, SMALLEST_PATCH = 0.87 / 3 * 0.75, 24  # as a share of the image's side; pixels
-PROTOTYPES, DIMENSION = 60, 128
+PROTOTYPES, DIMENSION, EXPANDED = 60, 128, 512
 GRID = [(k % 3, k // 3) for k in range(9)]
 NEIGHBOURS = [0, 1, 2, 3, 5, 6, 7, 8]
 
@@ -49,6 +50,7 @@ def views_of(task: str, size: int) -> list[Views]:
     local = max(1, round(LOCAL_SIZE * size))
     return {
         "moco": [Views(1, size), Views(1, size, gradient=False)],
+        "vicreg": [Views(2, size)],
         "swav": [Views(2, size), Views(LOCAL_CROPS, local)],
         "relloc": [Views(9, max(SMALLEST_PATCH, round(PATCH * size)))],
         "rotation": [Views(4, size)],
@@ -56,23 +58,22 @@ def views_of(task: str, size: int) -> list[Views]:
     }[task]
 
 
+def _hidden(incoming: int, outgoing: int) -> list[nn.Module]:
+    return [nn.Linear(incoming, outgoing), nn.BatchNorm1d(outgoing), nn.ReLU()]
+
+
 def head_of(task: str, width: int) -> nn.Sequential:
     """Return a head as large as that of ``task`` on features of ``width`` channels."""
     if task == "moco":
         return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, DIMENSION))
     if task == "swav":
-        return nn.Sequential(
-            nn.Linear(width, width),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Linear(width, DIMENSION),
-            nn.Linear(DIMENSION, PROTOTYPES, bias=False),
-        )
+        last = [nn.Linear(width, DIMENSION), nn.Linear(DIMENSION, PROTOTYPES, bias=False)]
+        return nn.Sequential(*_hidden(width, width), *last)
+    if task == "vicreg":
+        hidden = [*_hidden(width, EXPANDED), *_hidden(EXPANDED, EXPANDED)]
+        return nn.Sequential(*hidden, nn.Linear(EXPANDED, EXPANDED, bias=False))
     if task == "relloc":
-        joined = 2 * width
-        return nn.Sequential(
-            nn.Linear(joined, joined), nn.BatchNorm1d(joined), nn.ReLU(), nn.Linear(joined, 8)
-        )
+        return nn.Sequential(*_hidden(2 * width, 2 * width), nn.Linear(2 * width, 8))
     return nn.Sequential(nn.Linear(width, 4 if task == "rotation" else CLASSES))
 
 

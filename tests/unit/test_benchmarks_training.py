@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import side_by_side, training_memory, training_speed
-from benchmarks.training_floor import TASKS, Floor, Recipe, views_of, write_pngs
+from benchmarks.training_floor import FLOORS, TASKS, Floor, Recipe, views_of, write_pngs
 from benchmarks.training_speed import Setting, header, make_task, measure, pictures, row, spread
 from sscdl.training.loop import Images, train
 from sscdl.training.schedule import Schedule
@@ -56,7 +56,7 @@ def expected(name: str, steps: int) -> dict[tuple[int, bool], int]:
     }
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", FLOORS)
 def test_a_task_puts_through_its_network_what_the_floor_assumes(name: str, tmp_path: Path) -> None:
     pixels = pictures(SETTING.images, 36)
     task = make_task(name, SETTING, pixels)
@@ -74,7 +74,7 @@ def test_a_task_puts_through_its_network_what_the_floor_assumes(name: str, tmp_p
     assert passes.views == found
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", FLOORS)
 def test_the_floor_has_these_views_and_a_head_as_large_as_the_task(name: str) -> None:
     floor = Floor(name, SETTING.network, SIZE, BATCH, SETTING.device)
     networks = [floor.model["backbone"]] + ([floor.slow["backbone"]] if name == "moco" else [])

@@ -1,0 +1,1 @@
+"""What was measured of this project, and how; README.md beside this."""
