@@ -37,7 +37,11 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="in all (default 10)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--out", type=Path, help="benchmarks/gpu-<device>.json if not given")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="if not given, benchmarks/gpu-<device>.json, of a part results/gpu-dry-run.json",
+    )
     parser.add_argument("--only", nargs="+", metavar="PART", help=_names())
     parser.add_argument("--tiny", action="store_true", help="small networks and images, few steps")
     parser.add_argument("--table", action="store_true", help="write the table of all results")
@@ -49,9 +53,9 @@ def main() -> int:
     out = options.out
     if out is None:
         # By the device's name, which only a process that asks for the device can know. What the
-        # CPU did is no result.
-        cpu = options.device == "cpu"
-        out = HOME / "results/gpu-dry-run.json" if cpu else default_path(_device_name())
+        # CPU did, or parts, is no result and must not stand in the place of one.
+        partly = options.device == "cpu" or options.tiny or options.only
+        out = HOME / "results/gpu-dry-run.json" if partly else default_path(_device_name())
     results = Results(
         out, minutes=options.minutes, tiny=options.tiny, revision=_revision(),
         python=platform.python_version(), began=time.strftime("%Y-%m-%d %H:%M:%S %Z"),

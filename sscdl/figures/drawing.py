@@ -112,6 +112,8 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
         ]
         if run["epochs"] < max(one["epochs"] for one in model if one["lr"] == run["lr"]):
             continue
+        # What decided is what the node's own candidates say, not the run that others share.
+        compared = [one for one in model if one["lr"] == run["lr"] and one["averaged"]]
         histories.append(
             {
                 **{key: run[key] for key in ("variant", "curriculum", "lr", "metric", "chosen")},
@@ -121,7 +123,10 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
                 "epochs": [r["epoch"] for r in points],
                 "values": [r["val_balanced_accuracy"] for r in points],
                 "averaged": [
-                    (r["epoch"], r[AVERAGED]) for r in points if r.get(AVERAGED) is not None
+                    (r["epoch"], r[AVERAGED])
+                    for one in compared
+                    for r in one["history"]
+                    if r.get(AVERAGED) is not None
                 ],
             }
         )

@@ -20,7 +20,7 @@ from sscdl.images.rows import read_images, select_rows
 from sscdl.planning.reasons import Stored
 from sscdl.records import MEASURED_RATES, read_record
 from sscdl.stages.runs import object_key
-from sscdl.stages.search import GRID, at_epoch, ranked, rungs
+from sscdl.stages.search import GRID, at_epoch, ranked, rungs, with_averages
 from sscdl.store.store import Store
 from sscdl.study.trie import Node
 from sscdl.tasks.options import whole
@@ -68,12 +68,12 @@ def work(node: Node, store: Store, start: str | None) -> Work:
     """
     settings, recipe = node.recipe["settings"], {**node.recipe, "root": start}
     most = search_epochs(len(node.learning_rates), settings)
-    runs = {}
+    runs, averaged = {}, "averaged_weights" in recipe
     if start is not None:
         for rate in node.learning_rates:
             found = store.metrics(object_key(recipe, rate, "search"))
-            if found is not None:
-                runs[rate] = found
+            if found is not None and (not averaged or with_averages(found)):
+                runs[rate] = {**found, "averaged": averaged}
     last = settings["search_epochs"]
     done = [rate for rate, found in runs.items() if _complete(found, last)]
     left = most - sum(min(found["epochs"], last) for found in runs.values())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.source import group_modules, module_hashes
-from sscdl.store.nodes import Trained, lineage
+from sscdl.store.nodes import Trained, lineage, recipe_of
 from sscdl.store.store import read_pointer
 from sscdl.study.trie import Node
 
@@ -51,9 +51,9 @@ class Stored:
 class Reason:
     """Why a node is to be trained, and the trained node that it was compared with.
 
-    ``only_rates`` says that nothing but the list of learning rates is new, so that the weights may
-    come out as those of ``nearest``; ``conditional`` that the node is trained only if a stage
-    before it comes out differently.
+    ``only_rates`` says that nothing but the list of learning rates is new, or how they are
+    compared, so that the weights may come out as those of ``nearest``; ``conditional`` that the
+    node is trained only if a stage before it comes out differently.
     """
 
     text: str
@@ -68,7 +68,7 @@ def with_lineage(store: Path, nodes: Sequence[Trained]) -> list[Stored]:
     for node in nodes:
         about = lineage(store, node.object)
         if about is not None:
-            found.append(Stored(node, about["recipe"], about.get("machine") or {}))
+            found.append(Stored(node, recipe_of(about, node), about.get("machine") or {}))
     return found
 
 
@@ -116,10 +116,10 @@ def _reason(
         place = (far, one.node.variant != node.variant, one.node.seed != node.seed)
         compared.append((*place, one.node.fingerprint, one, inside, same_parent))
     *_, nearest, inside, same_parent = min(compared, key=lambda found: found[:4])
-    rates = _rates(node, nearest)
+    free = [*_rates(node, nearest), *_comparing(node, nearest)]
     # On another variant or seed, the parent's weights are others without saying.
     same_place = (node.variant, node.seed) == (nearest.node.variant, nearest.node.seed)
-    may_come_out_the_same = not [text for text in inside if text not in rates]
+    may_come_out_the_same = not [text for text in inside if text not in free]
     if waits is not None:
         again = waits.only_rates or waits.conditional
         if again and same_parent and not inside:
@@ -130,7 +130,7 @@ def _reason(
         inside = [f"parent {parent.name} has other weights", *inside]
         may_come_out_the_same = False
     text = "; ".join(inside) or "differs in what the lineage does not tell"
-    return Reason(text, nearest, only_rates=bool(rates) and may_come_out_the_same)
+    return Reason(text, nearest, only_rates=bool(free) and may_come_out_the_same)
 
 
 def _differences(node: Node, other: Stored) -> list[str]:
@@ -142,6 +142,8 @@ def _differences(node: Node, other: Stored) -> list[str]:
     for key in sorted(ours.keys() | theirs.keys()):
         old, new = theirs.get(key, "none"), ours.get(key, "none")
         if old == new or (key in OF_THE_VARIANT and node.variant != other.node.variant):
+            continue
+        if key == "averaged_weights" or key.startswith("settings.search."):
             continue
         if key == "data.pack":
             found.append("data: pack (images, masks) changed")
@@ -156,7 +158,23 @@ def _differences(node: Node, other: Stored) -> list[str]:
                 found.append("root: other weights to start from")
         else:
             found.append(f"{key} {_shown(old)} -> {_shown(new)}")
-    return [*_rates(node, other), *found]
+    return [*_rates(node, other), *_comparing(node, other), *found]
+
+
+def _comparing(node: Node, other: Stored) -> list[str]:
+    """Return what is different about how learning rates are compared, where there are several."""
+    if min(len(node.learning_rates), len(other.rates)) < 2:
+        return []
+    ours, theirs = node.recipe, other.recipe
+    found = []
+    if ours.get("averaged_weights") != theirs.get("averaged_weights"):
+        found.append(_on_request("averaged_weights", ours, theirs))
+    new, old = (_flat({"search": one["settings"].get("search", {})}) for one in (ours, theirs))
+    for key in sorted(new.keys() | old.keys()):
+        if new.get(key) != old.get(key):
+            was, now = (_shown(one.get(key, "none")) for one in (old, new))
+            found.append(f"settings.{key} {was} -> {now}")
+    return found
 
 
 def _on_request(key: str, ours: dict[str, Any], theirs: dict[str, Any]) -> str:

@@ -38,3 +38,8 @@ class Stage:
     def settings(self) -> dict[str, Any]:
         """Return the task's settings (batch size, epochs, optimiser, options)."""
         return self.recipe["settings"]
+
+    @property
+    def averaged(self) -> bool:
+        """Return whether the node's candidates are compared by averages of their weights."""
+        return "averaged_weights" in self.recipe

@@ -19,7 +19,7 @@ from sscdl.images.vouched import check_list
 from sscdl.recipe import fingerprint
 from sscdl.records import LINEAGE, PACK, read_record, set_aside
 from sscdl.stages.node import Stage
-from sscdl.stages.search import at_epoch
+from sscdl.stages.search import at_epoch, with_averages
 from sscdl.store.store import LINEAGE_FILE, METRICS_FILE, Store
 from sscdl.tasks.options import SHARES_OF_ALL_EPOCHS
 from sscdl.training.network_names import by_timm
@@ -44,10 +44,10 @@ def object_key(recipe: dict[str, Any], rate: float, phase: str) -> str:
     ``recipe`` is that of the node, but for its "root": the key of the object that it starts from.
     ``phase`` is "search" or "final".
     """
-    if phase == "final":  # averages are kept by the search alone, whose weights do not know of them
-        recipe = {name: one for name, one in recipe.items() if name != "averaged_weights"}
+    # How candidates are compared changes none of them.
+    recipe = {name: one for name, one in recipe.items() if name != "averaged_weights"}
     settings = dict(recipe["settings"])
-    settings.pop("search", None)  # how candidates are compared changes none of them
+    settings.pop("search", None)
     last = settings.pop("final_epochs")
     if phase == "search" and not (
         depends_on_all_epochs(settings) or recipe["task"] in SHARES_OF_ALL_EPOCHS
@@ -118,16 +118,24 @@ class Runs:
         if min(self.stage.side_by_side * self.stage.devices, len(rates)) == 1:
             self._end_helpers()
             return [self._candidate(rate, epochs) for rate in rates]
-        missing = [rate for rate in rates if not self._found(self._key(rate, "search"), epochs)]
+        missing = [rate for rate in rates if not self._searched(rate, epochs)]
         trained = self._helpers().candidates(missing, epochs) if missing else []
         by_rate = {found["learning_rate"]: found for found in trained}
         return [by_rate.get(rate) or self._candidate(rate, epochs) for rate in rates]
+
+    def _searched(self, rate: float, epochs: int) -> dict[str, Any] | None:
+        """Return the metrics of a search run that is there, with all that it is compared by."""
+        found = self._found(self._key(rate, "search"), epochs)
+        if found is None or (self.stage.averaged and not with_averages(found)):
+            return None
+        # Nodes that compare in other ways share the run.
+        return at_epoch({**found, "averaged": self.stage.averaged}, found["epochs"])
 
     def _candidate(self, rate: float, epochs: int) -> dict[str, Any]:
         key = self._key(rate, "search")
         # Nodes with other lists of learning rates share this run, so it has a lock of its own.
         with self.store.lock(key):
-            return self._found(key, epochs) or self._train(key, rate, 0, epochs, None)
+            return self._searched(rate, epochs) or self._train(key, rate, 0, epochs, None)
 
     def share(self, run: dict[str, Any], rank: int, world: int, address: str) -> None:
         """Train this process's share of ``run`` as number ``rank`` of ``world`` that meet there."""
@@ -208,8 +216,9 @@ class Runs:
             "higher_is_better": facts["higher_is_better"],
             "history": history,
             "data": facts["data"]["rows"],
+            "averaged": previous is None and self.stage.averaged,
         }
-        metrics = at_epoch(metrics, stop, kept=previous is not None)
+        metrics = at_epoch(metrics, stop)
         if previous is not None:
             if metrics["value"] is None:
                 raise InputError(

@@ -29,6 +29,12 @@ def rungs(epochs: int, search: dict[str, Any]) -> list[int]:
     return [*found, epochs]
 
 
+def with_averages(candidate: dict[str, Any]) -> bool:
+    """Return whether a candidate's run was trained beside averages of its weights."""
+    last = candidate["history"][-1]
+    return f"averaged_val_{candidate['metric']}" in last or not last["finite"]
+
+
 def ranked(candidates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the candidates that did not diverge, best first: by value, then the lower rate."""
     usable = [c for c in candidates if c["value"] is not None and math.isfinite(c["value"])]
@@ -41,17 +47,17 @@ def survivors(candidates: Sequence[dict[str, Any]], keep: float) -> list[dict[st
     return ranked(candidates)[: max(1, math.ceil(keep * len(candidates)))]
 
 
-def at_epoch(candidate: dict[str, Any], epoch: int, *, kept: bool = False) -> dict[str, Any]:
+def at_epoch(candidate: dict[str, Any], epoch: int) -> dict[str, Any]:
     """Return ``candidate`` as it was after ``epoch`` epochs, or where it diverged before.
 
-    Its value is what it is compared by, or, where its weights are ``kept``, what these come to.
+    Its value is that of averages of its weights where it says so (``averaged``), of the weights
+    otherwise: on validation images, or on those that train where none validate.
     """
     history = [record for record in candidate["history"] if record["epoch"] <= epoch]
     last, name = history[-1], candidate["metric"]
     value = None
     if last["finite"]:
-        # By averages of weights, where the run kept them; by training images, where none validate.
-        known = [f"averaged_val_{name}", f"val_{name}", name][kept:]
+        known = [f"averaged_val_{name}"] if candidate.get("averaged") else [f"val_{name}", name]
         value = next((last[key] for key in known if key in last), None)
     seconds = round(sum(record.get("seconds", 0.0) for record in history), 1)
     return {

@@ -16,7 +16,6 @@ from sscdl.stages.task_state import own_state, write_tensors
 from sscdl.store.store import TASK_STATE, WEIGHTS, Store
 from sscdl.tasks import build_task
 from sscdl.tasks.options import whole
-from sscdl.training import averages
 from sscdl.training.backbones import build_backbone, load_root
 from sscdl.training.batch_statistics import Statistics, sample, wanted
 from sscdl.training.loop import Images, train
@@ -122,7 +121,7 @@ class Session:
             title=f"{self.stage.name} {self.stage.variant} lr {rate:g}",
             monitor=self._monitor(rate),
             statistics=self._statistics,
-            averaged=before is None and averages.wanted(self.stage.recipe),
+            averaged=before is None and self.stage.averaged,
         )
         facts = {
             "metric": task.metric,

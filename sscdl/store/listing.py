@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sscdl.store.nodes import KINDS, Trained, below, lineage, parents, read_nodes, shown_size, size
+from sscdl.store.nodes import (
+    KINDS,
+    Trained,
+    below,
+    lineage,
+    parents,
+    read_nodes,
+    recipe_of,
+    shown_size,
+    size,
+)
 from sscdl.store.nodes import users as find_users
 
 COLUMNS = (
@@ -96,6 +106,7 @@ def _stage(number: int, about: dict[str, Any] | None, node: Trained | None) -> I
             chosen = "  chosen" if one["learning_rate"] == node.learning_rate else ""
             epochs = f" after {one['epochs']} epochs" if "epochs" in one else ""
             metric = one.get("metric", node.metric)
+            metric = f"{metric} of averaged weights" if one.get("averaged") else metric
             yield (
                 f"   rate {one['learning_rate']:g}: {metric} {_number(one['value'])}{epochs}"
                 f"{_losses(one)}{chosen}"
@@ -107,7 +118,7 @@ def _stage(number: int, about: dict[str, Any] | None, node: Trained | None) -> I
     if about is None:
         yield "   lineage missing or damaged; see verify"
         return
-    recipe = about["recipe"]
+    recipe = recipe_of(about, node) if node else about["recipe"]
     data = recipe.get("data", {})
     yield f"   data {_plain({k: v for k, v in data.items() if k != 'source'})}"
     if "data" in about:

@@ -12,7 +12,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,19 +129,36 @@ def comparison(recipe: dict[str, Any]) -> dict[str, Any]:
     return {key: parts[key] for key in COMPARING if key in parts}
 
 
-def identity(about: dict[str, Any], node: Trained, parent: Trained | None) -> str:
-    """Return the fingerprint that ``node`` must have, by its lineage, on ``parent``."""
+def recipe_of(about: dict[str, Any], node: Trained) -> dict[str, Any]:
+    """Return the recipe in the lineage of a node's object, with how that node compared.
+
+    Nodes that come to one rate in different ways share its object, which has one lineage.
+    """
     recipe = {**about["recipe"]}
     if node.compared is not None:
-        # Nodes that come to one rate in different ways share its object, which has one lineage.
         recipe["settings"] = {**recipe["settings"]}
         for key in COMPARING:
             where = recipe["settings"] if key == "search" else recipe
             where.pop(key, None)
             where.update({key: node.compared[key]} if key in node.compared else {})
-    if parent is not None:
-        recipe["root"] = parent.fingerprint
-    return fingerprint([recipe, [one["learning_rate"] for one in node.candidates]])
+    return recipe
+
+
+def identity(about: dict[str, Any], node: Trained, parent: Trained | None) -> str:
+    """Return the fingerprint that ``node`` must have, by its lineage, on ``parent``."""
+
+    def of(one: Trained) -> str:
+        recipe = recipe_of(about, one)
+        if parent is not None:
+            recipe["root"] = parent.fingerprint
+        return fingerprint([recipe, [run["learning_rate"] for run in one.candidates]])
+
+    if node.compared is None:
+        # An old pointer compared by grid and last weights, whoever has written the lineage since.
+        usual = of(replace(node, compared={}))
+        if usual == node.fingerprint:
+            return usual
+    return of(node)
 
 
 def below(node: Trained, before: dict[str, list[Trained]], nodes: list[Trained]) -> list[Trained]:

@@ -173,7 +173,8 @@ class Trie:
             "root": parent.fingerprint if parent else self.roots.get(root, SCRATCH),
             "source": self._source(task),
         }
-        if self.averaged and len(rates) > 1:  # of one alone there is nothing to compare
+        # Of one rate there is nothing to compare, and nothing by which where none validate.
+        if self.averaged and len(rates) > 1 and data.get("validate"):
             recipe["averaged_weights"] = group_hash("averaged weights")
         identity = fingerprint([recipe, rates])
         if identity not in self.nodes:

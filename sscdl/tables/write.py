@@ -147,7 +147,8 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
     """Return one dictionary per training run of the nodes behind ``pointers``.
 
     Keys: variant, curriculum, stage ("pretext" or "classification"), seed, lr, metric, epochs,
-    value, chosen, history, final (whether it is the continuation of the chosen rate).
+    value, chosen, history, final (whether it is the continuation of the chosen rate), averaged
+    (whether its value is that of averages of its weights).
     """
     runs = []
     for path in pointers:
@@ -167,6 +168,7 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
                     "chosen": run["learning_rate"] == node["learning_rate"],
                     "history": run["history"],
                     "final": run is node["final"],
+                    "averaged": run.get("averaged", False),
                 }
             )
     return runs

@@ -17,11 +17,6 @@ from torch import Tensor, nn
 KEPT = 0.98  # share of an average that a step leaves: it reaches back over about 50 steps
 
 
-def wanted(recipe: Mapping[str, Any]) -> bool:
-    """Return whether the recipe of a stage asks for candidates to be compared by averages."""
-    return "averaged_weights" in recipe
-
-
 class Averages:
     """Exponential averages of all parameters of ``module`` that require a gradient.
 
@@ -59,11 +54,16 @@ class Averages:
         """Return what ``load_state_dict`` takes."""
         return {"steps": self._steps, "averages": list(self._averages)}
 
-    @torch.no_grad()
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``; raises ValueError if it is that of another module."""
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raise ValueError if ``state`` is that of another module."""
         found: list[Tensor] = state["averages"]
         if [one.shape for one in found] != [one.shape for one in self._averages]:
             raise ValueError("averages of other weights")
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``; see ``check``."""
+        self.check(state)
+        found: list[Tensor] = state["averages"]
         torch._foreach_copy_(self._averages, found)
         self._steps = state["steps"]

@@ -121,6 +121,8 @@ def resume(
         found = torch.load(state, map_location="cpu", weights_only=True)
         if found["fingerprint"] != fingerprint:
             raise KeyError("it belongs to another run")
+        if averages is not None:
+            averages.check(found["averages"])  # before anything is changed
         task.load_state_dict(found["task"])
         optimizer.load_state_dict(found["optimizer"])
         if averages is not None:

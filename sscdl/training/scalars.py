@@ -6,7 +6,7 @@ import importlib.util
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ _SHOWN = (
     ("val_loss", "val loss"),
     ("val_accuracy", "val accuracy"),
     ("val_balanced_accuracy", "val balanced accuracy"),
-    ("averaged_val_loss", "averaged weights: val loss"),
-    ("averaged_val_balanced_accuracy", "val balanced accuracy"),
+    ("averaged_val_loss", "averaged val loss"),
+    ("averaged_val_accuracy", "averaged val accuracy"),
+    ("averaged_val_balanced_accuracy", "averaged val balanced accuracy"),
     ("feature_std", "feature std"),
     ("knn_accuracy", "kNN"),
 )
@@ -104,7 +105,24 @@ def write_finished(pointers: Iterable[tuple[Path, Path]]) -> None:
     """
     for pointer, folder in pointers:
         node = read_pointer(pointer)
-        runs = {run["learning_rate"]: run for run in [*node["candidates"], node["final"]]}
-        for rate, run in runs.items():
+        final = node["final"]
+        for run in node["candidates"]:
+            rate, history = run["learning_rate"], run["history"]
+            if rate == final["learning_rate"]:
+                history = _as_compared(final["history"], run)
             with closing(Scalars(run_folder(folder, rate))) as scalars:
-                scalars.start(run["history"])
+                scalars.start(history)
+
+
+def _as_compared(
+    history: Iterable[dict[str, Any]], candidate: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of a run that nodes may share, with what one's own ``candidate`` says.
+
+    That are averages of weights, by which some nodes compare.
+    """
+    said = {record["epoch"]: record for record in candidate["history"]}
+    for record in history:
+        plain = {key: one for key, one in record.items() if not key.startswith("averaged_")}
+        own = said.get(record["epoch"], {}) if candidate.get("averaged") else {}
+        yield plain | {key: one for key, one in own.items() if key.startswith("averaged_")}

@@ -39,6 +39,7 @@ def make_nodes(
     seeds: tuple[int, ...] = (0,),
     data: dict[str, Any] | None = None,
     roots: dict[str, str] | None = None,
+    averaged: bool = False,
     **common: Any,
 ) -> list[Node]:
     """Return the nodes of some curricula, parents first; ``stages`` changes settings of tasks."""
@@ -49,7 +50,7 @@ def make_nodes(
     }  # fmt: skip
     trie = Trie(
         list(curricula), stages=settings, rules=[], common=given | common,
-        roots={"imagenet": "weights"} | (roots or {}),
+        roots={"imagenet": "weights"} | (roots or {}), averaged=averaged,
     )  # fmt: skip
     for variant in variants:
         for seed in seeds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from sscdl.recipe import fingerprint
 from sscdl.stages.stage import run_stage
 from sscdl.store.store import read_pointer
+from sscdl.training.scalars import write_finished
 from sscdl.upkeep.verify import verify
 from tests.unit.real_stage import real_stage, weights
 
@@ -42,7 +44,7 @@ def test_candidates_are_compared_by_averages_and_trained_as_ever(folder):
         assert one["history"][-1]["averaged_val_accuracy"] == value
         assert one["history"][-1]["averaged_val_loss"] != one["history"][-1]["val_loss"]
     for one, other in zip(found[0]["candidates"], found[1]["candidates"], strict=True):
-        assert one["key"] != other["key"]
+        assert one["key"] == other["key"]  # they share the run
         assert [r["loss"] for r in one["history"]] == [r["loss"] for r in other["history"]]
     assert found[0]["final"]["value"] == found[0]["final"]["history"][-1]["val_accuracy"]
     if found[0]["learning_rate"] == found[1]["learning_rate"]:
@@ -57,6 +59,52 @@ def test_what_is_kept_has_the_value_of_its_weights_also_if_nothing_goes_on(tmp_p
     final = read_pointer(stage.pointer)["final"]
     assert final["history"][-1]["averaged_val_loss"] != final["history"][-1]["val_loss"]
     assert final["value"] == final["history"][-1]["val_accuracy"]
+
+
+def test_a_rate_alone_takes_the_run_that_others_compare_by_averages(tmp_path, caplog):
+    two = compared(tmp_path, averaged=True)
+    run_stage(two)
+    best = read_pointer(two.pointer)
+    rates = (best["learning_rate"],)
+    alone = replace(compared(tmp_path), learning_rates=rates)
+    identity = fingerprint([alone.recipe, rates])
+    alone = replace(
+        alone, fingerprint=identity, pointer=alone.pointer.with_name(f"rotation.{identity}.json")
+    )
+    objects = {path: path.stat().st_mtime_ns for path in alone.store.glob("objects/*/*")}
+    run_stage(alone)
+    assert {path: path.stat().st_mtime_ns for path in alone.store.glob("objects/*/*")} == objects
+    (found,) = read_pointer(alone.pointer)["candidates"]
+    assert found["value"] == found["history"][-1]["val_accuracy"]
+    assert read_pointer(alone.pointer)["object"] == best["object"]
+
+
+def test_a_pointer_of_before_is_whole_whoever_wrote_the_lineage(tmp_path):
+    old, new = compared(tmp_path), compared(tmp_path, averaged=True)
+    run_stage(old)
+    pointer = json.loads(old.pointer.read_text())
+    del pointer["compared"]
+    old.pointer.write_text(json.dumps(pointer))
+    run_stage(new)
+    kept = read_pointer(new.pointer)["object"]
+    assert kept == pointer["object"]  # both choose the same rate here
+    (new.store / "objects" / kept / "lineage.json").unlink()
+    new.pointer.unlink()
+    run_stage(new)
+    assert not [one for one in verify(new.store) if one.kind == "damaged"]
+
+
+def test_what_decided_is_in_figure_and_records_also_of_a_continuation_from_before(tmp_path):
+    old, new = compared(tmp_path), compared(tmp_path, averaged=True)
+    run_stage(old)
+    run_stage(new)
+    for stage, there in ((old, False), (new, True)):
+        rate = read_pointer(stage.pointer)["learning_rate"]
+        folder = tmp_path / f"monitors-{there}"
+        write_finished([(stage.pointer, folder)])
+        lines = (folder / f"lr{rate:g}" / "epochs.jsonl").read_text().splitlines()
+        told = ["averaged_val_accuracy" in json.loads(line) for line in lines]
+        assert told == [there, there, False, False]  # two epochs of search, two after it
 
 
 def test_a_store_in_which_nodes_share_an_object_is_whole(folder):

@@ -70,6 +70,8 @@ def test_averages_of_weights_count_where_there_are_any():
     one = candidate(0.1, [0.2, 0.3])
     for record, averaged in zip(one["history"], (0.8, float("nan")), strict=True):
         record |= {"val_accuracy": 0.7, "averaged_val_accuracy": averaged}
+    assert at_epoch(one, 1)["value"] == 0.7  # of a node that does not compare by them
+    one["averaged"] = True
     assert at_epoch(one, 1)["value"] == 0.8
     assert ranked([at_epoch(one, 2)]) == []
 

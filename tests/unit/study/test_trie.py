@@ -160,11 +160,13 @@ def test_a_repeated_curriculum_is_refused():
 
 
 def test_averages_of_weights_stand_only_where_rates_are_compared():
-    def node(rates, averaged):
+    def node(rates, averaged, validate="val"):
+        data = {kind: {**one, "validate": validate} for kind, one in DATA.items()}
         stages = {task: {**STAGE, "learning_rates": rates} for task in DEFAULTS}
         trie = Trie(["scratch"], stages=stages, rules=[], common={}, roots={}, averaged=averaged)
-        return trie.add("scratch", "full", 0, DATA)
+        return trie.add("scratch", "full", 0, data)
 
     assert node([0.1, 0.2], True).fingerprint != node([0.1, 0.2], False).fingerprint
     assert "averaged_weights" in node([0.1, 0.2], True).recipe
     assert node([0.1], True) == node([0.1], False)
+    assert node([0.1, 0.2], True, None) == node([0.1, 0.2], False, None)
