@@ -103,14 +103,24 @@ def summed(tensor: Tensor) -> Tensor:
     return total
 
 
+_SHARED_NORMS = {"BatchNorm1d", "BatchNorm2d"}
+
+
 def synchronise_batchnorm(module: nn.Module) -> nn.Module:
     """Return ``module`` with each BatchNorm1d and 2d taking its statistics over all ranks.
 
     Parameters, buffers and state-dict keys stay as they are. Changes ``module`` itself, unless
-    that is such a layer, and only where there are several ranks.
+    that is such a layer, and only where there are several ranks. Raises InputError for layers that
+    normalise by batches and do more, as an activation would be lost with them.
     """
     if world() == 1:
         return module
+    norms = (one for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm))
+    if others := sorted({type(one).__name__ for one in norms} - _SHARED_NORMS):
+        raise InputError(
+            f"training.devices: the network has layers that several devices cannot share "
+            f"({', '.join(others)}); give devices: 1"
+        )
     if next(module.parameters()).is_cuda:
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     # torch's own refuses to train on the CPU.

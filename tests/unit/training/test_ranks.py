@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
+from sscdl.errors import InputError
 from sscdl.training import ranks
 from tests.unit.rank_helpers import LAYERS, OPTIONS, STEPS, WORLD, far_values, two_ranks
 from tests.unit.small_task import OPTIMIZERS
@@ -31,6 +32,20 @@ def test_one_process_is_left_as_it_is():
     layer = nn.Sequential(nn.BatchNorm1d(3))
     assert type(ranks.synchronise_batchnorm(layer)[0]) is nn.BatchNorm1d
     ranks.leave()
+
+
+def test_layers_that_do_more_than_normalise_are_refused(monkeypatch):
+    """Replaced by what only normalises, they would lose their activation and say nothing."""
+
+    class NormAndActivation(nn.BatchNorm2d):
+        def forward(self, x):
+            return super().forward(x).relu()
+
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    with pytest.raises(InputError, match=r"training\.devices: .*NormAndActivation.*devices: 1"):
+        ranks.synchronise_batchnorm(nn.Sequential(nn.Conv2d(1, 2, 1), NormAndActivation(2)))
+    whole = ranks.synchronise_batchnorm(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)))
+    assert type(whole[1]) is ranks.AllReduceBatchNorm
 
 
 def test_ranks_know_their_place_until_they_leave(found):
