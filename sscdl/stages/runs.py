@@ -129,7 +129,9 @@ class Runs:
         if found is None or (self.stage.averaged and not with_averages(found)):
             return None
         # Nodes that compare in other ways share the run.
-        return at_epoch({**found, "averaged": self.stage.averaged}, found["epochs"])
+        shared = {key: one for key, one in found.items() if key != "averaged"}
+        shared |= {"averaged": True} if self.stage.averaged else {}
+        return at_epoch(shared, found["epochs"])
 
     def _candidate(self, rate: float, epochs: int) -> dict[str, Any]:
         key = self._key(rate, "search")
@@ -216,8 +218,9 @@ class Runs:
             "higher_is_better": facts["higher_is_better"],
             "history": history,
             "data": facts["data"]["rows"],
-            "averaged": previous is None and self.stage.averaged,
         }
+        if previous is None and self.stage.averaged:
+            metrics["averaged"] = True
         metrics = at_epoch(metrics, stop)
         if previous is not None:
             if metrics["value"] is None:
