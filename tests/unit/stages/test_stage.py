@@ -73,7 +73,7 @@ def stage(tmp_path):
             "settings": settings,
             "root": "scratch",
             "data": {"train": "all"},
-            "backbone": {},
+            "backbone": {"name": "resnet18"},
             "image_size": 32,
         },
         learning_rates=(0.01, 0.03, 0.1),
