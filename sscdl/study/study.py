@@ -49,7 +49,10 @@ class Study(Material):
         return known_facts(self.network, self.config["image"]["size"], self.store)
 
     def check_network(self) -> list[str]:
-        """Return what is to be said of the network's map; InputError if tasks do not fit it."""
+        """Return what is to be said of the network's map.
+
+        Raises InputError if tasks or the number of devices do not fit the network.
+        """
         found, name = self.network_facts(), self.network["name"]
         if found is None:
             return []
@@ -66,6 +69,13 @@ class Study(Material):
                 f"backbone.name: {name} takes pictures of {size} px alone, and "
                 f"{', '.join(cropping)} shows it crops of other sizes too; take another network, "
                 "or leave that task out"
+            )
+        devices = self.config["training"]["devices"]
+        if devices > 1 and not found.shared_norms:
+            raise InputError(
+                f"training.devices: {devices}, but {name} has layers that are batch normalisation "
+                "and more, whose statistics several devices cannot share; give devices: 1, with "
+                "side_by_side for candidates at the same time on one, or take another network"
             )
         return map_notes(self.network, size, self.store)
 

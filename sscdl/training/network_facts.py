@@ -38,13 +38,15 @@ class Facts(NamedTuple):
     """What is known of a network.
 
     ``map_side``: cells on a side of its last map. ``channels``: of that. ``bytes``: of its weights
-    without a classifier. ``other_sizes``: whether it takes pictures of any size.
+    without a classifier. ``other_sizes``: whether it takes pictures of any size. ``shared_norms``:
+    whether several devices can share its batch normalisation, if it has any.
     """
 
     map_side: int
     channels: int
     bytes: int
     other_sizes: bool = True
+    shared_norms: bool = True
 
 
 def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path) -> Facts | None:
@@ -61,9 +63,9 @@ def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path)
         return None
     try:
         found = read_record(path, NETWORK)
-    except DamagedFile:
+        return Facts(**{field: found[field] for field in Facts._fields})
+    except (DamagedFile, KeyError):
         return None  # it is looked at again
-    return Facts(**{field: found[field] for field in Facts._fields})
 
 
 def network_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path) -> Facts:

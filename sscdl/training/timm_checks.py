@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from sscdl.training.timm_backbones import arguments_of, build, map_side, plain, seen, unfit
 
+# Those that ``sscdl.training.ranks`` has a counterpart of, for the batch of all devices.
+_SHARED_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 SMALLEST_MAP = 2  # cells on a side; a map of one cell says nothing of places
 
 
@@ -21,7 +24,8 @@ def inspect(name: str, image_size: int) -> dict[str, Any]:
     Returns:
         ``map_side``: cells on a side of its last map, at images of ``image_size`` px;
         ``channels``: of the map; ``bytes``: of its weights; ``other_sizes``: whether it takes
-        crops of other sizes too, down to one cell.
+        crops of other sizes too, down to one cell; ``shared_norms``: whether several devices can
+        share its batch normalisation, which they cannot where a layer does more than that.
 
     Raises InputError, with the reason, for a network that cannot be a backbone: without a map, with
     a map of less than 2 x 2 cells, or with layers that the map's average does not depend on, so
@@ -60,6 +64,11 @@ def inspect(name: str, image_size: int) -> dict[str, Any]:
         "channels": network.channels,
         "bytes": sum(one.numel() * one.element_size() for one in network.state_dict().values()),
         "other_sizes": others,
+        "shared_norms": all(
+            type(module) in _SHARED_NORMS
+            for module in network.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        ),
     }
 
 

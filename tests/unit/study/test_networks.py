@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def study(store: Path, backbone: dict, **change: object) -> Study:
 
 def known(store: Path, size: int, **facts: object) -> None:
     """Write down what is known of the transformer, as if somebody had looked at it."""
-    found = {"map_side": 4, "channels": 192, "bytes": 10**6, "other_sizes": True}
+    found = {
+        "map_side": 4, "channels": 192, "bytes": 10**6, "other_sizes": True, "shared_norms": True,
+    }  # fmt: skip
     path = network_facts._record(VIT["name"], size, store)
     write_json(path, found | facts)
 
@@ -92,6 +95,26 @@ def test_networks_of_one_size_do_not_go_with_tasks_that_show_crops(tmp_path):
     without = {"swav": {"options": {"local_crops": 0}}}
     assert study(tmp_path, VIT, stages=without).check_network()
     assert study(tmp_path, VIT, curricula=["moco", "rotation"]).check_network()
+
+
+def test_norms_that_several_devices_cannot_share_go_with_one(tmp_path):
+    several = {"training": {"devices": 2}}
+    known(tmp_path, 64)
+    study(tmp_path, VIT, **several).check_network()
+    known(tmp_path, 64, shared_norms=False)
+    study(tmp_path, VIT).check_network()
+    with pytest.raises(InputError, match="devices: 2, but vit_tiny_patch16_224 .*side_by_side"):
+        study(tmp_path, VIT, **several).check_network()
+
+
+def test_what_an_older_version_found_is_looked_for_again(tmp_path):
+    known(tmp_path, 64)
+    assert study(tmp_path, VIT).network_facts()
+    path = network_facts._record(VIT["name"], 64, tmp_path)
+    found = json.loads(path.read_text())
+    del found["shared_norms"]
+    write_json(path, found)
+    assert study(tmp_path, VIT).network_facts() is None
 
 
 def test_rates_that_were_measured_are_told_apart_by_network(tmp_path):
