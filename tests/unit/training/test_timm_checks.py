@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import nn
 
 from sscdl.errors import InputError
 from sscdl.training import timm_checks
@@ -23,6 +25,11 @@ VIT = "vit_tiny_patch16_224"
         (VIT, 100, "patches have 16 px, and 100 is no multiple of that; 96 and 112 are"),
         ("mobilenetv3_small_050", 64, "no average of its map: conv_head.weight"),
         ("cait_xxs24_224", 32, "no average of its map: cls_token"),
+        ("deit_tiny_distilled_patch16_224", 32, "no classifier of it that takes .*distilled head"),
+        ("levit_128", 128, "not one linear layer on that average.*: head"),
+        ("dla34", 64, r"not one linear layer on that average.*: fc.weight \(1 in all\)"),
+        ("beit_base_patch16_224", 72, "patches have 16 px, and 72 is no multiple.*64 and 80 are"),
+        ("test_convnext", 66, "it does not see the last 2 rows and the last 2 columns"),
     ],
 )
 def test_what_cannot_be_a_backbone_is_refused_with_the_reason(name, size, told):
@@ -52,6 +59,43 @@ def test_a_network_of_one_size_says_so():
     found = timm_checks.inspect("mixer_s16_224", 64)
     assert found["map_side"] == 4
     assert not found["other_sizes"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        VIT, "vit_small_patch16_224", "convnext_tiny", "efficientnet_b0", "test_vit",
+        "test_convnext", "test_efficientnet",
+    ],
+)  # fmt: skip
+def test_those_in_use_are_taken(name):
+    assert timm_checks.inspect(name, 64)["map_side"] >= 2
+
+
+class Noise(nn.Module):
+    """A layer that is no dropout by its class, and is by what it does."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand(x.shape, generator=self.generator) if self.training else x
+
+
+@pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(0)])
+def test_what_draws_while_it_trains_is_refused(monkeypatch, generator):
+    def noisy(name, image_size):
+        found = build_backbone(name, image_size=image_size)
+        found.network.pos_drop = Noise(generator)
+        return found
+
+    state = torch.get_rng_state()
+    timm_checks.inspect("test_vit", 64)
+    assert torch.equal(state, torch.get_rng_state())
+    monkeypatch.setattr(timm_checks, "build", noisy)
+    with pytest.raises(InputError, match="test_vit .*draws random numbers while it trains"):
+        timm_checks.inspect("test_vit", 64)
 
 
 @pytest.mark.parametrize(
