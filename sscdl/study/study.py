@@ -24,7 +24,7 @@ from sscdl.study.material import Material
 from sscdl.study.outputs import Outputs
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.tasks.options import DECLARATIONS
-from sscdl.training.network_facts import Facts, known_facts, map_notes
+from sscdl.training.network_facts import Facts, known_facts, map_notes, timm_version
 from sscdl.training.network_names import by_timm, network_of
 
 
@@ -43,6 +43,15 @@ class Study(Material):
     def network(self) -> dict[str, Any]:
         """Return what the study's network is built from."""
         return network_of(self.config["backbone"], self.config["image"]["size"])
+
+    @cached_property
+    def _timm(self) -> list[str]:
+        """Return what decides how a network of timm is built: the source here, timm's version.
+
+        Nothing for a network of torchvision; InputError where timm is not installed.
+        """
+        name = self.network["name"]
+        return [group_hash("timm networks"), timm_version(name)] if by_timm(name) else []
 
     def network_facts(self) -> Facts | None:
         """Return what is known of the network, None where nobody has looked at it yet."""
@@ -159,7 +168,7 @@ class Study(Material):
         """Return where the weights of a root lie in the store, None for random initialisation."""
         if root == SCRATCH:
             return None
-        identity = fingerprint([self.root_identities[root], self.network])
+        identity = fingerprint([self.root_identities[root], self.network, *self._timm])
         return self.store / "roots" / f"{root}.{identity}.safetensors"
 
     @cached_property
@@ -177,8 +186,8 @@ class Study(Material):
         if self.config["batch_statistics"] == "estimated":
             # Not where it is what all stages had before there was a choice: they are found again.
             common["batch_statistics"] = group_hash("batch statistics")
-        if by_timm(self.network["name"]):
-            common["timm"] = group_hash("timm networks")
+        if self._timm:
+            common["timm"] = self._timm
         return Trie(
             self.curricula,
             stages=stages,
