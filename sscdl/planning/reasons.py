@@ -27,6 +27,8 @@ ON_REQUEST = {
     "batch_statistics": ("batch_statistics", "estimated", "running"),
     "timm": ("backbone", "of timm", "of torchvision"),
 }
+# What else than source code stands under such a key.
+CHANGED = {"timm": "timm or the source code for its networks has changed"}
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _on_request(key: str, ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     """Return what is new about something that stands in a recipe by the hash of its source."""
     name, asked, otherwise = ON_REQUEST[key]
     if key in ours and key in theirs:
-        return f"{name}: the source code for {asked} has changed"
+        return CHANGED.get(key) or f"{name}: the source code for {asked} has changed"
     ways = (asked if key in one else otherwise for one in (theirs, ours))
     return f"{name} {' -> '.join(ways)}"
 

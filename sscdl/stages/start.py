@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ def refuse(
 ) -> None:
     """Raise InputError for what the jobs of a run would only find out when their turn comes.
 
+    What cannot be looked at in this environment is said, and the rest is still asked.
+
     Args:
         devices: the most GPUs that a job wants on this machine; 0 where that is not to be asked.
         backbone: what the network is built from.
@@ -40,27 +44,48 @@ def refuse(
         published: whether the published lungVAE is to be downloaded.
     """
     if devices:
-        _gpus(devices)
+        with _asked(f"{devices} GPUs"):
+            _gpus(devices)
+    name = backbone["name"]
     if unseen:
-        metadata.version("timm")  # without it here, jobs with an environment of their own see
-        network_facts(backbone, unseen["image_size"], Path(unseen["store"]))
-    if roots:
-        from sscdl.stages.roots import load_named
-        from sscdl.training.backbones import build_backbone
+        with _asked(name):
+            metadata.version("timm")  # without it, jobs with an environment of their own see
+            network_facts(backbone, unseen["image_size"], Path(unseen["store"]))
+    for root, file in roots.items():
+        with _asked(f"roots.{root} for {name}"), of_key(f"roots.{root}"):
+            from sscdl.stages.roots import load_named
+            from sscdl.training.backbones import build_backbone
 
-        for root, file in roots.items():
-            with of_key(f"roots.{root}"):
-                load_named(build_backbone(**backbone), root, file)
+            load_named(build_backbone(**backbone), root, file)
     if segmenter:
-        from sscdl.segment.networks.checkpoint import load_checkpoint
+        with _asked("lungs.checkpoint.file"), of_key("lungs.checkpoint.file"):
+            from sscdl.segment.networks.checkpoint import load_checkpoint
 
-        with of_key("lungs.checkpoint.file"):
             check_weights(Path(segmenter))
             load_checkpoint(Path(segmenter))
     if published:
-        from sscdl.segment.networks.published import check_reachable
+        with _asked("the published lungVAE"):
+            from sscdl.segment.networks.published import check_reachable
 
-        check_reachable()
+            check_reachable()
+
+
+@contextmanager
+def _asked(what: str) -> Iterator[None]:
+    """Say that ``what`` could not be looked at here, and go on; what is wrong with it is raised.
+
+    Without torch or timm, or with broken ones: jobs may have an environment of their own, and see
+    for themselves in any case.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        print(
+            f"{what}: not checked before the start ({type(error).__name__}): {error}",
+            file=sys.stderr,
+        )
 
 
 def _gpus(devices: int) -> None:
@@ -83,10 +108,6 @@ def main() -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    except Exception as error:
-        # Without torch, or with a broken one: jobs may have an environment of their own, and see
-        # for themselves in any case.
-        print(f"not checked before the start ({type(error).__name__}): {error}", file=sys.stderr)
     return 0
 
 

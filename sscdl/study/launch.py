@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -126,6 +127,19 @@ def check_places(home: Path, python: str = sys.executable) -> None:
             f"the workflow lies in {str(home)!r}: Snakemake takes braces in a path for names to "
             "fill in; move it to a folder without them"
         )
+
+
+def why_ended(what: str, status: int, said: str) -> str:
+    """Return why ``what``, a process that has not ended well, did so.
+
+    ``status``: its return code, negative for a signal; ``said``: what it wrote, if anything.
+    """
+    said = said.strip()
+    if status >= 0:
+        return said or f"{what} has ended with status {status}, without a word"
+    memory = ", probably for memory" if -status == signal.SIGKILL else ""
+    killed = f"{what} was killed by signal {-status}{memory}"
+    return f"{said}\n{killed}" if said else killed
 
 
 def check_writable(paths: Iterable[str | Path]) -> None:

@@ -24,7 +24,7 @@ from sscdl.study.material import Material
 from sscdl.study.outputs import Outputs
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.tasks.options import DECLARATIONS
-from sscdl.training.network_facts import Facts, known_facts, map_notes
+from sscdl.training.network_facts import Facts, known_facts, map_notes, timm_version
 from sscdl.training.network_names import by_timm, network_of
 
 
@@ -44,12 +44,24 @@ class Study(Material):
         """Return what the study's network is built from."""
         return network_of(self.config["backbone"], self.config["image"]["size"])
 
+    @cached_property
+    def _timm(self) -> list[str]:
+        """Return what decides how a network of timm is built: the source here, timm's version.
+
+        Nothing for a network of torchvision; InputError where timm is not installed.
+        """
+        name = self.network["name"]
+        return [group_hash("timm networks"), timm_version(name)] if by_timm(name) else []
+
     def network_facts(self) -> Facts | None:
         """Return what is known of the network, None where nobody has looked at it yet."""
         return known_facts(self.network, self.config["image"]["size"], self.store)
 
     def check_network(self) -> list[str]:
-        """Return what is to be said of the network's map; InputError if tasks do not fit it."""
+        """Return what is to be said of the network's map.
+
+        Raises InputError if tasks or the number of devices do not fit the network.
+        """
         found, name = self.network_facts(), self.network["name"]
         if found is None:
             return []
@@ -66,6 +78,13 @@ class Study(Material):
                 f"backbone.name: {name} takes pictures of {size} px alone, and "
                 f"{', '.join(cropping)} shows it crops of other sizes too; take another network, "
                 "or leave that task out"
+            )
+        devices = self.config["training"]["devices"]
+        if devices > 1 and not found.shared_norms:
+            raise InputError(
+                f"training.devices: {devices}, but {name} has layers that are batch normalisation "
+                "and more, whose statistics several devices cannot share; give devices: 1, with "
+                "side_by_side for candidates at the same time on one, or take another network"
             )
         return map_notes(self.network, size, self.store)
 
@@ -149,7 +168,7 @@ class Study(Material):
         """Return where the weights of a root lie in the store, None for random initialisation."""
         if root == SCRATCH:
             return None
-        identity = fingerprint([self.root_identities[root], self.network])
+        identity = fingerprint([self.root_identities[root], self.network, *self._timm])
         return self.store / "roots" / f"{root}.{identity}.safetensors"
 
     @cached_property
@@ -167,8 +186,8 @@ class Study(Material):
         if self.config["batch_statistics"] == "estimated":
             # Not where it is what all stages had before there was a choice: they are found again.
             common["batch_statistics"] = group_hash("batch statistics")
-        if by_timm(self.network["name"]):
-            common["timm"] = group_hash("timm networks")
+        if self._timm:
+            common["timm"] = self._timm
         return Trie(
             self.curricula,
             stages=stages,

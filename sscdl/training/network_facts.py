@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from sscdl.errors import DamagedFile, InputError
 from sscdl.files import write_json
 from sscdl.records import NETWORK, read_record
+from sscdl.source import source_hash
 from sscdl.training.network_names import TORCHVISION, by_timm, torchvision_map_side
 
 FOLDER = "networks"  # in the store
@@ -38,13 +40,15 @@ class Facts(NamedTuple):
     """What is known of a network.
 
     ``map_side``: cells on a side of its last map. ``channels``: of that. ``bytes``: of its weights
-    without a classifier. ``other_sizes``: whether it takes pictures of any size.
+    without a classifier. ``other_sizes``: whether it takes pictures of any size. ``shared_norms``:
+    whether several devices can share its batch normalisation, if it has any.
     """
 
     map_side: int
     channels: int
     bytes: int
     other_sizes: bool = True
+    shared_norms: bool = True
 
 
 def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path) -> Facts | None:
@@ -61,9 +65,9 @@ def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path)
         return None
     try:
         found = read_record(path, NETWORK)
-    except DamagedFile:
+        return Facts(**{field: found[field] for field in Facts._fields})
+    except (DamagedFile, KeyError):
         return None  # it is looked at again
-    return Facts(**{field: found[field] for field in Facts._fields})
 
 
 def network_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path) -> Facts:
@@ -74,18 +78,25 @@ def network_facts(backbone: Mapping[str, Any], image_size: int, store: str | Pat
     found = known_facts(backbone, image_size, store)
     if found is not None:
         return found
+    timm_version(backbone["name"])
     path = _record(backbone["name"], image_size, store)
-    if path is None:
-        raise InputError(
-            f"backbone.name: {backbone['name']!r} is none of torchvision's networks here "
-            f"({', '.join(TORCHVISION)}); timm may have it, but is not installed"
-        )
     from sscdl.training import timm_checks
 
     seen = timm_checks.inspect(backbone["name"], image_size)
     with contextlib.suppress(OSError):  # a store that may only be read: somebody else looks again
         write_json(path, seen)
     return Facts(**seen)
+
+
+def timm_version(name: str) -> str:
+    """Return the version of timm, which is to build the network ``name``; InputError without it."""
+    try:
+        return metadata.version("timm")
+    except metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"backbone.name: {name!r} is none of torchvision's networks here "
+            f"({', '.join(TORCHVISION)}); timm may have it, but is not installed"
+        ) from error
 
 
 def map_notes(backbone: Mapping[str, Any], image_size: int, store: str | Path) -> list[str]:
@@ -101,9 +112,16 @@ def map_notes(backbone: Mapping[str, Any], image_size: int, store: str | Path) -
 
 
 def _record(name: str, image_size: int, store: str | Path) -> Path | None:
-    """Return the file of what timm's version here makes of a network; None without timm."""
+    """Return the file of what the checks here make of a network of timm; None without timm."""
     try:
-        version = metadata.version("timm")
-    except metadata.PackageNotFoundError:
+        version = timm_version(name)
+    except InputError:
         return None
-    return Path(store) / FOLDER / f"{name}.{image_size}.timm-{version}.json"
+    return Path(store) / FOLDER / f"{name}.{image_size}.timm-{version}.{_checks()}.json"
+
+
+@cache
+def _checks() -> str:
+    """Return what changes with the checks: a network is looked at again once they are mended."""
+    modules = (f"sscdl.training.{name}" for name in ("timm_checks", "timm_backbones"))
+    return source_hash(*modules)[:8]

@@ -16,11 +16,11 @@ stochastic depth, which some models of timm have by default, are off.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ from sscdl._torchvision import torchvision  # noqa: F401  first, as timm imports
 import timm
 
 from sscdl.errors import InputError
+from sscdl.training.timm_published import check_imagenet, check_name, not_to_be_had
+from sscdl.weight_files import check_finite
 
 _INPUT_SIZES = (
     # Transformers of one size that take others all the same: positions are interpolated, and what
@@ -93,25 +95,23 @@ class TimmBackbone(nn.Module):
         change = getattr(sys.modules[type(self.network).__module__], "checkpoint_filter_fn", None)
         if change is not None:
             # What it cannot read is named by whoever compares it with the network.
-            with contextlib.suppress(KeyError, RuntimeError, ValueError, AssertionError):
+            with contextlib.suppress(Exception):
                 kept = _without_head(change(dict(kept), self.network), own, self.head_name)
         return kept
 
     def load_published(self) -> None:
-        """Load the weights that timm publishes for the name, downloaded where they are not there.
+        """Load ImageNet's weights that timm publishes for the name, downloaded if need be.
 
-        Raises InputError if they are not to be had.
+        Raises InputError if there are none, they are not to be had, or numbers are not finite.
         """
+        check_imagenet(self.name)
         try:
             published = create(self.name, self._image_size, pretrained=True)
         except Exception as error:  # of the hub's client, of its own or of the network's library
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"roots.imagenet: timm's published weights of {self.name} could not be had "
-                f"({reason}); give roots.imagenet a weights file, run once on a machine with "
-                "internet access and the same HF_HOME, or drop imagenet from the curricula"
-            ) from error
-        self.network.load_state_dict(published.state_dict())
+            raise not_to_be_had(self.name, error) from error
+        weights = published.state_dict()
+        check_finite(Path(f"timm's {self.name}"), weights)
+        self.network.load_state_dict(weights)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         return self.network.state_dict(*args, **kwargs)
@@ -204,7 +204,7 @@ def arguments_of(name: str, image_size: int) -> dict[str, Any]:
 
     Tried out on a device without memory, as timm does not say who takes what.
     """
-    _check_name(name)
+    check_name(name)
     tried = [{"img_size": image_size, **more} for more in _INPUT_SIZES] + [{}]
     for arguments in tried:
         try:
@@ -218,19 +218,6 @@ def arguments_of(name: str, image_size: int) -> dict[str, Any]:
             raise unfit(name, image_size, error) from error
         return arguments
     raise unfit(name, image_size, "it cannot be built")
-
-
-def _check_name(name: str) -> None:
-    """Raise InputError for a name that timm does not know."""
-    if timm.is_model(name):
-        return
-    known = timm.list_models()
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists them"
-    raise InputError(
-        f"backbone.name: neither torchvision's networks nor timm {timm.__version__} have "
-        f"{name!r}; {hint}"
-    )
 
 
 def unfit(name: str, image_size: int, reason: object) -> InputError:

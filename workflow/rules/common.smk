@@ -31,6 +31,7 @@ from sscdl.study.launch import (
     check_writable,
     clear_stale_locks,
     share_package,
+    why_ended,
 )
 from sscdl.images.variant_kinds import masks_of
 
@@ -133,7 +134,8 @@ def refuse_at_start():
             stderr=subprocess.PIPE,
         )
         if done.returncode:
-            raise WorkflowError(done.stderr.strip())
+            what = f"the check of {STUDY.network['name']} before the start"
+            raise WorkflowError(why_ended(what, done.returncode, done.stderr))
         if said := done.stderr.strip():
             logger.info(said)
     with faults_told():

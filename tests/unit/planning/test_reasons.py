@@ -67,6 +67,13 @@ def test_a_changed_setting_is_named(trained, change, expected):
     assert set(found) == {"moco+swav", "moco+swav+classify"}
 
 
+@pytest.mark.parametrize("now", [["b" * 12, "1.0"], ["a" * 12, "1.1"]])
+def test_another_version_of_timm_is_named_with_the_source_for_it(small_store, now):  # noqa: F811
+    train(small_store.folder, make_nodes("moco", timm=["a" * 12, "1.0"]))
+    found = why(small_store, make_nodes("moco", timm=now))
+    assert found["moco"].text == "timm or the source code for its networks has changed"
+
+
 def test_what_all_stages_have_in_common_is_named(trained):
     found = why(trained, make_nodes("moco", image_size=64))
     assert found["moco"].text == "image_size 32 -> 64"

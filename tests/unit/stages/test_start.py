@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from http.client import BadStatusLine
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -88,6 +89,37 @@ def test_too_few_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert "training.devices: 4, but torch sees 2 GPUs" in refused(devices=4)
     start.refuse(**NOTHING | {"devices": 2})
+
+
+def test_without_timm_here_all_but_its_network_is_still_asked(tmp_path, monkeypatch, capsys):
+    """Its jobs may have an environment with it."""
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    def absent(*_, **__):
+        raise ModuleNotFoundError("No module named 'timm'")
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(start.metadata, "version", missing)
+    monkeypatch.setattr(backbones, "build_backbone", absent)
+    monkeypatch.setattr(published.urllib.request, "urlopen", offline)
+    network = {"name": "vit_tiny_patch16_224", "last_stage": 4, "image_size": 64}
+    asked = {
+        "backbone": network, "unseen": {"image_size": 64, "store": str(tmp_path)},
+        "roots": {"imagenet": None},
+    }  # fmt: skip
+    start.refuse(**NOTHING | asked)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("vit_tiny_patch16_224: not checked before the start")
+    assert said[1].startswith("roots.imagenet for vit_tiny_patch16_224: not checked before")
+    path = tmp_path / "other.pt"
+    torch.save(dict(build_backbone("resnet18", 2).state_dict()), path)
+    assert "no lungVAE state dict" in refused(**asked, segmenter=str(path))
+    assert "lungs.source: default" in refused(**asked, published=True)
 
 
 def test_the_command_ends_with_the_message(monkeypatch, capsys):

@@ -15,7 +15,13 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from sscdl.errors import InputError
 from sscdl.study import launch
-from sscdl.study.launch import calm_scheduler, check_places, check_writable, clear_stale_locks
+from sscdl.study.launch import (
+    calm_scheduler,
+    check_places,
+    check_writable,
+    clear_stale_locks,
+    why_ended,
+)
 from tests.conftest import ROOT
 
 CLEAR = "import sys; from sscdl.study.launch import clear_stale_locks as c; print(c(sys.argv[1]))"
@@ -138,3 +144,17 @@ def test_looks_of_the_scheduler_do_not_pile_up(monkeypatch):
     assert not scheduler._open_jobs.acquire(timeout=0.2), "fifty asked for one look"
     scheduler._schedule_reevalutation(0.01)
     assert scheduler._open_jobs.acquire(timeout=10), "and the next look comes, too"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "told"),
+    [
+        (2, "roots.mine: no file\n", "roots.mine: no file"),
+        (1, " \n", "the check has ended with status 1, without a word"),
+        (-9, "", "the check was killed by signal 9, probably for memory"),
+        (-11, "", "the check was killed by signal 11"),
+        (-9, "a warning\n", "a warning\nthe check was killed by signal 9, probably for memory"),
+    ],
+)
+def test_a_process_that_was_killed_is_said_to_be(status, said, told):
+    assert why_ended("the check", status, said) == told

@@ -13,9 +13,8 @@ from torch.nn import functional as F
 
 from sscdl.errors import InputError
 from sscdl.stages.roots import load_named
-from sscdl.training import batch_statistics, timm_checks
+from sscdl.training import batch_statistics
 from sscdl.training.backbones import build_backbone
-from sscdl.training.network_facts import Facts, known_facts, map_notes, network_facts
 from sscdl.training.network_names import TORCHVISION, by_timm, network_of
 from tests.conftest import ROOT
 
@@ -152,50 +151,9 @@ def test_dropout_and_stochastic_depth_are_off():
         assert torch.equal(backbone(pixels(64)), backbone(pixels(64)))
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "told"),
-    [
-        ("vit_tiny_patch16_244", 96, "have 'vit_tiny_patch16_244'; did you mean vit_tiny_patch16"),
-        ("no such thing", 96, r"have 'no such thing'; timm.list_models\(\) lists them"),
-        ("resnet19", 96, "did you mean .*resnet18"),
-        ("convnext_tiny", 32, "its last map has 1 x 1 cells, which tell of no place"),
-        (VIT, 100, "patches have 16 px, and 100 is no multiple of that; 96 and 112 are"),
-        ("mobilenetv3_small_050", 64, "no average of its map: conv_head.weight"),
-        ("cait_xxs24_224", 32, "no average of its map: cls_token"),
-    ],
-)
-def test_what_cannot_be_a_backbone_is_refused_with_the_reason(name, size, told):
-    with pytest.raises(InputError, match=told):
-        timm_checks.inspect(name, size)
-
-
 def test_a_timm_network_does_not_end_early():
     with pytest.raises(InputError, match="convnext_tiny cannot end early"):
         build_backbone("convnext_tiny", 3, 64)
-
-
-def test_what_is_found_is_kept_and_read_again(tmp_path, monkeypatch):
-    backbone = network_of({"name": VIT, "last_stage": 4}, 64)
-    assert known_facts(backbone, 64, tmp_path) is None
-    found = network_facts(backbone, 64, tmp_path)
-    real = build_backbone(VIT, image_size=64)
-    size = sum(one.numel() * one.element_size() for one in real.state_dict().values())
-    assert found == Facts(4, 192, size, other_sizes=True)
-    monkeypatch.setattr(timm_checks, "inspect", None)
-    assert network_facts(backbone, 64, tmp_path) == found
-    (note,) = map_notes(backbone, 64, tmp_path)
-    assert note.startswith("The last map of vit_tiny_patch16_224 has 4 x 4 cells at 64 px, fewer")
-    assert map_notes({"name": "resnet18", "last_stage": 2}, 64, tmp_path) == []
-    assert map_notes({"name": "resnet18", "last_stage": 4}, 64, tmp_path)
-    (record,) = (tmp_path / "networks").iterdir()
-    record.write_text("{")
-    assert known_facts(backbone, 64, tmp_path) is None
-
-
-def test_a_network_of_one_size_says_so():
-    found = timm_checks.inspect("mixer_s16_224", 64)
-    assert found["map_side"] == 4
-    assert not found["other_sizes"]
 
 
 def test_torchvisions_networks_are_known_without_torch_or_timm():
@@ -278,24 +236,12 @@ def test_a_file_of_another_network_is_refused(tmp_path):
         load_named(build_backbone(VIT, image_size=96), "mine", str(tmp_path / "w.pth"))
 
 
-def test_published_weights_are_asked_of_timm_and_their_lack_is_explained(monkeypatch):
-    asked = []
-    create = timm.create_model
+def test_what_timms_filter_cannot_read_is_named_by_its_weights(tmp_path, monkeypatch):
+    def broken(*_):
+        raise IndexError("list index out of range")
 
-    def published(name, pretrained=False, **arguments):
-        asked.append((name, pretrained))
-        if pretrained:
-            raise OSError("no route to the hub")
-        return create(name, **arguments)
-
-    monkeypatch.setattr(timm, "create_model", published)
-    backbone = build_backbone(VIT, image_size=32)
-    assert not any(pretrained for _, pretrained in asked)
-    with pytest.raises(InputError, match=r"roots.imagenet: timm's .*\(no route to the hub\)"):
-        load_named(backbone, "imagenet", None)
-    assert asked[-1] == (VIT, True)
-    monkeypatch.setattr(
-        timm, "create_model", lambda name, pretrained=False, **rest: shaken(create(name, **rest))
-    )
-    load_named(backbone, "imagenet", None)
-    assert backbone.state_dict()["norm.bias"].abs().sum() > 0
+    monkeypatch.setattr(timm.models.vision_transformer, "checkpoint_filter_fn", broken)
+    other = timm.create_model("vit_small_patch16_224", num_classes=0)
+    torch.save(other.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"w.pth does not fit vit_tiny_patch16_224 .* shape: "):
+        load_named(build_backbone(VIT, image_size=96), "mine", str(tmp_path / "w.pth"))
