@@ -18,7 +18,7 @@ from tests.workflow.conftest import TINY, Runner
 
 import timm  # isort: skip
 
-VIT, CONVNEXT = "vit_tiny_patch16_224", "convnext_tiny"
+VIT, CONVNEXT = "vit_tiny_patch16_224", "convnext_atto"
 STAGE = {"batch_size": 8, "learning_rates": [0.01], "search_epochs": 1, "final_epochs": 0}
 TABLES = ("attention", "4.15_ail_overview", "3.1_backbones")
 SETTINGS = {
