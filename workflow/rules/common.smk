@@ -233,6 +233,8 @@ def prepared_study():
 
 STUDY = prepared_study()
 STORE = str(STUDY.store)
+# For scripts: among their parameters, which reports show, a path might name a user.
+os.environ["SSCDL_STORE"] = STORE
 RESULTS = str(STUDY.results)
 IMAGES = f"{RESULTS}/images.csv"
 REJECTED = f"{RESULTS}/rejected.csv"

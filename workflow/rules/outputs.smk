@@ -64,7 +64,6 @@ def network_told():
     return {
         "backbone": STUDY.network,
         "image_size": STUDY.config["image"]["size"],
-        "store": STORE,
     }
 
 

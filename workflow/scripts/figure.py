@@ -1,5 +1,6 @@
 """Draw one figure."""
 
+import os
 from pathlib import Path
 
 from sscdl.figures import drawing
@@ -52,5 +53,7 @@ if __name__ == "__main__":
                 figure = drawing.draw_masks(given["images"], given["full"], given["lungs"])
         caption = params.caption
         if name in ("4.3_ail_by_model", "4.4_attention", "class_maps"):
-            caption = " ".join([caption, *map_notes(**params.network)])
+            caption = " ".join(
+                [caption, *map_notes(**params.network, store=os.environ["SSCDL_STORE"])]
+            )
         write_figure(figure, Path(snakemake.output[0]), title=params.title, caption=caption)

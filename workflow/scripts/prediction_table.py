@@ -1,5 +1,6 @@
 """Write one of the tables that are made from predictions."""
 
+import os
 from pathlib import Path
 
 from sscdl.progress import job_log
@@ -19,5 +20,5 @@ if __name__ == "__main__":
             thesis_figures=snakemake.params.thesis_figures,
             margin=snakemake.params.margin,
             stand_ins=snakemake.params.stand_ins,
-            map_notes=map_notes(**snakemake.params.network),
+            map_notes=map_notes(**snakemake.params.network, store=os.environ["SSCDL_STORE"]),
         )

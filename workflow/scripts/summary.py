@@ -1,5 +1,6 @@
 """Write the summary of the study."""
 
+import os
 from pathlib import Path
 
 from sscdl.progress import job_log
@@ -21,7 +22,7 @@ if __name__ == "__main__":
                 curricula=params.curricula,
                 rates=params.rates,
                 stand_ins=params.stand_ins,
-                map_notes=map_notes(**params.network),
+                map_notes=map_notes(**params.network, store=os.environ["SSCDL_STORE"]),
             ),
             images_csv=Path(snakemake.input.images),
             tables={Path(path).stem: Path(path) for path in snakemake.input.tables},

@@ -1,5 +1,6 @@
 """Write one of the tables that are made from predictions and pointers."""
 
+import os
 from pathlib import Path
 
 from sscdl.progress import job_log
@@ -18,7 +19,7 @@ if __name__ == "__main__":
             thesis=THESIS_FOLDER,
             thesis_figures=snakemake.params.thesis_figures,
             stand_ins=snakemake.params.stand_ins,
-            map_notes=map_notes(**snakemake.params.network),
+            map_notes=map_notes(**snakemake.params.network, store=os.environ["SSCDL_STORE"]),
             batches=snakemake.params.batches,
             classes=snakemake.params.classes,
         )
