@@ -35,7 +35,7 @@ from sscdl.study.launch import (
 )
 from sscdl.images.variant_kinds import masks_of
 
-CONTENTS = "SSCDL_ARCHIVE_CONTENTS"
+CONTENTS, STORE_AT = "SSCDL_ARCHIVE_CONTENTS", "SSCDL_STORE"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
 
@@ -234,7 +234,7 @@ def prepared_study():
 STUDY = prepared_study()
 STORE = str(STUDY.store)
 # For scripts: among their parameters, which reports show, a path might name a user.
-os.environ["SSCDL_STORE"] = STORE
+os.environ[STORE_AT] = STORE
 RESULTS = str(STUDY.results)
 IMAGES = f"{RESULTS}/images.csv"
 REJECTED = f"{RESULTS}/rejected.csv"
