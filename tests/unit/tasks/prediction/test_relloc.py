@@ -10,6 +10,7 @@ from torch import nn
 from sscdl.errors import InputError
 from sscdl.tasks import build_task
 from sscdl.tasks.prediction.relloc import CENTRE, NEIGHBOURS, uniform_hash
+from sscdl.training.network_names import torchvision_map_side
 from tests.unit.task_helpers import BATCH, draws_for, make_task, pictures, step, train
 
 # Row and column step from the centre to the neighbour of each label.
@@ -122,6 +123,9 @@ class MeanBackbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []
+
+    def map_size(self, side: int) -> int:
+        return torchvision_map_side(self.name, self.last_stage, side)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.batches.append(len(x))
