@@ -96,7 +96,7 @@ MAKES_NOTHING = {
     "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
     "study.launch", "study.material", "study.outputs", "study.reading", "study.reference",
     "study.study",
-    "study.values",
+    "study.stage_settings", "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
 
