@@ -75,6 +75,7 @@ def test_a_rate_alone_takes_the_run_that_others_compare_by_averages(tmp_path, ca
     run_stage(alone)
     assert {path: path.stat().st_mtime_ns for path in alone.store.glob("objects/*/*")} == objects
     (found,) = read_pointer(alone.pointer)["candidates"]
+    assert "averaged" not in found
     assert found["value"] == found["history"][-1]["val_accuracy"]
     assert read_pointer(alone.pointer)["object"] == best["object"]
 

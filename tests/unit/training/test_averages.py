@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sscdl.training import loop
 from sscdl.training.averages import KEPT, Averages
 from sscdl.training.loop import train
 from tests.unit.training.test_loop import images as images
@@ -109,6 +110,30 @@ def test_training_does_not_know_of_averages(tmp_path, images, name):
     for record in history:
         assert record["averaged_val_loss"] != record["val_loss"]
     assert "averaged_val_balanced_accuracy" in history[0] or name != "classify"
+
+
+def test_every_step_of_a_training_is_in_the_averages(tmp_path, images, monkeypatch):
+    seen, kept = [], []
+
+    class Watched(Averages):
+        def __init__(self, module):
+            super().__init__(module)
+            kept.append(self)
+
+    monkeypatch.setattr(loop, "Averages", Watched)
+    task, schedule = make("rotation")
+    first = next(task.parameters())
+    seen.append(first.detach().clone())
+    task.after_step = lambda done, epochs: seen.append(first.detach().clone())
+    run(task, schedule, images, tmp_path / "state.pt")
+    assert len(seen) == 1 + 3 * 4  # steps of three epochs
+    expected = seen[0]
+    for step, weight in enumerate(seen[1:]):
+        share = (1 + step) / (10 + step)
+        expected = share * expected + (1 - share) * weight
+    with kept[0].applied():
+        assert torch.allclose(first, expected, rtol=1e-5, atol=1e-7)
+        assert not torch.equal(first, seen[-1])
 
 
 def test_averages_go_on_where_they_stopped(tmp_path, images):
