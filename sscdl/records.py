@@ -95,7 +95,7 @@ NEAR_DUPLICATES = Kind(
 NETWORK = Kind(
     "what is known of a network",
     f"delete it and {SAME_COMMAND}: the network is looked at again, in seconds",
-    {"map_side": int, "channels": int, "bytes": int, "other_sizes": bool},
+    {"map_side": int, "channels": int, "bytes": int, "other_sizes": bool, "shared_norms": bool},
 )
 PACK = Kind(
     "the description of a packed array",

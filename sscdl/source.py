@@ -52,6 +52,7 @@ WITHOUT_INFLUENCE = frozenset(
         "training.monitor",
         "training.clock",
         "training.scalars",
+        "training.timm_published",
         "_torchvision",
         "tasks",
         "tasks.declaration",

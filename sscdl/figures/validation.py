@@ -23,6 +23,8 @@ _METRIC_LABELS = {
     "loss": "loss (nats)",
 }
 
+AVERAGES = (0, (1, 1.5))  # dots: what averages of the weights score
+
 
 def validation_curves(
     histories: Sequence[Mapping[str, Any]], *, chance: float | None = None
@@ -76,7 +78,7 @@ def validation_curves(
                         epochs,
                         scale * np.asarray(values, dtype=float),
                         color=charts.VERMILION if curve["chosen"] else colors[float(curve["lr"])],
-                        linestyle=(0, (1, 1.5)),
+                        linestyle=AVERAGES,
                         marker="." if len(values) == 1 else None,
                         linewidth=1,
                     )
@@ -100,7 +102,7 @@ def validation_curves(
             handles.append(Line2D([], [], color=charts.GRAY, linestyle="--", label="chance"))
         if any(history["averaged"] for history in histories):
             label = "average of weights"
-            handles.append(Line2D([], [], color=charts.GRAY, linestyle=(0, (1, 1.5)), label=label))
+            handles.append(Line2D([], [], color=charts.GRAY, linestyle=AVERAGES, label=label))
         if went_on:
             label = "end of the search"
             handles.append(Line2D([], [], color=charts.BLACK, linestyle=":", label=label))

@@ -231,7 +231,11 @@ class Runs:
             metrics["weights"] = self._session.keep(folder, self._lineage(metrics, facts))
             if (kept := self._session.keep_task_state(folder)) is not None:
                 metrics["task_state"] = kept
-        write_json(folder / METRICS_FILE, metrics)
+        there = self.store.metrics(key)
+        # The same run, trained again for its state: nodes that compare by averages need theirs.
+        richer = previous is None and there is not None and not self.stage.averaged
+        if not (richer and with_averages(there) and there["epochs"] >= stop):
+            write_json(folder / METRICS_FILE, metrics)
         return metrics
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,11 @@ class Session:
     def _task(self) -> torch.nn.Module:
         """Return the task with a freshly initialised head on the weights of the stage before."""
         recipe, settings = self.stage.recipe, self.settings
+        if "timm" in recipe and recipe["timm"][1] != (here := metadata.version("timm")):
+            raise InputError(
+                f"backbone.name: planned with timm {recipe['timm'][1]}, but jobs here have {here}; "
+                "install the same version in both environments"
+            )
         # One seed for all learning rates: they differ in the rate and in nothing else.
         torch.manual_seed(mixed_seed(recipe["seed"], "weights", self.stage.task))
         backbone = build_backbone(**recipe["backbone"])

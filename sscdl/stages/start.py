@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,6 @@ def refuse(
     name = backbone["name"]
     if unseen:
         with _asked(name):
-            metadata.version("timm")  # without it, jobs with an environment of their own see
             network_facts(backbone, unseen["image_size"], Path(unseen["store"]))
     for root, file in roots.items():
         with _asked(f"roots.{root} for {name}"), of_key(f"roots.{root}"):

@@ -114,7 +114,7 @@ class Trie:
         ``stages`` maps a task (or "classify") to its settings; ``rules`` overrides learning rates
         by variant, kind of stage and number of pretext tasks; ``roots`` maps the name of a starting
         checkpoint to the identity of its weights; ``common`` goes into every recipe. ``averaged``
-        says whether candidates are compared by averages of their weights.
+        says whether classifiers' candidates are compared by averages of their weights.
         """
         names = list(curricula)
         deep = [name for name in names if name.count("+") >= _MOST_TASKS]
@@ -173,8 +173,9 @@ class Trie:
             "root": parent.fingerprint if parent else self.roots.get(root, SCRATCH),
             "source": self._source(task),
         }
-        # Of one rate there is nothing to compare, and nothing by which where none validate.
-        if self.averaged and len(rates) > 1 and data.get("validate"):
+        # Measured for classifiers alone. Of one rate there is nothing to compare, and nothing by
+        # which where none validate.
+        if self.averaged and task == CLASSIFY and len(rates) > 1 and data.get("validate"):
             recipe["averaged_weights"] = group_hash("averaged weights")
         identity = fingerprint([recipe, rates])
         if identity not in self.nodes:

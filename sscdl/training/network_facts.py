@@ -61,12 +61,12 @@ def known_facts(backbone: Mapping[str, Any], image_size: int, store: str | Path)
         size, channels = SIZES[name, last_stage]
         return Facts(torchvision_map_side(name, last_stage, image_size), channels, size)
     path = _record(name, image_size, store)
-    if path is None or not path.exists():
+    if not path.exists():
         return None
     try:
         found = read_record(path, NETWORK)
         return Facts(**{field: found[field] for field in Facts._fields})
-    except (DamagedFile, KeyError):
+    except DamagedFile:
         return None  # it is looked at again
 
 
@@ -78,7 +78,6 @@ def network_facts(backbone: Mapping[str, Any], image_size: int, store: str | Pat
     found = known_facts(backbone, image_size, store)
     if found is not None:
         return found
-    timm_version(backbone["name"])
     path = _record(backbone["name"], image_size, store)
     from sscdl.training import timm_checks
 
@@ -111,13 +110,10 @@ def map_notes(backbone: Mapping[str, Any], image_size: int, store: str | Path) -
     ]
 
 
-def _record(name: str, image_size: int, store: str | Path) -> Path | None:
-    """Return the file of what the checks here make of a network of timm; None without timm."""
-    try:
-        version = timm_version(name)
-    except InputError:
-        return None
-    return Path(store) / FOLDER / f"{name}.{image_size}.timm-{version}.{_checks()}.json"
+def _record(name: str, image_size: int, store: str | Path) -> Path:
+    """Return the file of what the checks here make of a network of timm."""
+    file = f"{name}.{image_size}.timm-{timm_version(name)}.{_checks()}.json"
+    return Path(store) / FOLDER / file
 
 
 @cache

@@ -103,7 +103,7 @@ def summed(tensor: Tensor) -> Tensor:
     return total
 
 
-_SHARED_NORMS = {"BatchNorm1d", "BatchNorm2d"}
+SHARED_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def synchronise_batchnorm(module: nn.Module) -> nn.Module:
@@ -115,8 +115,10 @@ def synchronise_batchnorm(module: nn.Module) -> nn.Module:
     """
     if world() == 1:
         return module
-    norms = (one for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm))
-    if others := sorted({type(one).__name__ for one in norms} - _SHARED_NORMS):
+    norms = {
+        type(one) for one in module.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)
+    }
+    if others := sorted(one.__name__ for one in norms.difference(SHARED_NORMS)):
         raise InputError(
             f"training.devices: the network has layers that several devices cannot share "
             f"({', '.join(others)}); give devices: 1"
@@ -128,7 +130,7 @@ def synchronise_batchnorm(module: nn.Module) -> nn.Module:
 
 
 def _replaced(module: nn.Module) -> nn.Module:
-    if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d):
+    if type(module) in SHARED_NORMS:
         return AllReduceBatchNorm(module)
     for name, child in module.named_children():
         setattr(module, name, _replaced(child))

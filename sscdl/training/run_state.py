@@ -122,6 +122,8 @@ def resume(
         if found["fingerprint"] != fingerprint:
             raise KeyError("it belongs to another run")
         if averages is not None:
+            if "averages" not in found:
+                raise KeyError("it has no averages of weights, by which rates are compared now")
             averages.check(found["averages"])  # before anything is changed
         task.load_state_dict(found["task"])
         optimizer.load_state_dict(found["optimizer"])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sscdl.training.ranks import SHARED_NORMS
 from sscdl.training.timm_backbones import (
     TimmBackbone,
     arguments_of,
@@ -24,8 +25,6 @@ from sscdl.training.timm_backbones import (
 
 import timm  # isort: skip  needs what torchvision's import prepares
 
-# Those that ``sscdl.training.ranks`` has a counterpart of, for the batch of all devices.
-_SHARED_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 SMALLEST_MAP = 2  # cells on a side; a map of one cell says nothing of places
 
 
@@ -72,7 +71,7 @@ def inspect(name: str, image_size: int) -> dict[str, Any]:
         "bytes": sum(one.numel() * one.element_size() for one in network.state_dict().values()),
         "other_sizes": others,
         "shared_norms": all(
-            type(module) in _SHARED_NORMS
+            type(module) in SHARED_NORMS
             for module in network.modules()
             if isinstance(module, nn.modules.batchnorm._BatchNorm)
         ),

@@ -78,6 +78,32 @@ def test_a_lost_pointer_costs_nothing_and_lost_weights_their_run(small_store):  
     assert left(folder, node) == ([0.1, 0.2], 3, False)
 
 
+def test_a_search_that_kept_no_averages_is_not_found_by_those_that_compare_by_them(small_store):  # noqa: F811
+    folder = small_store.folder
+    last, averaged = (make_nodes("scratch", averaged=way)[0] for way in (False, True))
+    train(folder, [last])
+    assert left(folder, averaged) == ([], 2 * 2 + 3, False)
+    train(folder, [averaged])
+    (folder / "recipes" / averaged.pointer).unlink()
+    assert left(folder, averaged) == ([0.1, 0.2], 0, True)
+    (folder / "recipes" / last.pointer).unlink()
+    assert left(folder, last) == ([0.1, 0.2], 0, True)  # the other way round they are
+
+
+def test_the_best_by_averages_is_what_goes_on(small_store):  # noqa: F811
+    folder = small_store.folder
+    (node,) = make_nodes("scratch", averaged=True)
+    train(folder, [node])
+    (folder / "recipes" / node.pointer).unlink()
+    for rate in (0.1, 0.2):  # now the lower rate is the best by averages, the higher by the last
+        key = object_key({**node.recipe, "root": "scratch"}, rate, "search")
+        path = folder / "objects" / key / "metrics.json"
+        found = json.loads(path.read_text())
+        found["history"][-1]["averaged_val_accuracy"] = 1 - rate
+        path.write_text(json.dumps(found))
+    assert left(folder, node) == ([0.1, 0.2], 2 + 3, False)  # 0.1 has not gone on yet
+
+
 def test_damaged_objects_count_as_missing_and_stay_as_they_are(small_store):  # noqa: F811
     folder = small_store.folder
     (node,) = make_nodes("moco")[:1]

@@ -111,27 +111,26 @@ def test_below_a_new_learning_rate_training_depends_on_the_winner(trained):
 def test_a_search_by_averages_is_named_once_and_may_choose_the_same(trained):
     nodes = make_nodes("moco", "moco+swav", averaged=True)
     found = why(trained, nodes)
-    assert found["moco"].text == "search.weights last -> averaged"
-    assert found["moco"].only_rates
+    assert set(found) == {"moco+classify", "moco+swav+classify"}  # pretext tasks are as before
+    assert found["moco+classify"].text == "search.weights last -> averaged"
+    assert found["moco+classify"].only_rates
     train(trained.folder, nodes)
     assert why(trained, nodes) == {}
     # Both kinds of nodes share objects, and so one lineage; the nearest is that of this kind.
-    more = {"moco": {"learning_rates": [0.1, 0.2, 0.3]}}
+    more = {"classify": {"learning_rates": [0.1, 0.2, 0.3]}}
     for averaged in (False, True):
-        again = make_nodes("moco", "moco+swav", stages=more, averaged=averaged)
-        found = why(trained, again)
-        assert found["moco"].text == "new: learning rate 0.3"
-        assert found["moco+swav"].text == "only if the best learning rate of moco changes"
+        again = make_nodes("moco", stages=more, averaged=averaged)
+        assert why(trained, again)["moco+classify"].text == "new: learning rate 0.3"
 
 
 def test_of_one_rate_nothing_is_said_about_how_it_is_compared(small_store):  # noqa: F811
-    one, two = {"moco": {"learning_rates": [0.2]}}, {"moco": {"learning_rates": [0.1, 0.2]}}
-    nodes = [make_nodes("moco", stages=rates, averaged=True)[:1] for rates in (one, two)]
+    one, two = {"classify": {"learning_rates": [0.2]}}, {"classify": {"learning_rates": [0.1, 0.2]}}
+    nodes = [make_nodes("scratch", stages=rates, averaged=True) for rates in (one, two)]
     train(small_store.folder, nodes[0])
-    assert why(small_store, nodes[1])["moco"].text == "new: learning rate 0.1"
+    assert why(small_store, nodes[1])["classify"].text == "new: learning rate 0.1"
     train(small_store.folder, nodes[1])
     (small_store.folder / "recipes" / nodes[0][0].pointer).unlink()
-    assert why(small_store, nodes[0])["moco"].text == "without learning rate 0.1"
+    assert why(small_store, nodes[0])["classify"].text == "without learning rate 0.1"
 
 
 def test_a_stage_on_another_parent_does_not_depend_on_the_winner(trained):

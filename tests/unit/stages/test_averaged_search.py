@@ -8,17 +8,21 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sscdl.figures.drawing import draw_validation_curves
+from sscdl.figures.validation import AVERAGES
 from sscdl.recipe import fingerprint
 from sscdl.stages.stage import run_stage
+from sscdl.store.listing import history
+from sscdl.store.nodes import read_nodes
 from sscdl.store.store import read_pointer
 from sscdl.training.scalars import write_finished
 from sscdl.upkeep.verify import verify
 from tests.unit.real_stage import real_stage, weights
 
 
-def compared(folder, *, averaged: bool = False, search: dict | None = None):
+def compared(folder, *, averaged: bool = False, search: dict | None = None, task: str = "rotation"):
     """Return a node of ``folder`` whose candidates are compared in this way."""
-    stage = real_stage(folder, settings={"search": search} if search else {})
+    stage = real_stage(folder, task, settings={"search": search} if search else {})
     if averaged:
         stage = replace(stage, recipe={**stage.recipe, "averaged_weights": "its source"})
     identity = fingerprint([stage.recipe, stage.learning_rates])
@@ -95,17 +99,43 @@ def test_a_pointer_of_before_is_whole_whoever_wrote_the_lineage(tmp_path):
     assert not [one for one in verify(new.store) if one.kind == "damaged"]
 
 
-def test_what_decided_is_in_figure_and_records_also_of_a_continuation_from_before(tmp_path):
-    old, new = compared(tmp_path), compared(tmp_path, averaged=True)
-    run_stage(old)
-    run_stage(new)
-    for stage, there in ((old, False), (new, True)):
+@pytest.mark.parametrize("first", [False, True])
+def test_what_decided_is_what_each_node_shows_of_the_runs_that_both_share(tmp_path, first):
+    """Whichever of the two has trained them."""
+    ways = (first, not first)
+    stages = {way: compared(tmp_path, averaged=way, task="classify") for way in ways}
+    for stage in stages.values():
+        run_stage(stage)
+    nodes = {one.fingerprint: one for one in read_nodes(stages[True].store)[0]}
+    for way, stage in stages.items():
         rate = read_pointer(stage.pointer)["learning_rate"]
-        folder = tmp_path / f"monitors-{there}"
+        folder = tmp_path / f"monitors-{way}"
         write_finished([(stage.pointer, folder)])
         lines = (folder / f"lr{rate:g}" / "epochs.jsonl").read_text().splitlines()
-        told = ["averaged_val_accuracy" in json.loads(line) for line in lines]
-        assert told == [there, there, False, False]  # two epochs of search, two after it
+        told = ["averaged_val_balanced_accuracy" in json.loads(line) for line in lines]
+        assert told == [way, way, False, False]  # two epochs of search, two after it
+        figure = draw_validation_curves([stage.pointer], classes=2)
+        styles = [line._unscaled_dash_pattern for line in figure.axes[0].get_lines()]
+        assert styles.count(AVERAGES) == (2 if way else 0)
+        legend = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert ("average of weights" in legend) is way
+        shown = history(stage.store, list(nodes.values()), nodes[stage.fingerprint])
+        assert sum("of averaged weights" in line for line in shown) == (2 if way else 0)
+
+
+def test_a_run_that_is_trained_again_for_its_state_keeps_its_averages(tmp_path):
+    averaged = compared(tmp_path, averaged=True)
+    run_stage(averaged)
+    candidates = read_pointer(averaged.pointer)["candidates"]
+    # A node of the losing rate alone trains it again, as only the winner's weights were kept.
+    loser = min(candidates, key=lambda one: one["value"])["learning_rate"]
+    alone = replace(compared(tmp_path), learning_rates=(loser,))
+    identity = fingerprint([alone.recipe, alone.learning_rates])
+    pointer = alone.pointer.with_name(f"rotation.{identity}.json")
+    run_stage(replace(alone, fingerprint=identity, pointer=pointer))
+    (key,) = (one["key"] for one in candidates if one["learning_rate"] == loser)
+    kept = json.loads((averaged.store / "objects" / key / "metrics.json").read_text())
+    assert "averaged_val_accuracy" in kept["history"][-1]
 
 
 def test_a_store_in_which_nodes_share_an_object_is_whole(folder):

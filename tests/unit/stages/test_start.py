@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from http.client import BadStatusLine
-from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -91,11 +90,8 @@ def test_too_few_gpus_are_refused(monkeypatch):
     start.refuse(**NOTHING | {"devices": 2})
 
 
-def test_without_timm_here_all_but_its_network_is_still_asked(tmp_path, monkeypatch, capsys):
-    """Its jobs may have an environment with it."""
-
-    def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
+def test_where_networks_cannot_be_built_all_else_is_still_asked(tmp_path, monkeypatch, capsys):
+    """Jobs may have an environment of their own, in which they can."""
 
     def absent(*_, **__):
         raise ModuleNotFoundError("No module named 'timm'")
@@ -103,7 +99,7 @@ def test_without_timm_here_all_but_its_network_is_still_asked(tmp_path, monkeypa
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(start.metadata, "version", missing)
+    monkeypatch.setattr(start, "network_facts", absent)
     monkeypatch.setattr(backbones, "build_backbone", absent)
     monkeypatch.setattr(published.urllib.request, "urlopen", offline)
     network = {"name": "vit_tiny_patch16_224", "last_stage": 4, "image_size": 64}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from importlib import metadata
 from pathlib import Path
 
@@ -153,16 +152,6 @@ def test_norms_that_several_devices_cannot_share_go_with_one(tmp_path):
     study(tmp_path, VIT).check_network()
     with pytest.raises(InputError, match="devices: 2, but vit_tiny_patch16_224 .*side_by_side"):
         study(tmp_path, VIT, **several).check_network()
-
-
-def test_what_an_older_version_found_is_looked_for_again(tmp_path):
-    known(tmp_path, 64)
-    assert study(tmp_path, VIT).network_facts()
-    path = network_facts._record(VIT["name"], 64, tmp_path)
-    found = json.loads(path.read_text())
-    del found["shared_norms"]
-    write_json(path, found)
-    assert study(tmp_path, VIT).network_facts() is None
 
 
 def test_rates_that_were_measured_are_told_apart_by_network(tmp_path):

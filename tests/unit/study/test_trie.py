@@ -170,3 +170,9 @@ def test_averages_of_weights_stand_only_where_rates_are_compared():
     assert "averaged_weights" in node([0.1, 0.2], True).recipe
     assert node([0.1], True) == node([0.1], False)
     assert node([0.1, 0.2], True, None) == node([0.1, 0.2], False, None)
+    # Pretext tasks are compared by their last weights.
+    stages = {task: {**STAGE, "learning_rates": [0.1, 0.2]} for task in DEFAULTS}
+    trie = Trie(["moco"], stages=stages, rules=[], common={}, roots={}, averaged=True)
+    trie.add("moco", "full", 0, {kind: {**one, "validate": "val"} for kind, one in DATA.items()})
+    asked = {name: "averaged_weights" in one.recipe for name, one in by_name(trie).items()}
+    assert asked == {"moco": False, "moco+classify": True}

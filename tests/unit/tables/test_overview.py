@@ -247,6 +247,10 @@ def test_learning_rates_join_the_appendix_of_the_thesis():
     assert table["chosen"].tolist() == [False, True, True, False]
     again = learning_rates([*histories, histories[-1]], thesis_dir=THESIS)
     assert len(again) == len(table), "a continuation of no epochs has no row of its own"
+    # Of averaged weights in the search, of the last ones in what it ends with.
+    ended = {**histories[2], "value": 0.4}
+    again = learning_rates([*histories, ended], thesis_dir=THESIS)
+    assert again["value"].tolist() == table["value"].tolist()
     assert learning_rates([], thesis_dir=THESIS).empty
 
 

@@ -194,3 +194,26 @@ def test_a_parameter_may_join_later(kind):
     torch.testing.assert_close(moved["0.weight"], alone[0].weight)
     run(module, both, range(2, 3))
     assert not torch.equal(moved["3.weight"], kept)
+
+
+@pytest.mark.parametrize(("decayed", "shrinks"), [("weights", False), ("all", True)])
+def test_what_a_part_names_as_no_weight_does_not_decay(decayed, shrinks):
+    """As timm's transformers do with position embeddings, which have several dimensions."""
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.position = nn.Parameter(torch.ones(1, 2, 3))
+            self.layer = nn.Linear(3, 3, bias=False)
+
+        def no_weight_decay(self):
+            return {"position", "not_there"}
+
+    module = nn.Sequential(Tokens(), nn.Linear(3, 2))
+    before = copy.deepcopy(module)
+    optimizer = build_optimizer(module, "adamw", 0.1, 0.9, 0.5, decayed=decayed)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert torch.equal(module[0].position, before[0].position) is not shrinks
+    torch.testing.assert_close(module[0].layer.weight, 0.95 * before[0].layer.weight)
