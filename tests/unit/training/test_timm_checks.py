@@ -75,19 +75,21 @@ def test_those_in_use_are_taken(name):
 class Noise(nn.Module):
     """A layer that is no dropout by its class, and is by what it does."""
 
-    def __init__(self, generator: torch.Generator | None) -> None:
+    def __init__(self, generator: torch.Generator | None, size: float) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator, self.size = generator, size
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + torch.rand(x.shape, generator=self.generator) if self.training else x
+        return x + self.size * torch.rand(x.shape, generator=self.generator) if self.training else x
 
 
-@pytest.mark.parametrize("generator", [None, torch.Generator().manual_seed(0)])
-def test_what_draws_while_it_trains_is_refused(monkeypatch, generator):
+@pytest.mark.parametrize(
+    ("generator", "size"), [(None, 1.0), (torch.Generator().manual_seed(0), 1.0), (None, 1e-9)]
+)
+def test_what_draws_while_it_trains_is_refused(monkeypatch, generator, size):
     def noisy(name, image_size):
         found = build_backbone(name, image_size=image_size)
-        found.network.pos_drop = Noise(generator)
+        found.network.pos_drop = Noise(generator, size)
         return found
 
     state = torch.get_rng_state()
