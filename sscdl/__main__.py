@@ -12,6 +12,7 @@ from sscdl.errors import InputError
 
 # Name of a command, the module whose ``main(arguments)`` runs it, and what it is for.
 COMMANDS = {
+    "new": ("sscdl.front.new", "write the file of a study of your images, after a look at them"),
     "run": ("sscdl.front.run", "a study: everything, or a part; without words, which there are"),
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
     "model": ("sscdl.model.command", "a finished classifier: export it, ask it about new images"),

@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.unit.own_images import archive
 from tests.workflow.conftest import TINY, Runner
+from tests.workflow.test_entry_points import jobs
 
 # Builds an sdist of the working directory, as `python -m build --sdist` does.
 BUILD = "from setuptools import build_meta; print(build_meta.build_sdist('dist'))"
@@ -89,6 +91,15 @@ def test_the_command_names_itself_as_it_is_called(installed, tmp_path):
     assert "python -m" not in said
     said = run([str(installed / "bin/python"), "-m", "sscdl", "store", "--help"], tmp_path)
     assert said.startswith("usage: python -m sscdl store [-h]")
+
+
+def test_what_new_writes_is_run_at_once(installed, tmp_path):
+    root = archive(tmp_path / "my images")
+    command = str(installed / "bin/sscdl")
+    said = run([command, "new", str(root), "--quick"], tmp_path)
+    assert "sscdl run my-images.yaml plan" in said
+    planned = jobs(run([command, "run", "my-images.yaml", "--dry-run"], tmp_path))
+    assert planned >= {"ingest", "segment", "pretext_stage", "finetune", "summary"}
 
 
 def test_a_study_runs_in_an_empty_folder_and_a_checkout_takes_what_it_stored(installed, tmp_path):
