@@ -48,10 +48,11 @@ def labels_of(
 def _told(counts: Counter[str], told: Sequence[str], column: str) -> dict[str, list[str]]:
     """Return the values of each class that ``--classes`` gives."""
     classes: dict[str, list[str]] = defaultdict(list)
+    names = propose.class_names([word for word in told if word in counts], column)
     for word in told:
         name, sign, value = word.partition("=")
-        if word in counts:
-            name, value = propose.class_names([word], column)[word], word
+        if word in names:
+            name, value = names[word], word
         elif not (sign and value in counts):
             raise InputError(
                 f"--classes {word}: {column!r} has no such value (there are: "

@@ -23,7 +23,7 @@ from sscdl.files import atomic_path
 from sscdl.front.ask import Asker
 from sscdl.front.columns import table_settings
 from sscdl.front.look import Folder, look
-from sscdl.front.study_file import Draft, slug, study_text
+from sscdl.front.study_file import SHARES, Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
 
@@ -146,16 +146,24 @@ def _counted(
 
     The archive is read as a run reads it, so that what would stop a run stops this.
     """
-    from sscdl.archives.reading import (
-        read_index,
-    )  # takes a second, which mistakes need not wait for
+    # These take a second, which mistakes need not wait for.
+    from sscdl.archives.cohorts import MAIN
+    from sscdl.archives.reading import read_index
+    from sscdl.images.classes import check_patients
 
     index = read_index(dataset)
     named = bool(dataset.get("columns", {}).get("patient"))
+    if named and (index.images["patient_id"] != "").all():  # else headers tell some of them
+        check_patients(index.images.assign(cohort=MAIN), SHARES, by="patient")
     images, counted = {}, {}
     for name in dataset.get("labels", SIIM_LABELS):
         rows = index.images[index.images["label"] == name]
         images[name] = len(rows)
+        if rows.empty and dataset["layout"] == "table":
+            raise InputError(
+                f"class {name}: its rows lead to no image files below {dataset['root']}; leave it "
+                "out of --classes, or give the folder that has its files"
+            )
         patients = f" of {rows['patient_id'].nunique():,} patients" if named else ""
         counted[name] = f"{len(rows):,} images{patients}"
     said = list(index.warnings)

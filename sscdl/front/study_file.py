@@ -12,6 +12,7 @@ import yaml
 
 from sscdl.command_line import called
 
+SHARES = {"train": 0.65, "val": 0.15, "test": 0.2}  # of the images
 _UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
 _SHARD = 1000  # images that a job converts
 _ABOUT = {
@@ -98,7 +99,8 @@ def study_text(draft: Draft) -> str:
             *(f"  {task}: {{{text}, {more[task]}}}" for task, text in chosen["stages"].items()),
             "",
             f"ingest: {{shards: {shards}}}  # jobs that convert the images",
-            "split: {val: 0.15, test: 0.2}  # shares that choose learning rates, that are reported",
+            "# Shares of the images that choose learning rates, and that are reported.",
+            f"split: {{val: {SHARES['val']}, test: {SHARES['test']}}}",
             "# search: {method: halving}  # fewer epochs for learning rates that fall behind",
             "# training: {precision: bf16, side_by_side: 4}  # faster on a large GPU",
             "# lungs: {source: masks, masks: {folder: /data/masks}}  # lung masks that you have",

@@ -125,7 +125,14 @@ def test_what_is_told_goes_before_what_is_found(tmp_path):
         "a": ["a"],
         "other": ["b", "c"],
     }
-    assert config["classes"] == ["other", "a"] or config["classes"] == ["a", "other"]
+    assert sorted(config["classes"]) == ["a", "other"]
+
+
+def test_values_that_differ_in_signs_alone_are_two_classes(tmp_path):
+    rows = [f"images/{n}.png,p{n},{('No Pneumonia', 'no pneumonia')[n % 2]}" for n in range(40)]
+    words = ["--classes", "No Pneumonia", "no pneumonia"]
+    new.main([str(archive(tmp_path / "mine", rows=rows)), *words])
+    assert written("mine.yaml")["classes"] == ["no_pneumonia", "no_pneumonia_2"]
 
 
 def test_a_table_may_lie_beside_the_images(tmp_path):
@@ -271,6 +278,9 @@ ONE_CLASS = refused(f"images/{n}.png,p{n},{'normal' if n else ''}" for n in rang
 ELSEWHERE = refused(f"photos/x{n}.png,p{n},{n % 2}" for n in range(40))
 NO_NAME = refused((f"images/{n}.png,k{n // 2},{n % 2}" for n in range(40)), "path,group,label")
 CONTRADICTING = refused([*(f"images/{n}.png,p{n},{n % 2}" for n in range(40)), "images/0.png,p0,1"])
+GONE = refused(f"{'images' if n % 2 else 'gone'}/x{n}.png,p{n},{n % 2}" for n in range(40))
+GONE["rows"] = [row.replace("images/x", "images/") for row in GONE["rows"]]
+TWO_PATIENTS = refused(f"images/{n}.png,p{n if n % 2 else n % 4},{n % 2}" for n in range(40))
 SHORT = refused(["images/0.png,p0"])
 
 
@@ -296,6 +306,8 @@ SHORT = refused(["images/0.png,p0"])
         (ELSEWHERE, [], "no column names image files below .*'photos/x0.png': no such file"),
         (NO_NAME, [], "Column of the patient: .*--patient COLUMN, or --no-patient"),
         (CONTRADICTING, [], "lines 2 and 42: one image file, but the label differs"),
+        (GONE, [], "class finding_0: its rows lead to no image files"),
+        (TWO_PATIENTS, [], "labelled finding_0 are of 2 patients"),
         (SHORT, [], "line 2: the row does not have the 3 fields"),
         (refused(["\n"]), [], "has no rows below a header"),
     ],
