@@ -1,8 +1,10 @@
 """The text of a module without what cannot matter, in which other modules are references.
 
-Comments, formatting, docstrings and positions do not count, nor does it matter how a module of the
-package that is imported is called, how it is named where it is used, and in which order a formatter
-puts import statements that stand together. The text does not depend on the version of Python.
+Comments, formatting, docstrings and positions do not count, nor do the types that functions declare
+and the names that are imported to declare them; nothing here asks for them when it runs. Types of
+fields count: data classes are made from them. Nor does it matter how a module of the package that
+is imported is called, how it is named where it is used, and in which order a formatter puts import
+statements that stand together. The text does not depend on the version of Python.
 """
 
 from __future__ import annotations
@@ -167,6 +169,9 @@ class Canonical:
 canonical = cache(Canonical)
 _DESCRIBED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements stand
+# What says of which type something is, and nothing else. What these modules define is used by name.
+_DECLARED = {ast.arg: "annotation", ast.FunctionDef: "returns", ast.AsyncFunctionDef: "returns"}
+_OF_TYPES = ("typing", "collections.abc")
 
 
 def _any_order(taken: list[str]) -> str:
@@ -183,8 +188,10 @@ def _imports(node: ast.AST) -> bool:
 
 
 def _without_types(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield statements, of ``if TYPE_CHECKING:`` only those that run: its ``else``."""
+    """Yield statements but for imports of types; of ``if TYPE_CHECKING:`` only its ``else``."""
     for node in body:
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module in _OF_TYPES:
+            continue
         if (
             isinstance(node, ast.If)
             and isinstance(node.test, ast.Name)
@@ -237,7 +244,7 @@ def _fields(kind: type) -> list[str] | None:
     """Return the fields of a kind of node, None for what is no node."""
     if not issubclass(kind, ast.AST):
         return None
-    return sorted(set(kind._fields) - {"type_comment", "kind", "ctx"})
+    return sorted(set(kind._fields) - {"type_comment", "kind", "ctx", _DECLARED.get(kind)})
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
