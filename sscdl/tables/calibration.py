@@ -187,7 +187,7 @@ def calibration_bins(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``variant, curriculum, split, bin`` (from 0), ``n_predictions``, mean ``confidence`` and
         ``accuracy`` in percent, the latter with ``_low, _high``, over patients.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
     table = []
     for (variant, curriculum), group in models_in(rows):
         if variant == METADATA:

@@ -161,7 +161,7 @@ def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     predictions = metrics.labelled(predictions)
     baseline = _baseline(predictions, split)
     lines = []
-    for group, part in groups_of(predictions[predictions["split"] == split]):
+    for group, part in groups_of(metrics.rows_where(predictions, predictions["split"] == split)):
         models = dict(models_in(part))
         regression = models.get(baseline) if baseline else None
         for name, model in models.items():

@@ -18,9 +18,9 @@ from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare_same
 from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import (
-    METADATA,
     mean_percent,
     models_in,
+    of_images,
     parted,
     random_percent,
     score_model,
@@ -56,7 +56,7 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         InputError: a model was shown other variants, but not its own.
     """
     predictions, untrained = parted(predictions)
-    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    rows = of_images(predictions, split)
     shown = rows["shown"] if "shown" in rows else pd.Series("", index=rows.index)
     own = shown.isna() | (shown == "")
     rows = metrics.labelled(rows.assign(shown=shown.where(~own, rows["variant"])))

@@ -114,7 +114,7 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``scratch``, the mean of all random networks with the same draws, in percent points, with
         an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
     groups = {
         (variant, curriculum, share): Runs(part)
         for (variant, curriculum), group in models_in(rows)

@@ -34,29 +34,48 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     Raises InputError, naming the file, for one that is empty, cut off or no table.
     """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
-    kept, known = dict.fromkeys(texts, str), dict[str, str]()
-    parts = []
+    kept, shared = dict.fromkeys(texts, str), _Shared()
+    # Column by column, or everything would be in memory twice.
+    columns: dict[str, list[pd.DataFrame]] = {}
+    without: list[pd.DataFrame] = []  # for each file its rows, for columns that it has not
     for path in paths:
         part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
         if part.empty:
             raise InputError(f"{path}: has no rows; {SAME_FILE}")
-        for column in part.select_dtypes("str"):
-            part[column] = _shared(part[column], known)
-        parts.append(part)
-    rows = pd.concat(parts, ignore_index=True)
+        for column in part:
+            if part[column].dtype == "str":
+                part[column] = shared.column(part[column])
+            columns.setdefault(column, [*without]).append(part[[column]])
+        without.append(part[[]])
+        for column in columns.keys() - set(part):
+            columns[column].append(without[-1])
+    whole = {name: pd.concat(columns.pop(name), ignore_index=True)[name] for name in list(columns)}
+    rows = pd.DataFrame(whole, copy=False)
     for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
 
 
-def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:
-    """Return texts of which equal ones are one object, also of the files read before.
+class _Shared:
+    """Columns of texts in which equal texts are one object, also of the files read before.
 
     Otherwise each cell is an object of its own, and a large study does not fit into memory.
     """
-    codes, unique = pd.factorize(texts)
-    once = pd.array([known.setdefault(text, text) for text in unique], dtype=texts.dtype)
-    return pd.Series(once.take(codes, allow_fill=True), texts.index)
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._last: dict[str, pd.Series] = {}
+
+    def column(self, texts: pd.Series) -> pd.Series:
+        """Return ``texts`` in such objects."""
+        name = str(texts.name)
+        # Most files are of the same images in the same order.
+        if name not in self._last or not texts.equals(self._last[name]):
+            codes, unique = pd.factorize(texts)
+            once = [self._known.setdefault(text, text) for text in unique.tolist()]
+            array = pd.array(once, dtype=texts.dtype).take(codes, allow_fill=True)
+            self._last[name] = pd.Series(array, texts.index, name=name)
+        return self._last[name]
 
 
 def write_prediction_table(
