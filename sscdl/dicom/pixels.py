@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, uid
 from pydicom.encaps import generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # documented there
 
 from sscdl.dicom.codestream import (
     codestream_of,
@@ -209,7 +210,7 @@ def _checked_shift(data: bytes, layout: Layout, syntax: uid.UID) -> int:
 
 
 def _decoded(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.ndarray, str]:
-    decoder = jpeg_decoder(syntax) if syntax in JPEG_SYNTAXES else get_decoder(syntax)
+    decoder: Any = jpeg_decoder(syntax) if syntax in JPEG_SYNTAXES else get_decoder(syntax)
     words, facts = decoder.as_array(
         data,
         index=0,
