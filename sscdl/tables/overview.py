@@ -60,7 +60,8 @@ def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.D
     """Yield (variant, curriculum) and its rows in order of appearance, metadata last."""
     is_metadata = predictions["variant"] == METADATA
     for part in (predictions[~is_metadata], predictions[is_metadata]):
-        yield from part.groupby(["variant", "curriculum"], sort=False)
+        groups: Any = part.groupby(["variant", "curriculum"], sort=False)  # by both
+        yield from groups
 
 
 def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -> dict[str, float]:

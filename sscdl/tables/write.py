@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -35,17 +35,18 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
     kept, known = dict.fromkeys(texts, str), dict[str, str]()
-    parts = []
+    parts: list[pd.DataFrame] = []
     for path in paths:
         part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
         if part.empty:
             raise InputError(f"{path}: has no rows; {SAME_FILE}")
-        for column in part.select_dtypes("str"):
+        columns: Any = part.select_dtypes("str")
+        for column in columns:
             part[column] = _shared(part[column], known)
         parts.append(part)
     rows = pd.concat(parts, ignore_index=True)
-    for column in rows.columns.intersection(["view", "sex", "label"]):
-        rows[column] = rows[column].fillna("")
+    for name in rows.columns.intersection(["view", "sex", "label"]):
+        rows[name] = rows[name].fillna("")
     return rows
 
 
@@ -55,7 +56,8 @@ def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:
     Otherwise each cell is an object of its own, and a large study does not fit into memory.
     """
     codes, unique = pd.factorize(texts)
-    once = pd.array([known.setdefault(text, text) for text in unique], dtype=texts.dtype)
+    kind: Any = texts.dtype
+    once: Any = pd.array([known.setdefault(text, text) for text in unique], dtype=kind)
     return pd.Series(once.take(codes, allow_fill=True), texts.index)
 
 
@@ -87,12 +89,14 @@ def write_prediction_table(
         figures=thesis_figures,
         classes=class_names(rows),
     )
-    best = {column: "max" for column in frame if table.best and f"{column}_low" in frame}
+    best: dict[str, Literal["max", "min"]] = {
+        str(column): "max" for column in frame if table.best and f"{column}_low" in frame
+    }
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
-    if any("ail" in column or column.endswith("_floor") for column in frame):
+    if any("ail" in column or column.endswith("_floor") for column in map(str, frame)):
         notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
     digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}
