@@ -61,9 +61,10 @@ test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and s
 	[ -f "$(REPORT)" ] || $(MAKE) demo
 	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m tests.run -q tests/report/test_report.py
 
-lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
+lint: $(VENV)/dev.ok  ## style, types, workflow and configuration checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m sscdl.study.reference --check
