@@ -7,6 +7,8 @@ CORES ?= 2
 PYTEST ?=
 # The files of tests are shared out between processes; the longest come first (tests/conftest.py).
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What make coverage runs; such as TESTS=tests/unit/dicom.
+TESTS ?= tests
 # What make test-report opens; the demo's is made if it is not there.
 REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
@@ -17,7 +19,7 @@ GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 MINUTES ?= 10
 GPU ?=
 
-.PHONY: help install demo test test-slurm test-report lint format docs bench gpu same-weights same-weights-check fuzz lock clean
+.PHONY: help install demo test coverage test-slurm test-report lint format docs bench gpu same-weights same-weights-check fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -52,6 +54,11 @@ demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a
 test: $(VENV)/dev.ok  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.run -q tests $(SIDE_BY_SIDE) $(PYTEST)
 
+coverage: $(VENV)/dev.ok  ## all tests, and which lines and branches of sscdl they leave out (TESTS=<folder>: of these)
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m tests.run -q $(TESTS) $(SIDE_BY_SIDE) $(PYTEST); status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
+
 test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
 	tests/slurm/setup.sh start
 	$(BIN)/python -m tests.run -q tests/slurm/test_slurm.py; status=$$?; tests/slurm/setup.sh stop; exit $$status
@@ -61,9 +68,10 @@ test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and s
 	[ -f "$(REPORT)" ] || $(MAKE) demo
 	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m tests.run -q tests/report/test_report.py
 
-lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
+lint: $(VENV)/dev.ok  ## style, types, workflow and configuration checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m sscdl.study.reference --check

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "sscdl"
 HERE = Path(__file__).resolve().parent
@@ -138,9 +139,9 @@ class Canonical:
                 together += taken
         return "[" + ",".join(texts[:-1]) + "]"
 
-    def _canonical(self, value: object) -> str:
+    def _canonical(self, value: Any) -> str:
         """Return the text of a part of a syntax tree."""
-        kind = type(value)
+        kind: Any = type(value)
         if kind is list:
             if value and isinstance(value[0], ast.stmt):
                 return self._block(value)
@@ -156,7 +157,7 @@ class Canonical:
             return "a logger"
         texts = []
         for name in fields:
-            child = getattr(value, name, None)
+            child: Any = getattr(value, name, None)
             if name == "body" and kind in _DESCRIBED:
                 child = _without_docstring(child)
             # Newer versions of Python add fields that are empty for older code.
@@ -202,7 +203,7 @@ def _without_types(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield node
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+def _statements(tree: ast.AST) -> Iterator[Any]:
     """Yield all statements of ``tree`` that may run."""
     todo = [tree]
     while todo:

@@ -51,7 +51,7 @@ class CamNetwork:
         """
         self.classes, self.size, self.mean, self.std = classes, size, mean, std
         self.weight, self.bias = weight.to(device), bias.to(device)
-        self.backbone = backbone.to(device, memory_format=torch.channels_last).eval()
+        self.backbone = backbone.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch takes both
         self.device = device
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ metrics whose intervals are printed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,8 @@ def labelled(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def codes(values: Sequence[str] | pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the number of each class, -1 for what is none."""
-    return pd.Index(classes, dtype=object).get_indexer(pd.Index(values, dtype=object))
+    known: Any = pd.Index(classes, dtype=object)
+    return known.get_indexer(pd.Index(values, dtype=object))
 
 
 def check_predicted(guess: NDArray[np.int64], classes: Sequence[str]) -> None:

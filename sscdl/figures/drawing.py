@@ -183,7 +183,7 @@ def draw_attention(
             heading: [
                 attention.AttentionItem(
                     image=image,
-                    cam=cv2.resize(cam, image.shape[::-1]),
+                    cam=cv2.resize(cam, image.shape[::-1]),  # type: ignore[arg-type]  # as the map is
                     mask=mask,
                     ail=float(line["ail"]),
                     predicted=line["predicted"],

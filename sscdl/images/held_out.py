@@ -72,7 +72,7 @@ def check_trained_with(
 
 
 def prediction_columns(
-    tested: pd.DataFrame, chances: NDArray, classes: Sequence[str]
+    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str]
 ) -> pd.DataFrame:
     """Return the columns of a prediction table that a model's probabilities (N, K) give."""
     return pd.DataFrame(

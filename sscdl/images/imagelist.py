@@ -129,7 +129,7 @@ def list_images(
     describe_list(images_csv, split=recipe, source=group_hash("split"))
     write_csv(rejected[["file", "reason"]], rejected_csv)
     _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
-    counts = images.groupby(["split", "label"], dropna=False).size()
+    counts: Any = images.groupby(["split", "label"], dropna=False).size()  # a Series by both
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)

@@ -144,7 +144,7 @@ def loading(described: dict[str, Any]) -> list[str]:
 
 def _stages(lineage: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the stages that led to the model, first to last."""
-    found = []
+    found: list[dict[str, Any]] = []
     stage: dict[str, Any] | None = lineage
     while stage:
         found.insert(0, stage)

@@ -116,7 +116,8 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         scores = accuracy[accuracy[variant].notna()]
         lines.append(_accuracies(scores, variant, tables[COMPARISONS]))
     known = attention[attention["ail"].notna()]
-    lines += [_attention(rows, variant) for variant, rows in known.groupby("variant", sort=False)]
+    groups = known.groupby("variant", sort=False)
+    lines += [_attention(rows, str(variant)) for variant, rows in groups]
     if SHORTCUT in tables:
         lines += _shortcut(tables[SHORTCUT])
     return lines

@@ -59,7 +59,7 @@ def load_named(backbone: Backbone, root: str, file: str | Path | None) -> None:
     if root == "imagenet" and file is None and by_timm(backbone.name):
         backbone.load_published()
         return
-    weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)
+    weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)  # type: ignore[arg-type]  # other roots are files
     load_given(backbone, weights)
 
 

@@ -154,7 +154,10 @@ def _scalar(value: Any, schema: dict[str, Any]) -> Any:
     for choice in choices:
         given = choice.get("type", [])
         types.update([given] if isinstance(given, str) else given)
-    words = {"boolean": {"true": True, "false": False}, "null": {"null": None}}
+    words: dict[str, dict[str, Any]] = {
+        "boolean": {"true": True, "false": False},
+        "null": {"null": None},
+    }
     for kind, meanings in words.items():
         if kind in types and value.lower() in meanings:
             return meanings[value.lower()]
@@ -169,7 +172,7 @@ def _scalar(value: Any, schema: dict[str, Any]) -> Any:
     return value
 
 
-def _messages(fault: jsonschema.ValidationError) -> list[str]:
+def _messages(fault: Any) -> list[str]:
     """Return readable lines for one violation of the schema."""
     where = ".".join(str(part) for part in fault.absolute_path)
     if fault.validator == "additionalProperties":

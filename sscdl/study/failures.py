@@ -55,15 +55,16 @@ class Failures(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Note what ``record`` says of a job; return whether it is worth showing."""
         event = str(getattr(record, "event", "") or "")
+        said: Any = record  # has what belongs to its event
         if event == "group_error":
             self._groups += 1
-            for job in record.job_error_info:
-                self._note(job, self._groups, record.aux_logs)
+            for job in said.job_error_info:
+                self._note(job, self._groups, said.aux_logs)
         elif event == "job_error" and not getattr(record, "indent", False):
             # Those of a group are indented, and known already.
             self._note(vars(record), 0, [])
         elif event == "job_info":  # it begins, perhaps once more
-            self._failed.pop(record.jobid, None)
+            self._failed.pop(said.jobid, None)
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
@@ -83,7 +84,7 @@ class Failures(logging.Filter):
         # Of a group, those have failed that say so; the others ended with it, or before, or never
         # began, and if none says so the group is one that was killed.
         telling = {one.group for one, why in found if one.group and why.told}
-        silent = set()
+        silent: set[int] = set()
         for one, (text, log, told) in found:
             if one.group and not told:
                 if one.group in telling | silent:

@@ -73,8 +73,8 @@ class Material:
 
     @cached_property
     def _found(self) -> dict[str, Any]:
-        fits = self._told is not None and self._told.get("asked") == self._asked
-        return self._told if fits else {}
+        told = self._told
+        return told if told is not None and told.get("asked") == self._asked else {}
 
     @cached_property
     def _inputs(self) -> Inputs:

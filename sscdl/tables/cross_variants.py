@@ -62,7 +62,7 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     rows = metrics.labelled(rows.assign(shown=shown.where(~own, rows["variant"])))
     table = []
     for (variant, curriculum), group in models_in(rows):
-        parts = dict(list(group.groupby("shown", sort=False)))
+        parts = {str(shown): part for shown, part in group.groupby("shown", sort=False)}
         if variant not in parts:
             raise InputError(
                 f"predictions: {curriculum} trained on {variant} was shown "
@@ -81,8 +81,8 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             )
             if name != variant:
                 both = set(trained["image_id"]) & set(part["image_id"])
-                own, other = (rows[rows["image_id"].isin(both)] for rows in (trained, part))
-                fall = compare_same(own, other, measures.balanced_accuracy)
+                same, other = (rows[rows["image_id"].isin(both)] for rows in (trained, part))
+                fall = compare_same(same, other, measures.balanced_accuracy)
                 table[-1] |= difference_columns(fall, "drop")
     return pd.DataFrame(table, columns=list(COLUMNS))
 

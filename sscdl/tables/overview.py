@@ -69,7 +69,7 @@ def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.D
     places = predictions.groupby(model, sort=False).indices
     names = list(predictions[model].drop_duplicates().itertuples(index=False, name=None))
     for name in sorted(names, key=lambda name: name[0] == METADATA):
-        yield name, metrics.rows_at(predictions, places[name])
+        yield name, metrics.rows_at(predictions, np.asarray(places[name]))
 
 
 def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -> dict[str, float]:
@@ -96,7 +96,8 @@ def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if NETWORK not in predictions:
         return predictions, predictions.iloc[:0].assign(network=[])
     of_untrained = predictions[NETWORK].notna()
-    return tuple(metrics.rows_where(predictions, held) for held in (~of_untrained, of_untrained))
+    untrained = metrics.rows_where(predictions, of_untrained)
+    return metrics.rows_where(predictions, ~of_untrained), untrained
 
 
 def random_percent(untrained: pd.DataFrame, variant: str, rows: pd.DataFrame) -> float:

@@ -45,9 +45,9 @@ class Runs:
     def __init__(self, rows: pd.DataFrame) -> None:
         """Take labelled rows of one curriculum and share, of any number of runs."""
         network = rows[NETWORK].fillna(0).astype(int) if NETWORK in rows else 0
+        groups: Any = rows.assign(**{NETWORK: network}).groupby(list(_RUN))  # by all of them
         self.runs: dict[tuple[int, int, int], pd.DataFrame] = {
-            key: part.sort_values("image_id").reset_index(drop=True)
-            for key, part in rows.assign(**{NETWORK: network}).groupby(list(_RUN))
+            key: part.sort_values("image_id").reset_index(drop=True) for key, part in groups
         }
         self.all = list(self.runs.values())
         self.images = self.all[0][["image_id", "patient_id", "label"]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
         part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
         if part.empty:
             raise InputError(f"{path}: has no rows; {SAME_FILE}")
-        for column in part:
+        for column in map(str, part):
             if part[column].dtype == "str":
                 part[column] = shared.column(part[column])
             columns.setdefault(column, [*without]).append(part[[column]])
@@ -72,9 +72,10 @@ class _Shared:
         # Most files are of the same images in the same order.
         if name not in self._last or not texts.equals(self._last[name]):
             codes, unique = pd.factorize(texts)
-            once = [self._known.setdefault(text, text) for text in unique.tolist()]
-            array = pd.array(once, dtype=texts.dtype).take(codes, allow_fill=True)
-            self._last[name] = pd.Series(array, texts.index, name=name)
+            kind: Any = texts.dtype
+            known = [self._known.setdefault(text, text) for text in unique.tolist()]
+            once: Any = pd.array(known, dtype=kind)
+            self._last[name] = pd.Series(once.take(codes, allow_fill=True), texts.index, name=name)
         return self._last[name]
 
 
@@ -106,12 +107,14 @@ def write_prediction_table(
         figures=thesis_figures,
         classes=class_names(rows),
     )
-    best = {column: "max" for column in frame if table.best and f"{column}_low" in frame}
+    best: dict[str, Literal["max", "min"]] = {
+        str(column): "max" for column in frame if table.best and f"{column}_low" in frame
+    }
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
-    if any("ail" in column or column.endswith("_floor") for column in frame):
+    if any("ail" in column or column.endswith("_floor") for column in map(str, frame)):
         notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
     digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}

@@ -45,6 +45,16 @@ def test_whatever_is_imported_is_a_direct_requirement():
                 assert found & asked, f"{path}: {top}"
 
 
+def test_nothing_that_runs_need_is_under_the_gpl_alone():
+    for name in direct():
+        described = metadata.metadata(name)
+        marks = [one for one in described.get_all("Classifier") or [] if "License ::" in one]
+        stated = described.get("License-Expression") or described.get("License") or ""
+        assert not re.match(r"\W*(A?GPL|GNU)", stated), f"{name}: {stated}"
+        gnu = [one for one in marks if "General Public License" in one and "Lesser" not in one]
+        assert not gnu or len(gnu) < len(marks), f"{name}: {gnu}"
+
+
 def test_the_conda_environment_has_the_locked_versions():
     described = yaml.safe_load((ROOT / "envs/sscdl.yaml").read_text())
     pins = next(item["pip"] for item in described["dependencies"] if isinstance(item, dict))

@@ -20,10 +20,10 @@ import pandas as pd
 
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare
-from sscdl.study.thesis import IMAGENET, first_task, pretext_tasks
+from sscdl.study.thesis import IMAGENET, VARIANTS, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import NAN, THESIS_VARIANTS, models_in, ordered, read_thesis, score_model
+from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
 UNKNOWN = "unknown"  # how hard a task is that was not trained alone
@@ -113,7 +113,7 @@ def curriculum_kinds(
     for variant in dict.fromkeys(v for v, _ in groups if v != "metadata"):
         models = {name: group for (of, name), group in groups.items() if of == variant}
         hard = {task: value for (of, task), value in hardness.items() if of == variant}
-        known = printed[variant].to_dict() if variant in THESIS_VARIANTS else {}
+        known = printed[variant].to_dict() if variant in VARIANTS else {}
         for name in ordered(models, printed.index):
             tasks, first = pretext_tasks(name), first_task(name)
             score = score_model(models[name], measures.balanced_accuracy)

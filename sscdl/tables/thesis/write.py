@@ -6,7 +6,7 @@ networks; and the kinds of curricula.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ _NOTES = {
         INTERVALS,
     ),
 }
-_DIGITS = {
+_DIGITS: dict[str, int | Callable[[float], str]] = {
     **dict.fromkeys(("lr", "lr_thesis", "best_lr", "best_lr_thesis"), as_given),
     **{"epochs_thesis": 0, "batch_size_thesis": 0},
 }
@@ -120,7 +120,7 @@ def write_thesis_table(
         # The naive runs are of four classes in the thesis, too, and pretext stages of none.
         classes=TWO_CLASSES if kind in ("naive", "pretext") else classes,
     )
-    if any("ail" in column for column in frame):
+    if any("ail" in str(column) for column in frame):
         notes += map_notes
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")

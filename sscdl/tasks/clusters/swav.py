@@ -7,6 +7,7 @@ prototypes by Sinkhorn-Knopp iterations; every other crop predicts them.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from sscdl.tasks.declaration import VIEWS
 from sscdl.tasks.sizes import smallest_side
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 GLOBAL_CROPS = 2
 
@@ -63,8 +67,12 @@ class SwAV(Task):
 
     name = "swav"
     metric = "loss"
+    # Buffers.
+    queue: Tensor
+    queue_pointer: Tensor
+    queue_filled: Tensor
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension, length = backbone.channels, options["dimension"], options["queue"]
@@ -92,7 +100,7 @@ class SwAV(Task):
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
         self._known: int | None = None  # queue_filled, as the host knows it
-        self.register_load_state_dict_post_hook(_forget)
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]  # torch's
 
     @property
     def chance_loss(self) -> float:
@@ -100,10 +108,10 @@ class SwAV(Task):
 
     def views(self, images: Tensor, draws: Tensor) -> list[Tensor]:
         """Return the global crops (2B, 1, s, s), first and second, then any local ones."""
-        draws = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
-        views = [torch.cat([self.augment(images, u) for u in draws[:GLOBAL_CROPS]])]
+        parts = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
+        views = [torch.cat([self.augment(images, u) for u in parts[:GLOBAL_CROPS]])]
         if self._locals:
-            views.append(torch.cat([self.augment_local(images, u) for u in draws[GLOBAL_CROPS:]]))
+            views.append(torch.cat([self.augment_local(images, u) for u in parts[GLOBAL_CROPS:]]))
         return views
 
     def forward(self, views: list[Tensor], index: Tensor, epoch: int, epochs: int) -> Step:

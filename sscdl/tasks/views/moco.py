@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ from sscdl.tasks.declaration import VIEWS
 from sscdl.tasks.queues import queue_length
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 
 def info_nce(
@@ -70,8 +74,13 @@ class MoCo(Task):
 
     name = "moco"
     metric = "loss"
+    # Buffers.
+    queue: Tensor
+    queue_rows: Tensor
+    queue_pointer: Tensor
+    patients: Tensor | None
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension = backbone.channels, options["dimension"]

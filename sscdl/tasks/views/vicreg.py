@@ -7,6 +7,8 @@ embedding is kept up, and numbers that say the same are pulled apart.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,9 @@ from sscdl.tasks.base import Setup, Step, Task, full_precision
 from sscdl.tasks.declaration import VIEWS
 from sscdl.training import ranks
 from sscdl.training.augment import Augmentation
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 EPSILON = 1e-4  # added to variances before their root
 
@@ -40,7 +45,7 @@ class VICReg(Task):
     name = "vicreg"
     metric = "loss"
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension = backbone.channels, options["dimension"]
