@@ -43,7 +43,7 @@ class Setup:
     ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
     ``batch_size``: images per step, of all ranks together.
     ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
-    patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
+    patient (what compares images uses it) and the class 0 to ``classes`` - 1 (classify needs both).
     ``training_rows``: long, the rows that class weights are counted on, all if None.
     """
 

@@ -94,6 +94,13 @@ class Size(NamedTuple):
         """Return the bytes of a batch normalisation, and of how many batches it has seen."""
         return 16 * channels + 8
 
+    def mlp(self, *widths: int, last_bias: bool = True) -> int:
+        """Return the bytes of linear layers with batch normalisation between them."""
+        pairs = list(zip(widths, widths[1:], strict=False))
+        layers = sum(self.linear(*pair) for pair in pairs)
+        norms = sum(self.normalisation(width) for width in widths[1:-1])
+        return layers + norms - (0 if last_bias else 4 * widths[-1])
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -156,6 +163,22 @@ VIEWS = {
     "blur": number(
         0.0, "Largest sigma of a blur in pixels, on half of the views; 0 for none.", "[0, 1000]",
         other=1.2,
+    ),
+}  # fmt: skip
+# The small crops beside two global ones.
+LOCAL_CROPS = {
+    "local_crops": integer(
+        4, "Number of small crops beside the two global ones.", "[0, 64]", other=0, small=1
+    ),
+    "local_size": number(
+        0.43,
+        "Side of a small crop as a share of the image size, but no smaller than the network "
+        "can take.",
+        "(0, 1]", other=0.6,
+    ),
+    "local_crop": shares(
+        [0.2, 0.4], "Range of the cropped share of the image area, small crops.",
+        other=[0.1, 0.3],
     ),
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ The thesis's table 2.5 quotes Sirotkin et al., who train first on easy and then 
 over the first task alone as delta. How hard a task is, is measured here: its loss after training on
 it alone from random weights, over the loss of a network that knows nothing of the images. A task
 whose loss stays near that was hard for this network on these images. For most tasks that is the
-loss of guessing; MoCo's falls below guessing without an image being known, to its floor.
+loss of guessing; others fall below guessing without an image being known, to their floor.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     """Return how hard each task is on each variant: by (variant, task), mean over seeds.
 
     It is the last loss over the loss of knowing nothing: 1 is no better than that. Where the record
-    has a floor (MoCo), it is the loss and the floor of the last epoch of training; else the loss of
+    has a floor, it is the loss and the floor of the last epoch of training; else the loss of
     the validation images where there are any (protocol strict), or of training, over the loss of
     guessing. NaN where a loss is not finite.
 

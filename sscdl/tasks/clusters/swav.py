@@ -14,16 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
-from sscdl.tasks.declaration import VIEWS
-from sscdl.tasks.sizes import smallest_side
+from sscdl.tasks.base import Setup, Step, full_precision, queue_positions, whole_epochs
+from sscdl.tasks.crops import GLOBAL_CROPS, MultiCrop, swapped_loss
+from sscdl.tasks.heads import mlp
 from sscdl.training import ranks
-from sscdl.training.augment import Augmentation
 
 if TYPE_CHECKING:
     from sscdl.training.backbones import Backbone
-
-GLOBAL_CROPS = 2
 
 
 @torch.no_grad()
@@ -43,30 +40,15 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     return codes
 
 
-def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) -> Tensor:
-    """Return the mean cross-entropy between each code and the predictions of all other crops.
-
-    ``scores``: (B, K) for every crop, global crops first. ``codes``: (B, K) for the global crops.
-    """
-    terms = []
-    for source, code in enumerate(codes):
-        for crop, score in enumerate(scores):
-            if crop != source:
-                prediction = F.log_softmax(score / temperature, dim=1)
-                terms.append(-(code * prediction).sum(dim=1).mean())
-    return torch.stack(terms).mean()
-
-
 def _forget(task: SwAV, _: object) -> None:
     """Have ``task``, whose state was just loaded, look at its queue again."""
     task._known = None
 
 
-class SwAV(Task):
+class SwAV(MultiCrop):
     """Swapped assignments with two global and several local crops."""
 
     name = "swav"
-    metric = "loss"
     # Buffers.
     queue: Tensor
     queue_pointer: Tensor
@@ -80,22 +62,8 @@ class SwAV(Task):
             raise InputError(
                 f"swav: queue is {length}; give 0 or a multiple of the batch, {setup.batch_size}"
             )
-        self.head = nn.Sequential(
-            nn.Linear(width, width),
-            nn.BatchNorm1d(width),
-            nn.ReLU(inplace=True),
-            nn.Linear(width, dimension),
-        )
+        self.head = mlp(width, width, dimension)
         self.prototypes = nn.Linear(dimension, options["prototypes"], bias=False)
-        self.options = options
-        shared = {name: options[name] for name in ("flip", *VIEWS)}
-        self.augment = Augmentation(setup.image_size, crop=tuple(options["crop"]), **shared)
-        self.augment_local = Augmentation(
-            max(smallest_side(backbone), round(options["local_size"] * setup.image_size)),
-            crop=tuple(options["local_crop"]),
-            **shared,
-        )
-        self.draws = Augmentation.draws * (GLOBAL_CROPS + options["local_crops"])
         self.register_buffer("queue", torch.zeros(GLOBAL_CROPS, length, dimension))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
@@ -106,14 +74,6 @@ class SwAV(Task):
     def chance_loss(self) -> float:
         return math.log(self.prototypes.out_features)
 
-    def views(self, images: Tensor, draws: Tensor) -> list[Tensor]:
-        """Return the global crops (2B, 1, s, s), first and second, then any local ones."""
-        parts = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
-        views = [torch.cat([self.augment(images, u) for u in parts[:GLOBAL_CROPS]])]
-        if self._locals:
-            views.append(torch.cat([self.augment_local(images, u) for u in parts[GLOBAL_CROPS:]]))
-        return views
-
     def forward(self, views: list[Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
         embeddings = self._embed(views)
         with full_precision(embeddings):
@@ -122,7 +82,7 @@ class SwAV(Task):
                 with torch.no_grad():
                     self.prototypes.weight.copy_(weight)
                 weight = self.prototypes.weight
-            scores = list((embeddings @ weight.T).chunk(GLOBAL_CROPS + self._locals))
+            scores = list((embeddings @ weight.T).chunk(self.crops))
             codes = self._codes(scores, weight.detach(), epoch, epochs)
             loss = swapped_loss(scores, codes, self.options["temperature"])
         if self.training and self.queue.shape[1] > 0:
@@ -134,14 +94,9 @@ class SwAV(Task):
         if epoch < whole_epochs(self.options["freeze"], epochs):
             self.prototypes.weight.grad = None
 
-    @property
-    def _locals(self) -> int:
-        return self.options["local_crops"]
-
     def _embed(self, views: list[Tensor]) -> Tensor:
         """Return unit vectors ((2 + local crops) * B, dimension), crop by crop."""
-        features = torch.cat([self.backbone(self.normalise(view)) for view in views])
-        return F.normalize(self.head(features).float(), dim=1)
+        return F.normalize(self.head(self.features(views)).float(), dim=1)
 
     def _codes(self, scores: list[Tensor], weight: Tensor, epoch: int, epochs: int) -> list[Tensor]:
         """Return the codes of the global crops, balanced over the queue too once it is in use."""

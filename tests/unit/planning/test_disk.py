@@ -13,7 +13,7 @@ from sscdl.planning.disk import state_bytes, task_state_bytes, weights_bytes
 from sscdl.stages.task_state import own_state
 from sscdl.study.trie import PRETEXT_TASKS
 from sscdl.tasks import build_task
-from sscdl.tasks.options import DEFAULTS
+from sscdl.tasks.options import DECLARATIONS, DEFAULTS
 from sscdl.training.backbones import build_backbone
 from sscdl.training.network_facts import SIZES, network_facts
 from sscdl.training.network_names import network_of
@@ -55,7 +55,7 @@ def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
     state = own_state(real)
     size = task_state_bytes(node, 200, NOWHERE)
     assert size == sum(t.numel() * t.element_size() for t in state.values())
-    buffers = size if task == "moco" else 2 * size  # a key network has none
+    buffers = 2 * size if DECLARATIONS[task].optimised else size
     weights, whole = weights_bytes(node, NOWHERE), state_bytes(node, 200, NOWHERE)
     assert whole == 2 * (2 * weights + buffers)
     averaged = replace(node, recipe={**node.recipe, "averaged_weights": "source"})
