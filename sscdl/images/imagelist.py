@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,16 @@ import pandas as pd
 
 from sscdl import places
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
+from sscdl.archives.given_sides import (
+    Sides,
+    apart,
+    check_sides,
+    copies_on_other_sides,
+    findings,
+    read_sides,
+    set_apart,
+)
+from sscdl.archives.sides import UNLISTED
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
@@ -52,6 +62,7 @@ def list_images(
     implausible: str,
     split: dict[str, Any],
     split_seed: int,
+    given: Mapping[str, Any] | None = None,
     near_duplicates: Path | None = None,
     treatment: str = IGNORE,
     classes: Sequence[str] = (),
@@ -66,6 +77,10 @@ def list_images(
     image without lungs has an empty ``mask``, and so has one with an ``implausible`` mask unless
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
+
+    ``given`` has ``dataset`` and ``split`` as ``sscdl.archives.given_sides.read_sides`` takes them,
+    where the split is given; None where it is drawn. Images on no side of it are a cohort, and a
+    split, of their own. Near-duplicates on two sides of it are told and stay.
 
     ``near_duplicates`` is the record of pairs that are nearly one picture, None if nobody looks
     for them; they are written to ``near_duplicates.csv`` beside the list. ``treatment`` (the key
@@ -93,23 +108,26 @@ def list_images(
             f"was trained: {SAME_COMMAND}, and all is planned with them (or set "
             "split.near_duplicates: ignore)"
         )
-    twice = _copies(images, near)
+    sides = read_sides(**given, recipe=split["given"]) if given else None
+    if sides:
+        images = set_apart(images, sides)
+    twice = _copies(images, near, sides)
     single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
     divided = _joined(images[single], near)
-    shares = {"train": 1 - split["val"] - split["test"], "val": split["val"], "test": split["test"]}
-    check_patients(divided, shares, by=split["by"])
-    images.loc[single, "split"] = assign_split(
-        divided,
-        by=split["by"],
-        stratified=split["stratified"],
-        val=split["val"],
-        test=split["test"],
-        seed=split_seed,
-    )
+    about: list[dict[str, str]] = []  # remarks on images by their ids
+    if sides:
+        about.append(check_sides(images[single], sides, classes))
+        images.loc[single, "split"] = _by_sides(images[single], divided, sides, split, split_seed)
+    else:
+        images.loc[single, "split"] = _drawn(divided, split, split_seed)
     twice |= _held_back(images, near)
     images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
     others = _others(pairs)
+    if sides:
+        about.append(apart(images, pairs, sides))
+        lost = images.loc[images["split"] == UNLISTED, "image_id"]
+        about.append(dict.fromkeys(lost, "on no side of the given split"))
     check_classes(images, rejected, classes, masked=masked)
     remarks = zip(
         [twice.get(image_id) or others.get(image_id, "") for image_id in images["image_id"]],
@@ -117,13 +135,15 @@ def list_images(
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         images["tones"],
         images["remarks"].map("; ".join),
+        *([said.get(image_id, "") for image_id in images["image_id"]] for said in about),
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]
     marks = _marks(truths)
     images["mark"] = [marks.get(image_id, "") for image_id in images["image_id"]]
     images["boxes"] = images["boxes"].map(json.dumps)
-    rejected = pd.concat([rejected, collect_problems(image_manifests)], ignore_index=True)
+    odd = [collect_problems(image_manifests), *([findings(images, sides)] if sides else [])]
+    rejected = pd.concat([rejected, *odd], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
     recipe = {**split, "seed": split_seed}
     describe_list(images_csv, split=recipe, source=group_hash("split"))
@@ -140,19 +160,49 @@ def _store(manifests: Sequence[Path]) -> Path:
     return Path(manifests[0]).parents[2]
 
 
-def _copies(images: pd.DataFrame, near: Effect) -> dict[str, str]:
+def _drawn(images: pd.DataFrame, split: Mapping[str, Any], seed: int) -> pd.Series:
+    """Return the split of each image where all of it is drawn."""
+    val, test, by = split["val"], split["test"], split["by"]
+    check_patients(images, {"train": 1 - val - test, "val": val, "test": test}, by=by)
+    stratified = split["stratified"]
+    return assign_split(images, by=by, stratified=stratified, val=val, test=test, seed=seed)
+
+
+def _by_sides(
+    images: pd.DataFrame, divided: pd.DataFrame, sides: Sides, split: Mapping[str, Any], seed: int
+) -> pd.Series:
+    """Return the split of each image where it is given; validation may be drawn from what trains.
+
+    That is done as the whole is where nothing is given: ``divided`` are the same images with the
+    ids that are divided then, which are no ids of files. Other cohorts get their names.
+    """
+    side = images["image_id"].map(sides.of).where(images["cohort"] == MAIN, "").astype(object)
+    fixed = side != "" if sides.validated else side.isin(("val", "test"))
+    left = {**split, "test": 0.0, "val": 0.0 if sides.validated else split["val"]}
+    side[~fixed] = _drawn(divided[~fixed], left, seed)
+    return side
+
+
+def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:
+    """Return why an image is set aside whose picture is there twice, by the ids of such images."""
+    across = copies_on_other_sides(images, sides) if sides else {}
+    found = find_duplicates(images[~images["image_id"].isin(across)])
+    return across | dict(zip(found["image_id"], found["reason"], strict=True))
+
+
+def _copies(images: pd.DataFrame, near: Effect, sides: Sides | None) -> dict[str, str]:
     """Return why an image is set aside as a copy of another one, by the ids of such images."""
-    found = find_duplicates(images)
-    reasons = dict(zip(found["image_id"], found["reason"], strict=True))
+    reasons = _same(images, sides)
     if near.treatment != ASIDE:
         return reasons
     # Pictures that are nearly one are treated as if they were.
     rest = images[~images["image_id"].isin(reasons)]
-    found = find_duplicates(
-        rest.assign(pixel_hash=[near.pictures.get(one, one) for one in rest["image_id"]])
+    found = _same(
+        rest.assign(pixel_hash=[near.pictures.get(one, one) for one in rest["image_id"]]), sides
     )
-    nearly = found["reason"].str.replace("the same picture as", NEARLY, n=1)
-    return reasons | dict(zip(found["image_id"], nearly, strict=True))
+    return reasons | {
+        image: reason.replace("the same picture as", NEARLY, 1) for image, reason in found.items()
+    }
 
 
 def _joined(images: pd.DataFrame, near: Effect) -> pd.DataFrame:

@@ -13,6 +13,7 @@ _PROVENANCE = {
     "phantom": "synthetic radiographs of this project, **no real patients**",
     "siim": "an archive in the layout of the SIIM-FISABIO-RSNA challenge",
     "table": "a folder of image files described by a table",
+    "folders": "a folder of image files described by their paths",
 }
 _SHOWN = {
     "full": "whole radiographs",

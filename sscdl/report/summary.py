@@ -14,12 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
+from sscdl.archives.sides import UNLISTED
 from sscdl.files import write_text
 from sscdl.images.held_out import read_as_texts
 from sscdl.own_csv import read_own
-from sscdl.report.facts import OF_THESIS, READING, listed
+from sscdl.report.facts import OF_THESIS, READING, listed, straddling
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
-from sscdl.tables.dataset import split_names
+from sscdl.tables.dataset import split_names, tested_otherwise
 from sscdl.tables.files import (
     P_VALUES,
     Digits,
@@ -46,6 +47,7 @@ _COHORTS = {
     **{"train": "training", "val": "validation", "test": "test"},
     PRETRAINING: "pretraining alone",
     DUPLICATE: "duplicates, left out",
+    UNLISTED: "not in the given split, left out",
     "mark_trained": "further test, mark as in training",
     "mark_removed": "the same patients again, mark removed",
     "mark_reversed": "the same patients again, mark on the wrong ones",
@@ -75,6 +77,7 @@ def write_summary(
     """
     images = read_as_texts(images_csv)
     counts = image_counts(images)
+    facts = [*facts, *straddling(*tested_otherwise(images))]
     read = {name: read_own(path) for name, path in tables.items()}
     found = findings(read)
     parts = [

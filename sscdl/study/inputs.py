@@ -15,6 +15,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.archives.digests import Digests
+from sscdl.archives.given_split import read_given_split
 from sscdl.archives.layouts import (
     Files,
     content,
@@ -59,6 +60,14 @@ class Inputs:
     def image_files(self) -> int:
         """Return how many files of the main archive may be images."""
         return len(self._files[MAIN].images)
+
+    def given_split(self, split: Mapping[str, Any]) -> str:
+        """Return what stands in recipes of the split that the block ``split`` gives.
+
+        Raises InputError if it cannot be used (see ``sscdl.archives.given_split``).
+        """
+        paths = self._files[MAIN].images
+        return read_given_split(self.cohorts[MAIN], split, paths).recipe()
 
     @property
     def _given(self) -> Path | None:
@@ -138,5 +147,5 @@ def _check_pictures(folder: Path, suffixes: tuple[str, ...], key: str) -> None:
 
 def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return a fingerprint of the question that is answered by what is in the files of a study."""
-    parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store"))
+    parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store", "split"))
     return fingerprint([cohorts, *parts])

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,12 +91,13 @@ def write_prediction_table(
     margin: float,
     stand_ins: list[str],
     map_notes: list[str],
+    split_notes: Sequence[str] = (),
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
 
     ``convention`` says what the lung masks count as lung; ``thesis_figures`` whether those that the
     thesis prints stand in the table; ``stand_ins`` names the roots whose weights are random;
-    ``map_notes`` is what is to be said of attention.
+    ``map_notes`` is what is to be said of attention, ``split_notes`` of a given split.
     """
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
@@ -112,6 +113,7 @@ def write_prediction_table(
     }
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
+    notes += split_notes
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
     if any("ail" in column or column.endswith("_floor") for column in map(str, frame)):

@@ -36,6 +36,7 @@ from sscdl.study.launch import (
 from sscdl.images.variant_kinds import masks_of
 
 CONTENTS, STORE_AT = "SSCDL_ARCHIVE_CONTENTS", "SSCDL_STORE"
+GIVEN_SPLIT = "SSCDL_GIVEN_SPLIT"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
 
@@ -235,6 +236,8 @@ STUDY = prepared_study()
 STORE = str(STUDY.store)
 # For scripts: among their parameters, which reports show, a path might name a user.
 os.environ[STORE_AT] = STORE
+# Likewise what the split is read from, where it is given.
+os.environ[GIVEN_SPLIT] = json.dumps(STUDY.split_read_from)
 RESULTS = str(STUDY.results)
 IMAGES = f"{RESULTS}/images.csv"
 REJECTED = f"{RESULTS}/rejected.csv"

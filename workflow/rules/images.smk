@@ -198,6 +198,7 @@ rule list_images:
         ),
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.split,
+        straddling=STUDY.config["split"]["straddling"],
         treatment=STUDY.near_treatment,
         split_seed=STUDY.config["split_seed"],
         classes=STUDY.config["classes"],

@@ -97,19 +97,20 @@ def write_thesis_table(
     classes: Sequence[str],
     stand_ins: list[str],
     map_notes: list[str],
+    split_notes: Sequence[str] = (),
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
     ``thesis_figures`` says whether those that the thesis prints stand in the table. ``classes`` are
     those of the study; ``stand_ins`` names the roots whose weights are random; ``map_notes``
-    is what is to be said of attention.
+    is what is to be said of attention, ``split_notes`` of a given split.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
     frame = make_table(name, rows, pointers, split=split, thesis=thesis, batches=batches)
     notes = [*_NOTES[kind]]
     if predictions:
-        notes += [f"Set of images: {split}."]
+        notes += [f"Set of images: {split}.", *split_notes]
     if kind == KINDS:
         notes += means_by_kind(frame)
     frame, notes = beside_thesis(
