@@ -1,4 +1,4 @@
-"""Commands of the package: python -m sscdl COMMAND ..."""
+"""Commands of the package: python -m sscdl COMMAND ..., or sscdl COMMAND ... where installed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import importlib
 import os
 import sys
 
+from sscdl.command_line import command_parser
 from sscdl.errors import InputError
 
 # Name of a command, the module whose ``main(arguments)`` runs it, and what it is for.
 COMMANDS = {
+    "new": ("sscdl.front.new", "write the file of a study of your images, after a look at them"),
+    "run": ("sscdl.front.run", "a study: everything, or a part; without words, which there are"),
     "segment": ("sscdl.segment.command", "lung masks for a folder of radiographs"),
     "model": ("sscdl.model.command", "a finished classifier: export it, ask it about new images"),
     "tables": ("sscdl.report.check", "make a study's tables again from its predictions"),
@@ -27,11 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {about}" for name, (_, about) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl",
-        description=f"commands (each explains itself with --help):\n{listed}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(f"commands (each explains itself with --help):\n{listed}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     options = parser.parse_args(arguments)

@@ -15,8 +15,10 @@ from typing import Any
 
 from sscdl.errors import InputError
 
-# The folder that holds the package: a checkout, with its configuration and resources.
-HOME = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+_CARRIED = _PACKAGE / "_project"  # where an installed package has them (setup.py)
+# The folder of the workflow, its configuration and resources: that of the package in a checkout.
+HOME = _CARRIED if _CARRIED.is_dir() else _PACKAGE.parent
 
 
 @contextmanager

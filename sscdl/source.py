@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sscdl.canonical import HERE, PACKAGE, canonical, path_of
@@ -169,6 +169,14 @@ def called_modules(script: Path) -> tuple[str, ...]:
     return modules + tuple(sorted(ON_REQUEST & named))
 
 
+def _matching(pattern: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the files of ``RESOURCES`` that fit: below a checkout's folder, and where they lie."""
+    # An installed package does not lie in HOME, but HOME in it.
+    home = HERE.parent if pattern.startswith(f"{PACKAGE}/") else HOME
+    for path in home.glob(pattern):
+        yield path.relative_to(home), path
+
+
 def output_hash(script: Path) -> str:
     """Return 12 hex digits that change with all that ``script`` calls, and what that reads.
 
@@ -176,8 +184,8 @@ def output_hash(script: Path) -> str:
     """
     modules = called_modules(script)
     patterns = [one for name in import_closure(modules) for one in RESOURCES.get(name, ())]
-    files = sorted(path for pattern in patterns for path in HOME.glob(pattern))
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    files = sorted(found for pattern in patterns for found in _matching(pattern))
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for _, path in files]
     return _digest("\n".join([source_hash(*modules), *digests]))[:12]
 
 

@@ -16,6 +16,7 @@ import logging
 import sys
 from pathlib import Path
 
+from sscdl.command_line import command_parser
 from sscdl.study.reading import add_arguments
 
 
@@ -69,11 +70,7 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl model",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "model")
     commands = parser.add_subparsers(required=True, metavar="export|predict|score")
     export = commands.add_parser("export", help="make a folder of a finished classifier")
     export.set_defaults(run=_export)

@@ -8,7 +8,6 @@ and precision. Rates are kept in the store, in rates.json, beside those of other
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import platform
@@ -17,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sscdl.command_line import command_parser
 from sscdl.errors import DamagedFile
 from sscdl.files import write_json
 from sscdl.planning.estimates import RATES, entry_key, read_rates
@@ -32,11 +32,7 @@ MOST_STEPS = 200
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl rate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "rate")
     add_arguments(parser)
     parser.add_argument("--store", type=Path, help="the store; the configuration's if not given")
     parser.add_argument(

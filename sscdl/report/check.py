@@ -8,7 +8,6 @@ are tables that are made of trained stages alone.
 
 from __future__ import annotations
 
-import argparse
 import io
 import math
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from sscdl.command_line import command_parser
 from sscdl.errors import InputError
 from sscdl.evaluation.prediction_files import FOLDERS, OF_MODELS, OWN, folders_of
 from sscdl.files import HOME
@@ -43,11 +43,7 @@ TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with te
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: 0 if every cell is as the predictions say, 1 if not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "tables")
     commands = parser.add_subparsers(required=True, metavar="check")
     check = commands.add_parser("check", help="make the tables again and compare every cell")
     check.add_argument("results", type=Path, help="results folder of a study: results/demo")

@@ -9,21 +9,17 @@ file that is no text could not be read.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
+from sscdl.command_line import command_parser
 from sscdl.segment.networks import default
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status; InputError if it cannot do what is asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl segment",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "segment")
     parser.add_argument(
         "images",
         type=Path,

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sscdl.command_line import command_parser
 from sscdl.errors import InputError
 from sscdl.store.nodes import narrowed, open_store, read_nodes, select, shown_size
 
@@ -36,11 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl store",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "store")
     commands = parser.add_subparsers(required=True, metavar="ls|show|verify|prune")
 
     def command(name: str, run: Callable[..., Any], about: str) -> argparse.ArgumentParser:

@@ -10,11 +10,11 @@ that the workflow does not make stay. Run it where snakemake is run.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import time
 from pathlib import Path
 
+from sscdl.command_line import command_parser
 from sscdl.errors import InputError
 from sscdl.study.launch import no_run
 from sscdl.study.outputs import Outputs
@@ -25,11 +25,7 @@ ASIDE = "outdated"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status; InputError where there are no results."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sscdl results",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser(__doc__, "results")
     commands = parser.add_subparsers(required=True, metavar="tidy")
     about = "move aside what the configuration does not ask for any more"
     add_arguments(commands.add_parser("tidy", help=about, description=about))

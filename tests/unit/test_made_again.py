@@ -89,8 +89,8 @@ KNOWN = {
 }
 # What writes no result and nothing that is kept, or only moves it about.
 MAKES_NOTHING = {
-    "__main__", "archives.digests", "archives.layouts", "report.check", "segment.command",
-    "segment.folder", "segment.networks.published", "segment.processing.reading",
+    "__main__", "archives.digests", "archives.layouts", "command_line", "report.check",
+    "segment.command", "segment.folder", "segment.networks.published", "segment.processing.reading",
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.start", "stages.worker", "store.listing", "store.nodes", "study.config",
     "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
@@ -98,7 +98,7 @@ MAKES_NOTHING = {
     "study.study",
     "study.stage_settings", "study.values",
 }  # fmt: skip
-ONLY_LOOK = ("model.", "planning.", "upkeep.")  # folders of commands
+ONLY_LOOK = ("front.", "model.", "planning.", "upkeep.")  # folders of commands
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +202,7 @@ def test_an_edit_of_another_file_makes_again_what_has_it_in_it(
     for folder in ("sscdl/tables", "sscdl/tasks", "resources/thesis"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.setattr(source, "HOME", tmp_path)
+    monkeypatch.setattr(source, "HERE", tmp_path / "sscdl")
     assert {one: source.output_hash(SCRIPTS / f"{one}.py") for one in results} == before
     with open(tmp_path / file, "a") as opened:
         opened.write("\n")

@@ -1,0 +1,41 @@
+"""Puts the workflow beside the package when it is built: all that a run reads, without a checkout.
+
+Everything else about the build stands in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+# What ``sscdl.files.HOME`` holds in a checkout and, in the folder IN, where it is installed.
+CARRIED = ("Snakefile", "config", "envs", "profiles", "resources", "workflow")
+IN = "sscdl/_project"
+
+
+class WithWorkflow(build_py):
+    """Builds the package and copies the workflow into it."""
+
+    def run(self) -> None:
+        """Build; an editable package is used where it lies, in the checkout."""
+        if self.editable_mode:
+            super().run()
+            return
+        # An earlier build may have left modules that are gone; tasks are found by their files.
+        shutil.rmtree(Path(self.build_lib) / "sscdl", ignore_errors=True)
+        super().run()
+        here, there = Path(__file__).parent, Path(self.build_lib) / IN
+        there.mkdir(parents=True)
+        for name in CARRIED:
+            source = here / name
+            if source.is_dir():
+                left_out = shutil.ignore_patterns("__pycache__", ".*")
+                shutil.copytree(source, there / name, ignore=left_out)
+            else:
+                shutil.copy2(source, there / name)
+
+
+setup(cmdclass={"build_py": WithWorkflow})

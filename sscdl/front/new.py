@@ -1,0 +1,181 @@
+"""Write the file of a study, after a look at the images and their table.
+
+python -m sscdl new [FOLDER] [--table CSV] [--file COLUMN] [--patient COLUMN | --no-patient]
+                    [--label COLUMN] [--classes VALUE | NAME=VALUE ...] [--quick]
+
+FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each.
+On a terminal, what options do not tell is proposed and asked; elsewhere it is taken where sure.
+Several values may be of one class: --classes healthy=normal ill=pneumonia ill=tuberculosis
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sscdl.command_line import called, command_parser
+from sscdl.errors import InputError
+from sscdl.files import atomic_path
+from sscdl.front.ask import Asker
+from sscdl.front.columns import table_settings
+from sscdl.front.look import Folder, look
+from sscdl.front.study_file import Draft, slug, study_text
+from sscdl.study.config import SIIM_LABELS
+from sscdl.study.reading import read_config
+
+_STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command: 0 if a study file was written."""
+    options = _parser().parse_args(arguments)
+    asker = Asker(sys.stdin.isatty())
+    folder = look(_root(options, asker))
+    print(f"{folder.root}: {folder.told}")
+    if folder.challenge and options.table is None:
+        dataset = _of_challenge(folder, options)
+    else:
+        dataset = table_settings(folder, options, asker)
+    images, counted, said = _counted(dataset)
+    if dataset["layout"] == "siim":
+        images = _classes_of_challenge(images, options)
+    study = _study(options, asker, folder)
+    output = options.output or Path(f"{study}.yaml")
+    _refuse_existing(output)
+    draft = Draft(
+        study=study,
+        file=str(output),
+        dataset=dataset,
+        images=images,
+        counted=counted,
+        total=len(folder.paths),
+        quick=options.quick,
+    )
+    with atomic_path(output) as temporary:
+        temporary.write_text(study_text(draft), encoding="utf-8")
+        read_config([temporary], folders=True)
+    for line in (*(f"  {name}: {counted[name]}" for name in images), *said):
+        print(line)
+    print(f"{output} is written. Read it, and go on with")
+    print(f"  {called()} run {output} plan    (what would be trained, and how long it takes)")
+    print(f"  {called()} run {output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser(__doc__, "new")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of the images")
+    parser.add_argument("--table", type=Path, metavar="CSV", help="the table of the images")
+    parser.add_argument("--file", metavar="COLUMN", help="column that names the image files")
+    patient = parser.add_mutually_exclusive_group()
+    patient.add_argument("--patient", metavar="COLUMN", help="column that tells the patient")
+    patient.add_argument(
+        "--no-patient",
+        action="store_true",
+        help="no column does: DICOM headers tell, other files are of a patient each",
+    )
+    parser.add_argument("--label", metavar="COLUMN", help="column that holds what is to be learnt")
+    parser.add_argument(
+        "--classes", nargs="+", metavar="VALUE", help="values that are classes, or NAME=VALUE"
+    )
+    parser.add_argument("--study", metavar="NAME", help="name of the study (default: the folder's)")
+    parser.add_argument(
+        "--quick", action="store_true", help="small images and few epochs: a try, no results"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the file to write (default: NAME.yaml)"
+    )
+    return parser
+
+
+def _root(options: argparse.Namespace, asker: Asker) -> Path:
+    if options.output:
+        _refuse_existing(options.output)
+    if options.folder:
+        return options.folder
+    if not asker.terminal:
+        asker.refuse("the folder of the images", "FOLDER")
+
+    def wrong(answer: str) -> str | None:
+        return None if Path(answer).expanduser().is_dir() else "there is no such folder"
+
+    return Path(asker.ask("Folder of the images", "", wrong)).expanduser()
+
+
+def _study(options: argparse.Namespace, asker: Asker, folder: Folder) -> str:
+    """Return the name of the study."""
+
+    def wrong(answer: str) -> str | None:
+        fits = _STUDY.fullmatch(answer)
+        return (
+            None if fits else "letters, digits, - and _, no more than 64, a letter or digit first"
+        )
+
+    if options.study is not None:
+        if fault := wrong(options.study):
+            raise InputError(f"--study {options.study}: {fault}")
+        return options.study
+    named = slug(options.output.stem if options.output else folder.root.name)
+    return asker.ask("Name of the study", named, wrong) if asker.terminal else named
+
+
+def _refuse_existing(output: Path) -> None:
+    if output.exists():
+        raise InputError(f"{output}: is there already; give another --output, or move it away")
+
+
+def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of an archive in the layout of the challenge."""
+    for flag in ("file", "patient", "label"):
+        if getattr(options, flag) is not None:
+            raise InputError(
+                f"--{flag}: {folder.root} is laid out as the SIIM-FISABIO-RSNA challenge, whose "
+                "columns are known; leave it out, or give --table for another table"
+            )
+    return {"layout": "siim", "root": folder.root, "id_key": "sscdl"}
+
+
+def _counted(
+    dataset: Mapping[str, Any],
+) -> tuple[dict[str, int], dict[str, str], list[str]]:
+    """Return how many images each class has, the same in words, and what else is to be said.
+
+    The archive is read as a run reads it, so that what would stop a run stops this.
+    """
+    from sscdl.archives.reading import (
+        read_index,
+    )  # takes a second, which mistakes need not wait for
+
+    index = read_index(dataset)
+    named = bool(dataset.get("columns", {}).get("patient"))
+    images, counted = {}, {}
+    for name in dataset.get("labels", SIIM_LABELS):
+        rows = index.images[index.images["label"] == name]
+        images[name] = len(rows)
+        patients = f" of {rows['patient_id'].nunique():,} patients" if named else ""
+        counted[name] = f"{len(rows):,} images{patients}"
+    said = list(index.warnings)
+    said += [f"{reason} ({where})" for where, reason in index.problems.values[:3]]
+    if len(index.problems) > 3:
+        said.append(f"and {len(index.problems) - 3:,} more of such things (a run lists all)")
+    return images, counted, said
+
+
+def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace) -> dict[str, int]:
+    """Return the classes of an archive in the challenge's layout with their numbers of images."""
+    there = {name: number for name, number in images.items() if number}
+    told = options.classes or list(there)
+    for name in told:
+        if name not in there:
+            raise InputError(f"--classes {name}: no image has this label; there are: {_few(there)}")
+    if len(set(told)) < 2:
+        raise InputError(f"a study tells at least two classes apart; there are: {_few(there)}")
+    return {name: there[name] for name in dict.fromkeys(told)}
+
+
+def _few(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({number:,})" for name, number in counts.items())

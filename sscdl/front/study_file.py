@@ -1,0 +1,160 @@
+"""The text of a study file: a configuration with a word on each key, for somebody to go on with."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sscdl.command_line import called
+
+_UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
+_SHARD = 1000  # images that a job converts
+_ABOUT = {
+    "file": "the image file: its path, or as much of its end as tells which it is",
+    "patient": "images of one patient stay on one side of the split",
+    "sex": "for tables by sex; F, M or words for them",
+    "age": "years, or a text such as 045Y",
+    "view": "AP, PA, LATERAL, ...; others than frontal views are set aside",
+}
+# Settings of a study that is meant, and of one that shows in short time whether all is found.
+_WHOLE = {
+    "seeds": "[0, 1, 2]  # a set of trainings each; with one alone no model is called better",
+    "curricula": "[scratch, moco, moco+rotation]",
+    "image": "{size: 224, packed: 256}",
+    "backbone": "{name: resnet18, last_stage: 4}",
+    "stages": {
+        "moco": "learning_rates: [0.01, 0.03, 0.1], search_epochs: 20, final_epochs: 80",
+        "rotation": "learning_rates: [0.01, 0.03], search_epochs: 5, final_epochs: 5",
+        "classify": "learning_rates: [0.01, 0.03, 0.1], search_epochs: 10, final_epochs: 20",
+    },
+}
+_QUICK = {
+    "seeds": "[0]  # one set of trainings; [0, 1, 2] for a study that is meant",
+    "curricula": "[scratch, moco]",
+    "image": "{size: 64, packed: 72}",
+    "backbone": "{name: resnet18, last_stage: 2}",
+    "stages": {
+        "moco": "learning_rates: [0.03], search_epochs: 2, final_epochs: 2",
+        "classify": "learning_rates: [0.01, 0.03], search_epochs: 2, final_epochs: 4",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a study file is written from.
+
+    ``dataset``: layout and the keys of its block; ``images``: number of images of each class;
+    ``counted``: the same in words; ``total``: number of image files.
+    """
+
+    study: str
+    file: str
+    dataset: Mapping[str, Any]
+    images: Mapping[str, int]
+    counted: Mapping[str, str]
+    total: int
+    quick: bool = False
+
+
+def study_text(draft: Draft) -> str:
+    """Return the study file of a draft, as YAML."""
+    chosen = _QUICK if draft.quick else _WHOLE
+    classes = ", ".join(map(scalar, draft.images))
+    more = dict.fromkeys(chosen["stages"], "decay: cosine")
+    if max(draft.images.values()) > _UNBALANCED * min(draft.images.values()):
+        more["classify"] += ", options: {class_weights: balanced}"
+    shards = min(64, max(4, draft.total // _SHARD))
+    run = f"{called()} run {shlex.quote(draft.file)}"
+    return "\n".join(
+        [
+            f"# Written by `{called()} new` for {draft.total:,} image files.",
+            f"#   {run} plan    says what would be trained, and how long it takes",
+            f"#   {run}         makes everything; run it again after whatever stopped it",
+            "# config/README.md of the project explains every key.",
+            f"study: {scalar(draft.study)}  # results go to results/{draft.study}",
+            "# store: /data/store  # images and trained stages; studies that share them train once",
+            f"seeds: {chosen['seeds']}",
+            "",
+            "dataset:",
+            *_dataset(draft),
+            f"classes: [{classes}]  # what the classifier tells apart; others pretrain alone",
+            "",
+            "# Whole radiographs and lungs alone; also segmented_gray, inverted, lung_box.",
+            "variants: [full, segmented_black]",
+            "# Pretext tasks in a row, then the classifier; also vicreg, swav, relloc, imagenet.",
+            f"curricula: {chosen['curricula']}",
+            "",
+            f"image: {chosen['image']}  # pixels that the network sees; that crops are taken from",
+            f"backbone: {chosen['backbone']}  # or resnet50, densenet121, many of timm",
+            "",
+            "# Rates to choose from, epochs that compare them, epochs for which the best goes on.",
+            "stages:",
+            *(f"  {task}: {{{text}, {more[task]}}}" for task, text in chosen["stages"].items()),
+            "",
+            f"ingest: {{shards: {shards}}}  # jobs that convert the images",
+            "split: {val: 0.15, test: 0.2}  # shares that choose learning rates, that are reported",
+            "# search: {method: halving}  # fewer epochs for learning rates that fall behind",
+            "# training: {precision: bf16, side_by_side: 4}  # faster on a large GPU",
+            "# lungs: {source: masks, masks: {folder: /data/masks}}  # lung masks that you have",
+            "# results: {patient_images: true}  # also figures that show patients",
+            "",
+        ]
+    )
+
+
+def scalar(text: str) -> str:
+    """Return a text as YAML, in quotes where it would be something else without."""
+    return yaml.safe_dump(
+        [text], default_flow_style=True, allow_unicode=True, width=float("inf")
+    ).strip()[1:-1]
+
+
+def slug(text: str) -> str:
+    """Return a name of a study that is like ``text``."""
+    return re.sub("[^A-Za-z0-9]+", "-", text).strip("-")[:40].strip("-").lower() or "mine"
+
+
+def _dataset(draft: Draft) -> list[str]:
+    """Return the lines below ``dataset``."""
+    given = draft.dataset
+    root = scalar(str(given["root"]))
+    secret = "    # id_key: a-secret-of-yours  # of the hash that makes patients pseudonyms"
+    if given["layout"] == "siim":
+        return [
+            "  layout: siim  # the layout of the SIIM-FISABIO-RSNA challenge",
+            "  siim:",
+            f"    root: {root}  # folder with train/ and the two CSV files",
+            secret,
+            *(f"    # {name}: {words}" for name, words in draft.counted.items()),
+        ]
+    labels = [
+        f"      {scalar(name)}: {{column: {scalar(rule['column'])}, values: ["
+        f"{', '.join(map(scalar, rule['values']))}]"
+        + (f", separator: {scalar(rule['separator'])}" if rule.get("separator") else "")
+        + f"}}  # {draft.counted[name]}"
+        for name, rule in given["labels"].items()
+    ]
+    columns = [
+        f"      {what}: {scalar(column)}  # {_ABOUT[what]}"
+        for what, column in given["columns"].items()
+    ]
+    if "patient" not in given["columns"]:
+        columns.append("      # patient: null  # taken from DICOM headers; other files: one each")
+    return [
+        "  layout: table  # image files, and a CSV file with a row for each",
+        "  table:",
+        f"    root: {root}  # folder that the image files lie in, at any depth",
+        f"    table: {scalar(str(given['table']))}  # the CSV file, relative to root or absolute",
+        secret,
+        "    columns:",
+        *columns,
+        "    # keep: {column: view, values: [PA]}  # rows to take, where not all are meant",
+        "    labels:  # a class, and which rows have it",
+        *labels,
+    ]

@@ -1,0 +1,159 @@
+"""``sscdl run``: which words Snakemake gets, and that it takes the place of the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sscdl.errors import InputError
+from sscdl.front import run
+from tests.conftest import ROOT
+
+# Stands where Snakemake would, says what it was called with, and ends as it is told.
+SNAKEMAKE = """
+import json, os, signal, sys
+def interrupted(number, frame):
+    print("interrupted", flush=True)
+    sys.exit(77)
+signal.signal(signal.SIGINT, interrupted)
+safe = bool(sys.flags.safe_path)
+print(json.dumps({"words": sys.argv[1:], "pid": os.getpid(), "safe": safe}), flush=True)
+if "wait" in sys.argv:
+    signal.pause()
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """Return a function that starts ``sscdl run`` with other words in place of Snakemake."""
+    (tmp_path / "other/snakemake").mkdir(parents=True)
+    (tmp_path / "other/snakemake/__init__.py").touch()
+    (tmp_path / "other/snakemake/__main__.py").write_text(SNAKEMAKE)
+    paths = os.pathsep.join([str(tmp_path / "other"), str(ROOT)])
+
+    def begin(*words: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sscdl", "run", *words], cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths},
+        )  # fmt: skip
+
+    return begin
+
+
+def test_snakemake_takes_the_place_of_the_command_with_its_exit_status(begun, tmp_path):
+    (tmp_path / "mine.yaml").write_text("study: mine\n")
+    process = begun("mine.yaml", "tables", "-n", "--config", "seeds=[1]", "--", "--quiet", "rules")
+    told = json.loads(process.communicate()[0])
+    assert process.returncode == 7
+    assert told["pid"] == process.pid
+    assert told["safe"], "a folder of that name in the working directory is not the package"
+    words = told["words"]
+    assert words[0] == "tables"
+    assert words[-5:] == ["--config", "seeds=[1]", "--dry-run", "--quiet", "rules"]
+    assert words[words.index("--configfile") + 1] == "mine.yaml"
+    assert words[words.index("--cores") + 1] == "all"
+
+
+def test_an_interrupt_is_snakemakes(begun, tmp_path):
+    (tmp_path / "mine.yaml").write_text("study: mine\n")
+    process = begun("mine.yaml", "wait")
+    assert json.loads(process.stdout.readline())["pid"] == process.pid
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[0] == "interrupted\n"
+    assert process.returncode == 77
+
+
+def test_the_words_for_snakemake():
+    words = run.snakemake_command(
+        [Path("a.yaml"), Path("b.yaml")], ["plan"], cores="3", gpus=2, settings=["x=1", "y=2"],
+        further=["--cores", "1"],
+    )  # fmt: skip
+    assert words == [
+        sys.executable, "-m", "snakemake", "plan", "--snakefile", str(ROOT / "Snakefile"),
+        "--workflow-profile", str(ROOT / "profiles/default"), "--cores", "3", "--resources",
+        "gpu=2", "--configfile", "a.yaml", "b.yaml", "--config", "x=1", "y=2", "--cores", "1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cores", ["0", "-1", "many", "1.5", ""])
+def test_no_number_of_cores_is_refused(cores):
+    with pytest.raises(InputError, match="--cores .*or all"):
+        run.snakemake_command([], [], cores=cores, gpus=1)
+
+
+def test_a_target_behind_settings_is_refused():
+    with pytest.raises(InputError, match="--config tables: .*before --config"):
+        run.snakemake_command([], [], cores="1", gpus=1, settings=["seeds=[1]", "tables"])
+
+
+def test_a_configuration_of_the_project_is_known_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run.find_config("demo") == ROOT / "config/demo.yaml"
+    assert run.find_config("thesis-shape.yaml") == ROOT / "config/thesis-shape.yaml"
+    (tmp_path / "demo.yaml").touch()
+    assert run.find_config("demo.yaml") == Path("demo.yaml"), "a file of the user's own is meant"
+    assert run.find_config("demo") == ROOT / "config/demo.yaml"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("dmo", "dmo: there is no such file.*did you mean demo"),
+        ("mine", r"did you mean mine\.yaml"),
+        ("mien.yaml", r"mien.yaml: .*did you mean mine\.yaml"),
+        ("below/mien.yaml", r"did you mean below/mine\.yaml"),
+        ("config", "there is no such file"),  # the defaults are no study
+        ("below", "is a folder"),
+        ("xxxxxxxxxx", "new` writes one"),
+    ],
+)
+def test_a_configuration_that_is_not_there(tmp_path, monkeypatch, word, said):
+    (tmp_path / "below").mkdir()
+    for name in ("mine.yaml", "below/mine.yaml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=said):
+        run.find_config(word)
+
+
+def test_a_damaged_file_is_named_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("study: a\nstudy: b\n")
+    with pytest.raises(InputError, match=r"mine\.yaml, lines 1 and 2: key 'study' is there twice"):
+        run.main(["mine.yaml"])
+    with pytest.raises(InputError, match=r"mine\.yaml, lines 1 and 2"):
+        run.main(["demo", "mine.yaml", "tables"])
+
+
+def test_without_words_the_configurations_of_the_project_are_listed(capsys):
+    assert run.main([]) == 2
+    said = capsys.readouterr().out
+    names = {path.stem for path in ROOT.glob("config/*.yaml")} - {"config"}
+    assert {line.split()[0] for line in said.splitlines() if line.startswith("  ")} == names
+    assert "A study of ten minutes on two CPU cores." in said
+    assert max(map(len, said.splitlines())) <= 120
+
+
+def test_gpus_are_counted_as_torch_does(monkeypatch):
+    monkeypatch.setattr(run, "_DRIVERS", ("/dev/null",))
+    assert run.count_gpus() == torch.cuda.device_count()
+    monkeypatch.setattr(run, "_COUNT", "print('1 warning'); print(3)")
+    assert run.count_gpus() == 3
+    monkeypatch.setattr(run, "_COUNT", "raise ImportError")
+    with pytest.raises(InputError, match="torch cannot say"):
+        run.count_gpus()
+
+
+def test_without_a_driver_torch_is_not_asked(monkeypatch):
+    monkeypatch.setattr(run, "_DRIVERS", ("/dev/no-such-device",))
+    monkeypatch.setattr(run, "_COUNT", "raise ImportError")
+    assert run.count_gpus() == 0

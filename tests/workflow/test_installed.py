@@ -1,0 +1,119 @@
+"""The package installed from its sdist, without a checkout: a study runs in an empty folder.
+
+What it stores is what a checkout would have stored.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.unit.own_images import archive
+from tests.workflow.conftest import TINY, Runner
+from tests.workflow.test_entry_points import jobs
+
+# Builds an sdist of the working directory, as `python -m build --sdist` does.
+BUILD = "from setuptools import build_meta; print(build_meta.build_sdist('dist'))"
+FOLDERS = ("config", "envs", "profiles", "resources", "sscdl", "workflow")
+SMALL = copy.deepcopy(TINY) | {"store": "store", "curricula": ["scratch"], "variants": ["full"]}
+SMALL["dataset"]["phantom"] = {"patients": 16, "size": 96}
+SMALL["stages"]["classify"]["learning_rates"] = [0.01]
+SMALL["results"] = {"label_shares": [], "random_networks": 2}
+HASHES = """
+import json
+from sscdl import source
+from sscdl.equivalence import group_hash
+from sscdl.files import HOME
+groups = [*source.GROUPS, *source.TASK_MODULES]
+scripts = sorted((HOME / "workflow/scripts").glob("*.py"))
+print(json.dumps([
+    str(HOME),
+    {group: group_hash(group) for group in groups},
+    {path.stem: source.output_hash(path) for path in scripts},
+]))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """Return an environment with this one's packages and the project's, installed by pip."""
+    place = tmp_path_factory.mktemp("installed")
+    source, venv = place / "source", place / "venv"
+    for name in FOLDERS:
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=left_out)
+    for path in ROOT.glob("*"):
+        if path.is_file():
+            shutil.copy2(path, source)
+    built = run([sys.executable, "-c", BUILD], source).split()[-1]
+    run([sys.executable, "-m", "venv", "--without-pip", str(venv)], place)
+    # This environment may be a virtual one itself, which --system-site-packages would pass over.
+    packages = sysconfig.get_path("purelib", vars={"base": str(venv)})
+    (Path(packages) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), "install"]
+    run([*pip, "--no-deps", "--no-build-isolation", "--no-index", f"dist/{built}"], source)
+    shutil.rmtree(source)
+    return venv
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Return what a command says in a folder, away from this checkout; it must succeed."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def test_everything_has_the_identity_that_it_has_in_a_checkout(installed, tmp_path):
+    home, *hashes = yaml.safe_load(run([str(installed / "bin/python"), "-c", HASHES], tmp_path))
+    assert Path(home).is_relative_to(installed)
+    here, *others = yaml.safe_load(run([sys.executable, "-c", HASHES], ROOT))
+    assert (Path(here), others) == (ROOT, hashes)
+
+
+def test_the_command_names_itself_as_it_is_called(installed, tmp_path):
+    command = str(installed / "bin/sscdl")
+    assert run([command, "--help"], tmp_path).startswith("usage: sscdl [-h]")
+    said = run([command, "store", "--help"], tmp_path)
+    assert said.startswith("usage: sscdl store [-h]")
+    assert "python -m" not in said
+    said = run([str(installed / "bin/python"), "-m", "sscdl", "store", "--help"], tmp_path)
+    assert said.startswith("usage: python -m sscdl store [-h]")
+
+
+def test_what_new_writes_is_run_at_once(installed, tmp_path):
+    root = archive(tmp_path / "my images")
+    command = str(installed / "bin/sscdl")
+    said = run([command, "new", str(root), "--quick"], tmp_path)
+    assert "sscdl run my-images.yaml plan" in said
+    planned = jobs(run([command, "run", "my-images.yaml", "--dry-run"], tmp_path))
+    assert planned >= {"ingest", "segment", "pretext_stage", "finetune", "summary"}
+
+
+def test_a_study_runs_in_an_empty_folder_and_a_checkout_takes_what_it_stored(installed, tmp_path):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(SMALL))
+    # A folder of the package's name is no part of it.
+    (tmp_path / "sscdl").mkdir()
+    (tmp_path / "sscdl/__init__.py").write_text("raise ImportError")
+    run([str(installed / "bin/sscdl"), "run", "study.yaml", "tables", "--cores", "2"], tmp_path)
+    tables = tmp_path / "results/tiny/tables"
+    assert "scratch" in (tables / "accuracy_details.csv").read_text()
+    shutil.rmtree(tmp_path / "sscdl")
+    said = Runner(tmp_path, SMALL)("tables", "--dry-run")
+    assert "Nothing to be done" in said, said[-4000:]
+    other = Runner(tmp_path / "other", SMALL | {"store": "../store"})
+    said = other("tables", "--dry-run")
+    for rule in ("phantom", "ingest", "segment", "pack", "finetune"):
+        assert f"rule {rule}:" not in said
