@@ -147,7 +147,8 @@ class _Worker:
         self._partial: Path | None = None
         self._rest = b""
         self._readable = selectors.DefaultSelector()
-        self._readable.register(self.process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]  # is there
+        # It is a pipe.
+        self._readable.register(self.process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
         try:
             self._send(settings)
             self._receive("ready", True, _SECONDS_TO_START)
