@@ -102,9 +102,12 @@ def _items_fit(data: bytes) -> bool:
     return end == len(data) or data[end : end + 2] == tag[:2] or data.startswith(_MAGICS, 8)
 
 
-def is_jpeg_ls(frame: bytes) -> bool:
-    """Return whether a frame is JPEG-LS (ISO/IEC 14495-1), by its start-of-frame segment."""
-    return any(marker == _START_OF_JPEG_LS for marker, _ in _segments(frame))
+def standard_of(frame: bytes) -> str:
+    """Return which of JPEG, JPEG-LS and JPEG 2000 a frame of one of them is, by its contents."""
+    if frame.startswith(_MAGICS[1:]):
+        return "JPEG 2000"
+    is_ls = any(marker == _START_OF_JPEG_LS for marker, _ in _segments(frame))
+    return "JPEG-LS" if is_ls else "JPEG"
 
 
 def is_complete(frame: bytes) -> bool:

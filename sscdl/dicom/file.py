@@ -108,7 +108,8 @@ class DicomFile:
             return bool(ends)
 
         self.header = read_dataset(
-            self._source,  # type: ignore[arg-type]  # can do as much of a BinaryIO as is asked of it
+            # It can do as much of a BinaryIO as is asked of it.
+            self._source,  # type: ignore[arg-type]
             is_implicit_VR=syntax.is_implicit_VR,
             is_little_endian=syntax.is_little_endian,
             stop_when=at_pixels,

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner
 
-from sscdl.dicom.codestream import is_jpeg_ls
+from sscdl.dicom.codestream import standard_of
 
 SYNTAXES = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 # What pydicom asks of a module that decodes: by syntax, what must be installed.
@@ -38,11 +38,15 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
 
     They have a byte each, or two in the machine's order if there are more than eight bits of them;
     colours are not converted. ``runner`` says how many samples a pixel has. Raises
-    imagecodecs.Jpeg8Error or JpeglsError if the frame cannot be decoded.
+    RuntimeError, of a kind of imagecodecs, if the frame cannot be decoded.
     """
+    # Frames of a later standard are not what the syntax says, but they can be read.
+    standard = standard_of(frame)
     words: np.ndarray
-    if is_jpeg_ls(frame):  # not what the syntax says, but others read it, too
+    if standard == "JPEG-LS":
         words = imagecodecs.jpegls_decode(frame)
+    elif standard == "JPEG 2000":
+        words = imagecodecs.jpeg2k_decode(frame)
     else:
         space = "GRAYSCALE" if runner.samples_per_pixel == 1 else "YCBCR"
         words = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)

@@ -104,7 +104,8 @@ class Frozen:
         self, array: NDArray[Any], rows: Sequence[int], device: torch.device
     ) -> NDArray[Any]:
         """Return features (N, C) of the ``rows`` of a packed array, without augmentation."""
-        self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes both
+        # torch takes both, its types do not say so.
+        self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         parts = [
             extract_features(
                 self.backbone,

@@ -47,9 +47,11 @@ def reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return a picture (H, W) without its borders, squeezed to (side, side)."""
     # Where borders end is seen as well in a smaller picture, and ten times as fast.
     height, width = (min(length, 2 * LARGE) for length in picture.shape)
-    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # OpenCV keeps the type
+    # OpenCV keeps the type.
+    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     whole = np.ascontiguousarray(trimmed(picture))
-    return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]  # OpenCV keeps the type
+    # OpenCV keeps the type.
+    return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def structure(square: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -127,8 +127,7 @@ class Renderer:
         """Give the worker up; return its exit status (negative: the signal that ended it)."""
         self.lost += 1
         worker, self._worker = self._worker, None
-        assert worker is not None  # it was asked something
-        return worker.kill()
+        return worker.kill()  # type: ignore[union-attr]  # one has been asked
 
 
 class _Worker:
@@ -137,7 +136,7 @@ class _Worker:
     def __init__(self, settings: dict[str, Any]) -> None:
         paths = [str(HOME), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
+        self.process: Any = subprocess.Popen(  # with both pipes
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -147,11 +146,9 @@ class _Worker:
         self._number = 0
         self._partial: Path | None = None
         self._rest = b""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self._requests, self._answers = self.process.stdin, self.process.stdout
         self._readable = selectors.DefaultSelector()
-        self._readable.register(self._answers, selectors.EVENT_READ)
+        # It is a pipe.
+        self._readable.register(self.process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
         try:
             self._send(settings)
             self._receive("ready", True, _SECONDS_TO_START)
@@ -175,7 +172,7 @@ class _Worker:
 
     def stop(self) -> None:
         """Let the process end, by force if it does not at once."""
-        self._requests.close()
+        self.process.stdin.close()
         try:
             self.process.wait(1)
         except subprocess.TimeoutExpired:
@@ -187,15 +184,15 @@ class _Worker:
         self.process.kill()
         status = self.process.wait()
         self._readable.close()
-        self._requests.close()
-        self._answers.close()
+        self.process.stdin.close()
+        self.process.stdout.close()
         if self._partial is not None:
             self._partial.unlink(missing_ok=True)
         return status
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
-            self._requests.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
         except BrokenPipeError:
             raise EOFError from None
 
@@ -213,7 +210,7 @@ class _Worker:
             left = end - time.monotonic()
             if left <= 0 or not self._readable.select(left):
                 raise TimeoutError
-            received = os.read(self._answers.fileno(), 2**16)
+            received = os.read(self.process.stdout.fileno(), 2**16)
             if not received:
                 raise EOFError
             self._rest += received

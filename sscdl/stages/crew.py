@@ -36,21 +36,18 @@ class Worker:
 
     def __init__(self, stage: Stage, start: str, before: dict[str, Any] | None) -> None:
         share_package(HOME)
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(  # with both pipes
             [sys.executable, "-m", "sscdl.stages.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._tasks, self._answers = self._process.stdin, self._process.stdout
         self._send((stage, start, before, log_file()))
 
     def ask(self, task: str, *arguments: Any) -> Any:
         """Have the process do ``task`` and return its result, or raise what it raised."""
         self._send((task, arguments))
         try:
-            failed, found = pickle.load(self._answers)
+            failed, found = pickle.load(self._process.stdout)
         except (EOFError, pickle.UnpicklingError):  # none, or only a part of one
             status = self._process.wait()
             raise InputError(
@@ -70,13 +67,13 @@ class Worker:
         self.kill()
         self._process.wait()
         with suppress(BrokenPipeError):  # of what was still to be sent
-            self._tasks.close()
-        self._answers.close()
+            self._process.stdin.close()
+        self._process.stdout.close()
 
     def _send(self, value: Any) -> None:
         try:
-            pickle.dump(value, self._tasks)
-            self._tasks.flush()
+            pickle.dump(value, self._process.stdin)
+            self._process.stdin.flush()
         except BrokenPipeError:
             return  # `ask` finds that there is no answer and says so
 

@@ -94,7 +94,8 @@ class Session:
             classes=len(recipe["data"].get("classes", [])),
             training_rows=torch.tensor(self.rows.train),
         )
-        return task.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch takes both
+        # torch takes both, its types do not say so.
+        return task.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(
         self,
@@ -172,7 +173,8 @@ class Session:
         """
         task = self._last
         with self._statistics.of_kept():
-            tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()  # type: ignore[operator]  # what classifies has it
+            # Tasks that classify have that function.
+            tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()  # type: ignore[operator]
             written = write_tensors(folder / WEIGHTS, tensors)
         write_json(folder / "lineage.json", lineage)
         return written

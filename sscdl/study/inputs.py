@@ -82,13 +82,15 @@ class Inputs:
         if self.lungs["source"] != "train":
             return []
         with of_key("lungs.train.folder"):
-            return [file_hash(self._given / "index.csv")]  # type: ignore[operator]  # there are pairs
+            # There is a folder where there are pairs.
+            return [file_hash(self._given / "index.csv")]  # type: ignore[operator]
 
     @cached_property
     def _given_files(self) -> list[tuple[str, int]]:
         source = self.lungs["source"]
         with of_key(f"lungs.{source}.folder"):
-            return folder_listing(self._given, GIVEN[source])  # type: ignore[arg-type]  # asked for where there are any
+            # Asked only where a folder is given.
+            return folder_listing(self._given, GIVEN[source])  # type: ignore[arg-type]
 
     @cached_property
     def given(self) -> Any:

@@ -81,7 +81,8 @@ def estimated(module: nn.Module, passes: Iterable[Callable[[], Any]]) -> Iterato
                     hook.remove()
             for one, (buffers, _) in zip(norms, before, strict=True):
                 one.eval()
-                one.num_batches_tracked.copy_(buffers["num_batches_tracked"])  # type: ignore[union-attr]  # they keep statistics
+                # Layers that keep statistics count.
+                one.num_batches_tracked.copy_(buffers["num_batches_tracked"])  # type: ignore[union-attr]
         yield
     finally:
         for one, (buffers, momentum) in zip(norms, before, strict=True):

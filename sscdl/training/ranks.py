@@ -154,7 +154,8 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):
             raise ValueError(f"{layer}: needs weight, bias, running statistics and momentum")
         super().__init__(layer.num_features, layer.eps, layer.momentum)
         self.weight, self.bias = layer.weight, layer.bias
-        self.running_mean, self.running_var = layer.running_mean, layer.running_var  # type: ignore[assignment]  # are there
+        # They are there, or the layer was refused.
+        self.running_mean, self.running_var = layer.running_mean, layer.running_var  # type: ignore[assignment]
         self.num_batches_tracked = layer.num_batches_tracked  # type: ignore[assignment]  # is there
         self.training = layer.training
 
@@ -170,7 +171,8 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)  # type: ignore[no-untyped-call]  # torch's
+        # The function is torch's, and has no types.
+        return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)  # type: ignore[no-untyped-call]
 
 
 def _axes(x: Tensor) -> tuple[list[int], list[int]]:

@@ -65,7 +65,8 @@ class TimmBackbone(nn.Module):
         self.head_name: str = head if isinstance(head, str) else head[0]
         self._image_size = image_size
         self._cell = 0
-        self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call]  # torch's
+        # The function is torch's, and has no types.
+        self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call]
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last feature map (B, channels, h', w') of normalised images (B, 3, h, w).

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -126,3 +128,22 @@ def test_the_study_in_the_readme_is_a_valid_one(tmp_path):
 def test_every_page_is_reached_from_the_readme():
     readme = (ROOT / "README.md").read_text()
     assert [page for page in PAGES[1:] if f"]({page}" not in readme] == []
+
+
+def test_coverage_counts_what_runs_in_other_processes(tmp_path):
+    """As make coverage does it: of a process that ends at once, and in another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    inner = "import os, sscdl.magic; os._exit(0)"
+    start = f"subprocess.run([sys.executable, '-c', {inner!r}], cwd='elsewhere', check=True)"
+    (tmp_path / "outer.py").write_text(f"import subprocess, sys; {start}")
+    told = f"--rcfile={ROOT / 'pyproject.toml'}"
+    # This test may itself be measured.
+    environment = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    for command in (["run", told, "outer.py"], ["combine", told], ["report", told]):
+        done = subprocess.run(
+            [sys.executable, "-m", "coverage", *command], cwd=tmp_path, text=True, check=True,
+            env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        )  # fmt: skip
+    shares = dict(re.findall(r"sscdl/(\w+)\.py .* (\d+)% ", done.stdout))
+    assert int(shares["magic"]) > 0
+    assert int(shares["records"]) == 0  # which nobody imported

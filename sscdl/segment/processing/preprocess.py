@@ -38,7 +38,8 @@ class Placement(NamedTuple):
     def scaled(self, factor: int) -> Placement:
         """Return the placement in a field with ``factor`` times as many rows and columns."""
         inner = (self.top, self.left, self.height, self.width)
-        return Placement(*(factor * length for length in inner), *self[4:])  # type: ignore[call-arg]  # six
+        # These are six numbers.
+        return Placement(*(factor * length for length in inner), *self[4:])  # type: ignore[call-arg]
 
     def crop(self, field: NDArray[Any]) -> NDArray[Any]:
         """Cut the region of interest out of ``field`` (..., field height, field width)."""

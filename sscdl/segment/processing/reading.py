@@ -49,7 +49,8 @@ def read_values(path: Path) -> NDArray[Any]:
     if shown.coloured and shown.bits_stored > 8:
         # Pillow keeps only 8 of 16 bits of a colour.
         channels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-        return np.ascontiguousarray(channels[..., 2::-1])  # type: ignore[index]  # Pillow could read it, too
+        # Pillow has read it already.
+        return np.ascontiguousarray(channels[..., 2::-1])  # type: ignore[index]
     with Image.open(path) as picture:
         if shown.coloured:
             return np.asarray(picture.convert("RGB"))

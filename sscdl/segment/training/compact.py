@@ -192,7 +192,8 @@ def _fit(
             total += loss.item() * len(chosen)
         line = {"phase": phase, "epoch": epoch, "loss": total / count}
         if len(validation[0]):
-            line["val_dice"] = field_dice(average, *validation, BATCH_SIZE)  # type: ignore[call-arg, arg-type]  # two
+            # These are two, images and masks.
+            line["val_dice"] = field_dice(average, *validation, BATCH_SIZE)  # type: ignore[call-arg, arg-type]
         history.append(line)
         elapsed = time.monotonic() - started
         logger.info(

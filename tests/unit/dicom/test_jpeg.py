@@ -86,9 +86,14 @@ def test_colours_are_left_as_they_are_stored(space, written):
 
 
 @pytest.mark.parametrize("stored", [gray(8), gray(12), colour()], ids=["8", "12", "colour"])
-def test_jpeg_ls_frames_under_another_syntax(stored):
-    frame = imagecodecs.jpegls_encode(stored)
-    for syntax in LOSSLESS:
+@pytest.mark.parametrize("standard", ["JPEG-LS", "JPEG 2000", "JP2"])
+def test_frames_of_a_later_standard_under_the_syntax_of_jpeg(stored, standard):
+    if standard == "JPEG-LS":
+        frame = imagecodecs.jpegls_encode(stored)
+    else:
+        form = "JP2" if standard == "JP2" else "J2K"
+        frame = imagecodecs.jpeg2k_encode(stored, level=0, codecformat=form, reversible=True)
+    for syntax in (*LOSSLESS, uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit):
         assert np.array_equal(read(frame, stored, syntax), stored)
 
 
