@@ -110,12 +110,18 @@ def _look_again(scheduler: Any, delay: float) -> None:
         timer.start()
 
 
-def check_places(home: Path, python: str = sys.executable) -> None:
+def check_places(home: Path, python: str = sys.executable, *, elsewhere: bool = False) -> None:
     """Raise InputError if Snakemake cannot work with where the package or Python lie.
 
     It starts jobs by the path of Python as it is, which a shell cuts at spaces, and takes braces in
-    the paths of a workflow for wildcards.
+    the paths of a workflow for wildcards. Where jobs run ``elsewhere``, in environments that it
+    makes, they find the package of a checkout, and none that is installed in this one.
     """
+    if elsewhere and not (home / "sscdl").is_dir():
+        raise InputError(
+            "--sdm: environments that Snakemake makes do not have the package, which is installed "
+            f"with the workflow in {str(home)!r}; leave --sdm out, or run a clone of the project"
+        )
     if SHELL.search(python):
         raise InputError(
             f"Python lies at {python!r}: Snakemake cannot start it through a path with spaces or "

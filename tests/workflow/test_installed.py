@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,14 +67,17 @@ def installed(tmp_path_factory) -> Path:
     return venv
 
 
-def run(command: list[str], folder: Path) -> str:
-    """Return what a command says in a folder, away from this checkout; it must succeed."""
+def run(command: list[str], folder: Path, *, lists: bool = False) -> str:
+    """Return what a command says in a folder, away from this checkout; it must succeed.
+
+    The status of one that only ``lists`` what it could do is 2.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         command, cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == (2 if lists else 0), done.stdout[-4000:]
     return done.stdout
 
 
@@ -93,13 +98,22 @@ def test_the_command_names_itself_as_it_is_called(installed, tmp_path):
     assert said.startswith("usage: python -m sscdl store [-h]")
 
 
-def test_what_new_writes_is_run_at_once(installed, tmp_path):
-    root = archive(tmp_path / "my images")
-    command = str(installed / "bin/sscdl")
-    said = run([command, "new", str(root), "--quick"], tmp_path)
-    assert "sscdl run my-images.yaml plan" in said
-    planned = jobs(run([command, "run", "my-images.yaml", "--dry-run"], tmp_path))
-    assert planned >= {"ingest", "segment", "pretext_stage", "finetune", "summary"}
+def test_the_documented_commands_run_one_after_the_other(installed, tmp_path):
+    root = archive(tmp_path / "mine")
+    page = (ROOT / "docs/running.md").read_text()
+    lines = re.findall(r"^sscdl (.+)$", page, flags=re.MULTILINE)
+    assert len(lines) == 6
+    planned = []
+    for line in lines:
+        words = shlex.split(line.replace("/data/mine", str(root)), comments=True)
+        started = words[0] == "run" and len(words) > 1
+        more = ["--dry-run"] if started else []  # goes to either side of --
+        said = run([str(installed / "bin/sscdl"), *words, *more], tmp_path, lists=words == ["run"])
+        planned += [jobs(said)] if started else []
+    whole, plan, everything, tables = planned
+    assert whole == everything >= {"ingest", "segment", "pretext_stage", "finetune", "summary"}
+    assert plan == {"plan"}
+    assert tables == set(), "--quiet"
 
 
 def test_a_study_runs_in_an_empty_folder_and_a_checkout_takes_what_it_stored(installed, tmp_path):

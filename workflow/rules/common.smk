@@ -14,7 +14,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 # The package lies beside the root Snakefile and need not be installed: neither here nor in the
-# processes of the jobs, whichever Snakefile is the main one.
+# processes of the jobs, whichever Snakefile is the main one. If it is, the workflow lies in it.
 HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 sys.path.insert(0, str(HERE))
 
@@ -227,7 +227,8 @@ def prepared_study():
         tell_failures()
         calm_scheduler()
         with faults_told():
-            check_places(HERE)
+            made = bool(workflow.deployment_settings.deployment_method)
+            check_places(HERE, elsewhere=made)
             clear_stale_locks()
     return read_study()
 

@@ -89,6 +89,13 @@ def test_braces_around_the_workflow_are_refused():
         check_places(Path("/srv/{one}/sscdl"), "/usr/bin/python3")
 
 
+def test_environments_that_lack_an_installed_package_are_refused(tmp_path):
+    with pytest.raises(InputError, match="--sdm: .*run a clone"):
+        check_places(tmp_path, "/usr/bin/python3", elsewhere=True)
+    check_places(tmp_path, "/usr/bin/python3")
+    check_places(ROOT, "/usr/bin/python3", elsewhere=True)
+
+
 @pytest.fixture
 def read_only(monkeypatch, tmp_path):
     """A folder in which this process may not write, also where it is root's."""
