@@ -22,7 +22,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # How much jobs say on the terminal: all, as to their log files, or, briefly, what `Seldom` lets by.
 TERMINAL_IS, ALL, BRIEF = "SSCDL_TERMINAL", "all", "brief"
-SILENCE = 30.0  # seconds
+SILENCE = 45.0  # seconds
 
 
 class Stopped(BaseException):

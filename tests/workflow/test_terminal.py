@@ -83,3 +83,9 @@ def test_a_dry_run_shows_what_snakemake_shows(study):
     assert "Nothing to be done" in Runner(study.folder, study.config, terminal="")("-n")
     output = Runner(study.folder, study.config, terminal="")("-n", "-f", "tables")
     assert "reason: Forced execution" in output
+
+
+def test_a_plan_is_not_followed_by_words_about_results(study):
+    told = Runner(study.folder, study.config, terminal="")("plan")
+    assert "6 finished" in told
+    assert STEP.match(told.splitlines()[-1])[3] == "plan"

@@ -178,6 +178,12 @@ def step_of(job):
     return Step(" ".join([name, *found.values()]), kind)
 
 
+def makes_something():
+    """Return whether this run makes files, and does not only say something, as ``plan`` does."""
+    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+    return any(len(job.output) for job in jobs)
+
+
 def tell_steps():
     """Begin to show steps on the terminal, and let jobs beside this process be brief there."""
     if TERMINAL is None:
@@ -188,9 +194,11 @@ def tell_steps():
     if workflow.local_exec:
         # On a cluster, what a job says goes to a file of its own anyway.
         os.environ[TERMINAL_IS] = BRIEF
+    if not makes_something():
+        return
     trained = sum(step.epochs > 0 for step in steps.values())
     logger.info(
-        f"{STUDY.config['study']}: {len(steps)} steps"
+        f"{STUDY.config['study']}: {len(steps)} {'step' if len(steps) == 1 else 'steps'}"
         f"{f', of which {trained} train a stage' if trained else ''}. "
         f"All that jobs say is in {RESULTS}/logs; here, too, with {TERMINAL_IS}=all"
     )
@@ -198,7 +206,7 @@ def tell_steps():
 
 def tell_outcome():
     """Say what came out and where it lies, if this run had the summary to make or to check."""
-    if workflow.touch:
+    if workflow.touch or not makes_something():
         return
     lines = [f"Results: {RESULTS}    logs: {RESULTS}/logs and .snakemake/log"]
     if any(job.rule.name == "summary" for job in workflow.dag.jobs):
