@@ -68,7 +68,7 @@ def test_a_failure_is_told_last(copy):
     output = Runner(copy.folder, copy.config, terminal="")("tables", ok=False)
     end = output[output.index("\nWhat failed (") :]
     assert "full.scratch.s0.csv: " in end
-    assert re.search(r"^  log: results/tiny/logs/tables/\w+.log$", end, re.MULTILINE)
+    assert re.search(r"^  log: results/tiny/logs/tables/\S+\.log$", end, re.MULTILINE)
     assert "Error in rule table_" in output
     assert "Complete log(s): " in output
     assert len(output.splitlines()) < MOST
