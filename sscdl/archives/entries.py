@@ -81,15 +81,12 @@ class Report:
 
     def described(self, place: Place, file: str, label: str, texts: Mapping[str, str]) -> Row:
         """Return the row of ``file``, of which ``texts`` has ``DESCRIBED``; note what is odd."""
-        read = {
-            "age": terms.years(texts["age"]),
-            "sex": terms.sex(texts["sex"]),
-            "view": terms.view(texts["view"]),
-        }
+        age = terms.years(texts["age"])
+        sex, view = terms.sex(texts["sex"]), terms.view(texts["view"])
         for name in DESCRIBED:
             if not texts[name]:
                 self.empty[name].append(place)
-        for name, value in read.items():
+        for name, value in (("age", age), ("sex", sex), ("view", view)):
             if value in (math.inf, terms.OTHER):
                 self.odd[name].append(place)
                 self.row(place, _NOT_UNDERSTOOD[name])
@@ -99,9 +96,9 @@ class Report:
             label=label,
             patient=texts["patient"],
             study=texts["study"],
-            sex=read["sex"],
-            age=math.nan if math.isinf(read["age"]) else read["age"],
-            view=read["view"],
+            sex=sex,
+            age=math.nan if math.isinf(age) else age,
+            view=view,
         )
 
     def check(self, named: Mapping[str, str], rows: int, *, what: str, advice: str) -> None:

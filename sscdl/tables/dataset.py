@@ -173,8 +173,8 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
     text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
     rows += _counted("text", text, parts, sorted(set(text) - {""}))
-    for text, value in ((NEARLY, "images with one"), (ACROSS, "on another side")):
-        near = tidy["remark"].str.contains(text).map({True: value, False: ""})
+    for remark, value in ((NEARLY, "images with one"), (ACROSS, "on another side")):
+        near = tidy["remark"].str.contains(remark).map({True: value, False: ""})
         rows += _counted("near-duplicates", near, parts, sorted(set(near) - {""}))
     tones = tidy["remark"].str.contains(r"picture (?:uses|has) \d").map({True: "few", False: ""})
     rows += _counted("gray values", tones, parts, sorted(set(tones) - {""}))

@@ -82,6 +82,7 @@ KNOWN = {
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},
     "report.summary": {"summary"},
+    "report.findings": {"summary"},
     "training.batch_statistics": {"probe", "probe_random", "untrained"},
     "planning.plan": set(),
     "upkeep.verify": set(),
@@ -96,7 +97,7 @@ MAKES_NOTHING = {
     "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
     "study.launch", "study.material", "study.outputs", "study.reading", "study.reference",
     "study.study",
-    "study.stage_settings", "study.values",
+    "study.stage_settings", "study.terminal", "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("front.", "model.", "planning.", "upkeep.")  # folders of commands
 

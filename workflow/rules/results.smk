@@ -27,6 +27,7 @@ rule summary:
     output:
         page=report(f"{RESULTS}/summary.html", **in_report("summary")),
         description=f"{RESULTS}/summary.rst",
+        text=f"{RESULTS}/summary.txt",
     log:
         f"{RESULTS}/logs/summary.log",
     conda:
