@@ -20,7 +20,7 @@ from sscdl.images.held_out import read_as_texts
 from sscdl.own_csv import read_own
 from sscdl.report.facts import OF_THESIS, READING, listed, straddling
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
-from sscdl.tables.dataset import split_names, tested_otherwise
+from sscdl.tables.dataset import split_names, straddling_patients
 from sscdl.tables.files import (
     P_VALUES,
     Digits,
@@ -77,7 +77,7 @@ def write_summary(
     """
     images = read_as_texts(images_csv)
     counts = image_counts(images)
-    facts = [*facts, *straddling(*tested_otherwise(images))]
+    facts = [*facts, *straddling(*straddling_patients(images))]
     read = {name: read_own(path) for name, path in tables.items()}
     found = findings(read)
     parts = [
