@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import MAIN
-from sscdl.archives.given_split import read_given_split
-from sscdl.archives.layouts import list_files
+from sscdl.archives.given_split import image_paths, read_given_split
 from sscdl.archives.reading import read_index
 from sscdl.archives.sides import (
     ACROSS,
@@ -53,7 +52,7 @@ def read_sides(dataset: Mapping[str, Any], split: Mapping[str, Any], recipe: str
     stands of it in the recipe by which stages were planned. Raises InputError if that is no longer
     so, or if the split cannot be used (see ``sscdl.archives.given_split``).
     """
-    given = read_given_split(dataset, split, list_files(dataset).images)
+    given = read_given_split(dataset, split, image_paths(dataset))
     if given.recipe() != recipe:
         raise InputError(
             f"split.{split['source']}: the split that is given has changed since this run was "

@@ -15,7 +15,7 @@ from typing import Any
 
 from sscdl.archives import folder_settings
 from sscdl.archives.entries import Place
-from sscdl.archives.listing import scan_pictures
+from sscdl.archives.listing import scan, scan_pictures
 from sscdl.archives.lookup import find_files
 from sscdl.archives.sides import COLUMN, EXAMPLES, LISTS, REFUSE, SIDES, straddling_refused
 from sscdl.archives.table_settings import (
@@ -51,6 +51,15 @@ class GivenSplit:
     def recipe(self) -> str:
         """Return what stands in recipes: the same images on the same sides are the same split."""
         return fingerprint([sorted(self.sides.items()), self.validated])
+
+
+def image_paths(dataset: Mapping[str, Any]) -> list[str]:
+    """Return the paths of an archive's image files, as ``sscdl.archives.layouts`` lists them.
+
+    For a job that lists images, which what else that module does is no part of.
+    """
+    listing = (scan if dataset["layout"] == "siim" else scan_pictures)(dataset["root"])
+    return [path for path, _ in listing.files]
 
 
 def read_given_split(

@@ -87,7 +87,7 @@ def study_text(draft: Draft) -> str:
             "",
             "# Whole radiographs and lungs alone; also segmented_gray, inverted, lung_box.",
             "variants: [full, segmented_black]",
-            "# Pretext tasks in a row, then the classifier; also simclr, byol, dino, swav, imagenet.",
+            "# Pretext tasks in a row, then the classifier; also simclr, byol, swav, imagenet.",
             f"curricula: {chosen['curricula']}",
             "",
             f"image: {chosen['image']}  # pixels that the network sees; that crops are taken from",

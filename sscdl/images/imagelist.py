@@ -94,8 +94,9 @@ def list_images(
     """
     images, rejected = collect(image_manifests)
     store = _store(image_manifests)
-    folder = Path(image_manifests[0]).parent / "png"
-    images["png"] = [places.written(folder / name, store) for name in images["png"]]
+    # The folder once: to ask where it lies takes longer than all else where there are many images.
+    folder = places.written(Path(image_manifests[0]).parent / "png", store)
+    images["png"] = [f"{folder}/{name}" for name in images["png"]]
     masks = _masks(mask_manifests, implausible)
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
@@ -257,14 +258,13 @@ def _report_pairs(
 
 def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
     """Return image_id, mask (path, or empty for a mask not to be used), its area and faults."""
-    folder = Path(manifests[0]).parent / "png"
+    folder = places.written(Path(manifests[0]).parent / "png", _store(manifests))
     contents = [read_record(path, MASK_MANIFEST) for path in manifests]
     masks = pd.DataFrame([row for part in contents for row in part["masks"]])
     masks["mask_faults"] = masks["faults"].map(", ".join)
     useless = masks["empty"] | ((masks["mask_faults"] != "") & (implausible == "drop"))
     masks["mask"] = [
-        "" if none else places.written(folder / name, _store(manifests))
-        for name, none in zip(masks["png"], useless, strict=True)
+        "" if none else f"{folder}/{name}" for name, none in zip(masks["png"], useless, strict=True)
     ]
     return masks.rename(columns={"area": "mask_area"})[
         ["image_id", "mask", "mask_area", "mask_faults"]

@@ -30,7 +30,7 @@ from sscdl.report.findings import (
     outcome,
     variants,
 )
-from sscdl.tables.dataset import split_names, tested_otherwise
+from sscdl.tables.dataset import split_names, straddling_patients
 from sscdl.tables.files import (
     P_VALUES,
     Digits,
@@ -79,7 +79,7 @@ def write_summary(
     """
     images = read_as_texts(images_csv)
     counts = image_counts(images)
-    facts = [*facts, *straddling(*tested_otherwise(images))]
+    facts = [*facts, *straddling(*straddling_patients(images))]
     read = {name: read_own(path) for name, path in tables.items()}
     found = findings(read)
     parts = [

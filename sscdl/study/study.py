@@ -147,6 +147,9 @@ class Study(Material):
         everything = {**common, "train": "all", "normalise": "all"}
         if self.near_duplicates and self.near_duplicates["treatment"] == ASIDE:
             everything["near_duplicates"] = self.near_duplicates
+        if self.given_split:
+            # It says which images are on no side, and which of several copies is used.
+            everything["given"] = self.given_split
         chosen = {**common, "split": split, "train": "train", "normalise": "train"}
         pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
         if PRETRAINING in self.cohorts:

@@ -91,7 +91,7 @@ def split_names(splits: Iterable[str]) -> list[str]:
     )
 
 
-def tested_otherwise(images: pd.DataFrame) -> tuple[int, int]:
+def straddling_patients(images: pd.DataFrame) -> tuple[int, int]:
     """Return how many patients of the test set are in training or validation, too, and of how many.
 
     ``images`` are rows of ``images.csv``.

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from sscdl.archives.given_split import read_given_split
+from sscdl.archives.given_split import image_paths, read_given_split
 from sscdl.archives.layouts import list_files
 from sscdl.errors import InputError
 from sscdl.identifiers import pseudonym
@@ -53,6 +53,7 @@ def read(dataset, split):
 
 def test_lists_of_bare_names_find_files_in_several_folders(tmp_path):
     dataset = made(tmp_path)
+    assert image_paths(dataset) == list_files(dataset).images == sorted(FILES)
     split = lists(tmp_path, train=["a_0.png", "a_1.png", "b_0.png"], test=["c_0.png"])
     given = read(dataset, split)
     assert given.sides == {

@@ -67,6 +67,14 @@ def test_a_given_split_stands_in_recipes_by_what_comes_of_it(config):
         study(config, source="lists", lists=val).nodes  # noqa: B018
 
 
+def test_what_pretrains_on_all_images_knows_which_a_given_split_leaves_out(config):
+    thesis = config | {"protocol": "thesis"}
+    drawn, given = study(thesis), study(thesis, source="lists", lists=LISTS)
+    everything = given.data("full")["pretext"]
+    assert everything.pop("given") == given.split["given"]
+    assert everything == drawn.data("full")["pretext"]
+
+
 def test_with_validation_that_is_given_no_share_is_drawn(config, tmp_path):
     (tmp_path / "val.txt").write_text("7.png\n6.png")
     lists = {"test": "test.txt", "val": "val.txt"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sscdl.archives.sides import ACROSS
-from sscdl.tables.dataset import dataset_table, tested_otherwise
+from sscdl.tables.dataset import dataset_table, straddling_patients
 from tests.unit.tables.test_dataset import IMAGES, NOTHING
 
 
@@ -17,8 +17,8 @@ def test_what_a_given_split_leaves_out_has_a_column_and_ties_no_patient():
     assert table.loc[("patients", "in several splits"), ["train", "val", "test"]].tolist() == [
         1, 0, 1
     ]  # fmt: skip
-    assert tested_otherwise(images) == (1, 1)
-    assert tested_otherwise(images.assign(split="test")) == (0, 2)
+    assert straddling_patients(images) == (1, 1)
+    assert straddling_patients(images.assign(split="test")) == (0, 2)
 
 
 def test_near_duplicates_across_a_given_split_are_counted():
