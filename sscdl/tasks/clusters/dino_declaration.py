@@ -80,5 +80,11 @@ DECLARATION = Declaration(
     other_sizes=lambda options: options["local_crops"] > 0,
     optimised=False,
     shares_of_epochs=True,
+    collapses=True,
+    near_chance=0.35,
+    near_because=(
+        "Prototypes begin as random directions: one embedding for all images is nearer to some of "
+        "them than to others."
+    ),
     check=_sharpened,
 )  # fmt: skip
