@@ -121,6 +121,8 @@ class Declaration:
             that only follows.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
             differently.
+        collapses: whether the loss is lowest where all images have one embedding: it alone says
+            little, a ``Step`` has a ``floor``, and learning rates are compared by another metric.
         near_chance: how near, as a share of it, the loss of a network that has one feature for all
             images, and default options, is to the task's ``chance_loss``.
         near_because: why it is no nearer than 0.02; a sentence.
@@ -137,6 +139,7 @@ class Declaration:
     other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
     optimised: bool = True
     shares_of_epochs: bool = False
+    collapses: bool = False
     near_chance: float = 0.02
     near_because: str = ""
     check: Callable[[Mapping[str, Any]], Iterator[str]] = lambda settings: iter(())

@@ -61,6 +61,7 @@ DECLARATION = Declaration(
     state_bytes=_state_bytes,
     optimised=False,
     shares_of_epochs=True,
+    collapses=True,
     near_chance=0.35,
     near_because=(
         "One embedding for all images is a direction at random, and so is what a predictor that "

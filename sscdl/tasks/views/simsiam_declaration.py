@@ -34,4 +34,10 @@ DECLARATION = Declaration(
         **VIEWS,
     },
     state_bytes=_state_bytes,
+    collapses=True,
+    near_chance=0.2,
+    near_because=(
+        "What normalisation by the batch leaves of one embedding for all is rounding, a direction "
+        "at random: how near to a prediction it is, is chance."
+    ),
 )  # fmt: skip
