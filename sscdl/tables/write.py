@@ -14,6 +14,7 @@ import pandas as pd
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
 from sscdl.evaluation.metrics import class_names
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
 from sscdl.own_csv import SAME_FILE, read_own
@@ -27,11 +28,16 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
 
+# Columns of every file of predictions, and of those of models, untrained networks aside.
+OF_ALL = ("variant", "image_id", "patient_id", "split", "label")
+OF_MODELS = ("curriculum", "seed", "predicted")
+
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table.
 
-    Raises InputError, naming the file, for one that is empty, cut off or no table.
+    Raises InputError, naming the file, for one that is empty, cut off or no table, or lacks a
+    column that all have: its rows would count as those of images without a label and the like.
     """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
     kept, shared = dict.fromkeys(texts, str), _Shared()
@@ -42,6 +48,10 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
         part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
         if part.empty:
             raise InputError(f"{path}: has no rows; {SAME_FILE}")
+        of_model = NETWORK not in part or "curriculum" in part
+        for column in (*OF_ALL, *(OF_MODELS if of_model else ())):
+            if column not in part:
+                raise InputError(f"{path}: has no column {column!r}; {SAME_FILE}")
         for column in map(str, part):
             if part[column].dtype == "str":
                 part[column] = shared.column(part[column])
