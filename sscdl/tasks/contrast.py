@@ -13,6 +13,10 @@ from sscdl.tasks.base import Step, full_precision
 from sscdl.tasks.pairs import another, of_own_patient
 from sscdl.training import ranks
 
+# By how much an image's own target has to be the nearest. Where all images nearly have one
+# embedding, what is left of the order of their cosines is rounding, or says next to nothing.
+MARGIN = 0.01
+
 
 def nt_xent(
     embeddings: Tensor, positive: Tensor, negative: Tensor, temperature: float
@@ -63,25 +67,31 @@ def predicted_step(
     loss is ``scale`` times 1 minus the mean cosine: ``scale`` for directions that know nothing of
     each other, and 0 also where all images have one embedding. What tells that from success is the
     ``floor``, the same loss with the targets of other images; and a prediction counts as right if
-    no image of another patient has a nearer target.
+    its own target is nearer by ``MARGIN`` than that of any image of another patient.
     """
     losses, floors, right = [], [], []
     with full_precision(index):
         for predicted, target in directions:
-            losses.append(1 + negative_cosine(predicted.float(), target.float()))
+            losses.append(_distance(predicted.float(), target.float()))
             with torch.no_grad():
                 targets, rows, start = target.float(), index, 0
                 if training:  # evaluation exchanges nothing between ranks
                     targets, rows = ranks.gathered(targets), ranks.gathered(index)
                     start = len(index) * ranks.rank()
                 other = targets[another(index, rows, start, patients)]
-                floors.append(1 + negative_cosine(predicted.float(), other))
+                floors.append(_distance(predicted.float(), other))
                 right.append(nearest_is_own(predicted, targets, index, rows, start, patients))
         loss, floor = (scale * torch.stack(found).mean() for found in (losses, floors))
     return Step(
         loss=loss, count=len(index), correct=torch.cat(right).sum(), of=len(index) * len(right),
         floor=floor,
     )  # fmt: skip
+
+
+def _distance(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return 1 minus the mean cosine; rounding does not make it negative."""
+    found = 1 + negative_cosine(predicted, target)
+    return found + (-found.detach()).clamp(min=0)
 
 
 def nearest_is_own(
@@ -92,10 +102,10 @@ def nearest_is_own(
     start: int,
     patients: Tensor | None,
 ) -> Tensor:
-    """Return bool (B,): whether no other patient's target is nearer to a prediction than its own.
+    """Return bool (B,): whether its own target is nearer to a prediction than other patients' are.
 
     ``predicted``: (B, D) of images ``index``. ``targets``: (A, D) of images ``rows``, among which
-    ``index`` stands from ``start`` on. Where targets are equal, one image in a batch is right.
+    ``index`` stands from ``start`` on. It has to be nearer by a cosine of ``MARGIN``.
     """
     scores = F.normalize(predicted.float(), dim=1) @ F.normalize(targets, dim=1).T
     return own_is_highest(scores, index, rows, start, patients)
@@ -104,11 +114,12 @@ def nearest_is_own(
 def own_is_highest(
     scores: Tensor, index: Tensor, rows: Tensor, start: int, patients: Tensor | None
 ) -> Tensor:
-    """Return bool (B,): whether an image's own column is the highest of ``scores`` (B, A).
+    """Return bool (B,): whether an image's own column of ``scores`` (B, A) is the highest.
 
-    Columns of other images of its patient do not count. The rest as in ``nearest_is_own``.
+    By ``MARGIN``, so that images with equal scores are not right. Columns of its own patient do not
+    count; where there are no others, nothing was told. The rest as in ``nearest_is_own``.
     """
     own = torch.arange(len(index), device=index.device) + start
-    others = of_own_patient(index, rows, patients)
-    others.scatter_(1, own[:, None], False)
-    return scores.masked_fill(others, -math.inf).argmax(dim=1) == own
+    highest = scores.masked_fill(of_own_patient(index, rows, patients), -math.inf).amax(dim=1)
+    mine = scores.gather(1, own[:, None])[:, 0]
+    return (mine > highest + MARGIN) & highest.isfinite()

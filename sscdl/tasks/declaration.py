@@ -117,8 +117,10 @@ class Declaration:
             ``Size`` and all options.
         other_sizes: whether networks see pictures of other sizes than the study's; takes all
             options.
-        optimised: whether the optimiser keeps as many bytes for that; not for a second network
-            that only follows.
+        followed_bytes: bytes of that which no optimiser changes: of a second network that only
+            follows, and of queues; takes the same.
+        comparable: whether its loss over that of knowing nothing says how hard it was; not where
+            the loss holds how sure a teacher is.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
             differently.
         collapses: whether the loss is lowest where all images have one embedding: it alone says
@@ -137,7 +139,8 @@ class Declaration:
     settings: Mapping[str, Any] = field(default_factory=dict)
     state_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
-    optimised: bool = True
+    followed_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
+    comparable: bool = True
     shares_of_epochs: bool = False
     collapses: bool = False
     near_chance: float = 0.02

@@ -24,9 +24,11 @@ from sscdl.study.thesis import IMAGENET, VARIANTS, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
+from sscdl.tasks.options import DECLARATIONS
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
 UNKNOWN = "unknown"  # how hard a task is that was not trained alone
+NOTHING = 1e-4  # a floor below this share of the chance is nothing
 # Columns that say the difference to what, and the model that this is.
 REFERENCES = ("delta", "to_imagenet", "to_scratch")
 COLUMNS = (
@@ -44,7 +46,8 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     It is the last loss over the loss of knowing nothing: 1 is no better than that. Where the record
     has a floor, it is the loss and the floor of the last epoch of training; else the loss of
     the validation images where there are any (protocol strict), or of training, over the loss of
-    guessing. NaN where a loss is not finite.
+    guessing. NaN where a loss is not finite, where images are not told apart so that the floor is
+    nothing, and for a task whose loss says nothing of it.
 
     Args:
         pointers: of pretext stages that start from random weights.
@@ -53,10 +56,11 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     for node in pointers:
         last = node["final"]["history"][-1]
         loss, nothing = last.get("val_loss", last["loss"]), last["chance"]
-        if last.get("floor"):
+        if last.get("floor") is not None:
             # Only training records it, so that the loss has to be training's, too.
             loss, nothing = last["loss"], last["floor"]
-        value = NAN if loss is None else loss / nothing
+        known = loss is not None and nothing > NOTHING * last["chance"]
+        value = loss / nothing if known and DECLARATIONS[node["task"]].comparable else NAN
         found.setdefault((node["variant"], node["task"]), []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 

@@ -19,11 +19,19 @@ from sscdl.tasks.declaration import (
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the teacher's backbone, of both heads and of the centre."""
+    """Return the bytes of the head, of the teacher and of the centre."""
+    return _head_bytes(size, options) + _followed_bytes(size, options)
+
+
+def _head_bytes(size: Size, options: Mapping[str, Any]) -> int:
     hidden, long, prototypes = options["hidden"], options["dimension"], options["prototypes"]
     layers = size.linear(size.width, hidden) + size.linear(hidden, hidden)
-    head = layers + size.linear(hidden, long) + 4 * long * prototypes
-    return size.backbone + 2 * head + 4 * prototypes
+    return layers + size.linear(hidden, long) + 4 * long * prototypes
+
+
+def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the teacher's backbone and head, and of the centre."""
+    return size.backbone + _head_bytes(size, options) + 4 * options["prototypes"]
 
 
 def _sharpened(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -78,7 +86,9 @@ DECLARATION = Declaration(
     },
     state_bytes=_state_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,
-    optimised=False,
+    followed_bytes=_followed_bytes,
+    # A cross-entropy with the teacher's codes, whose own entropy a perfect student is left with.
+    comparable=False,
     shares_of_epochs=True,
     collapses=True,
     near_chance=0.35,

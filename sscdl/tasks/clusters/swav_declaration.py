@@ -23,7 +23,11 @@ def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the head, of the prototypes and of a queue for each global crop."""
     width, dimension = size.width, options["dimension"]
     head = size.linear(width, width) + size.normalisation(width) + size.linear(width, dimension)
-    return head + 4 * dimension * (options["prototypes"] + 2 * options["queue"]) + 16
+    return head + 4 * dimension * options["prototypes"] + _queue_bytes(size, options)
+
+
+def _queue_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    return 8 * options["dimension"] * options["queue"] + 16
 
 
 DECLARATION = Declaration(
@@ -63,6 +67,7 @@ DECLARATION = Declaration(
         **VIEWS,
     },
     state_bytes=_state_bytes,
+    followed_bytes=_queue_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,
     shares_of_epochs=True,
     near_chance=0.15,

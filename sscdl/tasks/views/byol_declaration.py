@@ -19,10 +19,15 @@ from sscdl.tasks.declaration import (
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the teacher's backbone, of both projectors and of the predictor."""
+    """Return the bytes of the teacher, of the projector and of the predictor."""
     hidden, long = options["hidden"], options["dimension"]
-    heads = 2 * size.mlp(size.width, hidden, long) + size.mlp(long, hidden, long)
-    return size.backbone + heads
+    heads = size.mlp(size.width, hidden, long) + size.mlp(long, hidden, long)
+    return heads + _followed_bytes(size, options)
+
+
+def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the teacher's backbone and projector."""
+    return size.backbone + size.mlp(size.width, options["hidden"], options["dimension"])
 
 
 def _blurred(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -59,7 +64,7 @@ DECLARATION = Declaration(
         **VIEWS,
     },
     state_bytes=_state_bytes,
-    optimised=False,
+    followed_bytes=_followed_bytes,
     shares_of_epochs=True,
     collapses=True,
     near_chance=0.35,

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from sscdl.tasks.base import Setup, Step, full_precision
 from sscdl.tasks.contrast import nt_xent
 from sscdl.tasks.heads import mlp
-from sscdl.tasks.pairs import TwoViews, of_own_patient
+from sscdl.tasks.pairs import TwoViews, another, of_own_patient
 from sscdl.tasks.whole_batch import share, whole
 
 if TYPE_CHECKING:
@@ -49,10 +49,19 @@ class SimCLR(TwoViews):
             same = rows[:, None] == rows
             itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
             foreign = ~of_own_patient(rows, rows, self.patients)
-            loss, right = nt_xent(everyone, same & ~itself, foreign, self.temperature)
+            positive = same & ~itself
+            loss, right = nt_xent(everyone, positive, foreign, self.temperature)
+            with torch.no_grad():
+                # How many images there are to choose from, and of how many patients, differs from
+                # batch to batch, and so does what knowing nothing comes to.
+                wrong = torch.zeros_like(positive)
+                wrong.scatter_(1, another(rows, rows, 0, self.patients)[:, None], True)
+                rest = (positive | foreign) & ~wrong
+                floor, _ = nt_xent(everyone, wrong, rest, self.temperature)
         return Step(
-            loss=share(loss, self.training), count=len(index), correct=right.sum(), of=len(right)
-        )
+            loss=share(loss, self.training), count=len(index), correct=right.sum(), of=len(right),
+            floor=floor,
+        )  # fmt: skip
 
     def _embed(self, views: tuple[Tensor, Tensor]) -> Tensor:
         """Return unit vectors (2B, dimension), those of the first views first."""

@@ -141,14 +141,39 @@ def test_a_step_of_predictions_has_the_loss_of_both_directions_and_the_next_imag
 
 
 def test_predictions_of_one_embedding_for_all_tell_nothing_although_their_loss_is_0():
-    """Collapse: the lowest loss there is, at its floor, and one right image in a batch."""
+    """Collapse: the lowest loss there is, at its floor, and no right image."""
     one = vectors(1).expand(8, -1)
     result = predicted_step(
         ((one, one), (one, one)), torch.arange(8), None, scale=1.0, training=False
     )
     assert result.loss.item() == pytest.approx(0, abs=1e-6)
     assert result.floor.item() == pytest.approx(0, abs=1e-6)
-    assert (result.correct, result.of) == (2, 16)
+    assert min(result.loss.item(), result.floor.item()) >= 0
+    assert (result.correct, result.of) == (0, 16)
+
+
+@pytest.mark.parametrize("part", [1e-2, 1e-3, 1e-5])
+def test_what_is_left_of_the_order_after_collapse_is_not_told(part):
+    """Nearly one embedding for all: the nearest target may still be the right one."""
+    near = F.normalize(vectors(1) + part * vectors(8, seed=3), dim=1)
+    result = predicted_step(
+        ((near, near), (near, near)), torch.arange(8), None, scale=1.0, training=False
+    )
+    assert result.correct == 0
+    apart = vectors(8, seed=3)
+    result = predicted_step(
+        ((apart, apart), (apart, apart)), torch.arange(8), None, scale=1.0, training=False
+    )
+    assert result.correct == 16
+
+
+def test_nothing_is_told_where_there_is_no_other_patient_or_no_number():
+    index = torch.arange(3)
+    scores = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 0, 3]])
+    assert own_is_highest(scores, index, index, 0, None).all()
+    assert not own_is_highest(scores, index, index, 0, torch.tensor([4, 4, 4])).any()
+    assert not own_is_highest(scores[:1, :1], index[:1], index[:1], 0, None).any()
+    assert not own_is_highest(scores * math.nan, index, index, 0, None).any()
 
 
 def test_targets_of_other_images_of_the_patient_do_not_count():

@@ -49,6 +49,16 @@ def test_loss_gradients_and_centre_are_those_of_lightly():
         torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-6)
 
 
+def test_a_crop_is_told_by_what_the_teacher_sees_in_the_other_one():
+    """Not by its own code, which would need nothing but the crop itself."""
+    task = make_task("dino", **SMALL)
+    own, other = torch.eye(12)[:4], torch.eye(12)[4:8]  # codes of the two global crops of 4 images
+    for first, second, right in ((other, own, 8), (own, other, 0)):
+        scores = [10 * first, 10 * second]
+        _, told = task._beside_others(scores, [own, other], torch.arange(4))
+        assert told.sum() == right
+
+
 def test_prototypes_have_length_one_whatever_their_weights():
     task = make_task("dino", **SMALL)
     features = torch.randn(4, 128)

@@ -46,6 +46,34 @@ def test_images_of_the_same_patient_are_no_negatives():
     assert result.loss.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("count", [3, 4, 8])
+def test_a_network_that_knows_nothing_is_at_the_floor_however_few_images_there_are(count):
+    """Chance is that of a whole batch without images of one patient."""
+    task, index = (
+        make_task("simclr", patients=torch.arange(IMAGES) // 2, **SMALL),
+        torch.arange(count),
+    )
+    task._embed = lambda views: torch.ones(2 * count, 16) / 4
+    result = task.eval()((None, None), index, 0, 1)
+    assert result.loss.item() == pytest.approx(result.floor.item(), rel=1e-6)
+    assert result.loss.item() < task.chance_loss
+
+
+def test_the_floor_has_another_patients_view_in_the_place_of_the_right_one(monkeypatch):
+    task = make_task("simclr", patients=torch.tensor([0, 0, 1, 2]), temperature=0.5, **SMALL)
+    z = torch.nn.functional.normalize(torch.randn(8, 16), dim=1)
+    monkeypatch.setattr(task, "_embed", lambda views: z)
+    result = task.eval()((None, None), torch.arange(4), 0, 1)
+    scores = z @ z.T / 0.5
+    others = {0: 2, 1: 2, 2: 3, 3: 4, 4: 6, 5: 6, 6: 7, 7: 0}  # the next of another patient
+    losses = []
+    for anchor, wrong in others.items():
+        left_out = {anchor} | ({1 - anchor % 4, 5 - anchor % 4} if anchor % 4 < 2 else set())
+        kept = [k for k in range(8) if k not in left_out]
+        losses.append(scores[anchor, kept].logsumexp(0) - scores[anchor, wrong])
+    assert result.floor.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
 def test_an_image_that_is_twice_in_a_batch_is_its_own_positive():
     task, images = make_task("simclr", **SMALL), pictures()
     index = torch.tensor([0, 0, 1, 2])
