@@ -3,10 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
+# TORCH=cpu: the builds of torch and torchvision that cannot use a GPU, several GB smaller, from an
+# index that has them beside each other. Nothing: those of PyPI, which can.
+TORCH ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+$(if $(filter-out cpu,$(TORCH)),$(error TORCH=$(TORCH): TORCH=cpu is the only other build; leave TORCH out for the one that can use a GPU))
+TORCH_OK := $(if $(TORCH),$(VENV)/torch-$(TORCH).ok)
 # Further words for pytest in make test, such as PYTEST="-p randomly": the tests in random order.
 PYTEST ?=
 # The files of tests are shared out between processes; the longest come first (tests/conftest.py).
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What make coverage runs; such as TESTS=tests/unit/dicom.
+TESTS ?= tests
 # What make test-report opens; the demo's is made if it is not there.
 REPORT ?= results/demo/report.zip
 # What make same-weights compares the source with.
@@ -17,7 +25,7 @@ GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 MINUTES ?= 10
 GPU ?=
 
-.PHONY: help install demo test test-slurm test-report lint format docs bench gpu same-weights same-weights-check fuzz lock clean
+.PHONY: help install demo test coverage test-slurm test-report lint format docs bench gpu same-weights same-weights-check fuzz lock clean
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -26,11 +34,16 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.ok: requirements.in requirements.lock | $(BIN)/python
+# Without what they depend on, which the other packages' index has in the locked versions.
+$(VENV)/torch-cpu.ok: requirements.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --index-url "$(TORCH_INDEX)" --constraint requirements.lock torch torchvision
+	touch $@
+
+$(VENV)/run.ok: requirements.in requirements.lock $(TORCH_OK) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.in --constraint requirements.lock
 	touch $@
 
-$(VENV)/dev.ok: requirements-dev.in requirements.in requirements.lock | $(BIN)/python
+$(VENV)/dev.ok: requirements-dev.in requirements.in requirements.lock $(TORCH_OK) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.in --constraint requirements.lock
 	touch $(VENV)/run.ok $@
 
@@ -42,15 +55,20 @@ $(VENV)/report.ok: requirements-report.in requirements-dev.in requirements.in re
 	$(BIN)/python -m pip install --quiet --requirement $< --constraint requirements.lock
 	touch $@
 
-install: $(VENV)/run.ok  ## the virtual environment .venv, with all that runs need
+install: $(VENV)/run.ok  ## the virtual environment .venv, with all that runs need (TORCH=cpu: without a GPU's libraries)
 
-demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo
+demo: $(VENV)/run.ok  ## a study on synthetic radiographs: tables, figures and a report in results/demo (TORCH=cpu as above)
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --resources gpu=1 --configfile config/demo.yaml
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores 1 --configfile config/demo.yaml --report results/demo/report.zip
-	@echo "Tables: results/demo/tables  figures: results/demo/figures  report: results/demo/report.zip"
+	@echo "Report: results/demo/report.zip"
 
 test: $(VENV)/dev.ok  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.run -q tests $(SIDE_BY_SIDE) $(PYTEST)
+
+coverage: $(VENV)/dev.ok  ## all tests, and which lines and branches of sscdl they leave out (TESTS=<folder>: of these)
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m tests.run -q $(TESTS) $(SIDE_BY_SIDE) $(PYTEST); status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 test-slurm: $(VENV)/slurm.ok  ## the workflow on a real Slurm of one node, set up for it (root, Debian)
 	tests/slurm/setup.sh start
@@ -61,9 +79,10 @@ test-report: $(VENV)/report.ok  ## a report in a browser: all shows, sorts and s
 	[ -f "$(REPORT)" ] || $(MAKE) demo
 	SSCDL_REPORT="$(abspath $(REPORT))" $(BIN)/python -m tests.run -q tests/report/test_report.py
 
-lint: $(VENV)/dev.ok  ## style, workflow and configuration checks
+lint: $(VENV)/dev.ok  ## style, types, workflow and configuration checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m sscdl.study.reference --check

@@ -41,6 +41,11 @@ localrules:
 
 onstart:
     refuse_at_start()
+    tell_steps()
+
+
+onsuccess:
+    tell_outcome()
 
 
 rule all:

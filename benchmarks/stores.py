@@ -35,7 +35,7 @@ CONFIG = TINY | {"variants": ["full"], "curricula": ["scratch", "rotation"], "st
 # What is only there to be looked at, and what Snakemake keeps for itself.
 LOOKED_AT = ("logs", "monitors", "figures", "attention", ".snakemake", "study.yaml", "locks")
 # What others are made from is vouched for; of what is made last, only that it is there.
-LAST = ("tables", "summary.html", "summary.rst")
+LAST = ("tables", "summary.html", "summary.rst", "summary.txt")
 # Messages name the file that is to be deleted where it is another than the one that is spoilt.
 _PATH = r"(?:store|results)/[^\s;,:]+"
 ADVICE = re.compile(rf"{_PATH}(?=; delete that)|(?<=delete ){_PATH}")

@@ -1,8 +1,10 @@
 """The text of a module without what cannot matter, in which other modules are references.
 
-Comments, formatting, docstrings and positions do not count, nor does it matter how a module of the
-package that is imported is called, how it is named where it is used, and in which order a formatter
-puts import statements that stand together. The text does not depend on the version of Python.
+Comments, formatting, docstrings and positions do not count, nor do the types that functions declare
+and the names that are imported to declare them; nothing here asks for them when it runs. Types of
+fields count: data classes are made from them. Nor does it matter how a module of the package that
+is imported is called, how it is named where it is used, and in which order a formatter puts import
+statements that stand together. The text does not depend on the version of Python.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "sscdl"
 HERE = Path(__file__).resolve().parent
@@ -136,9 +139,9 @@ class Canonical:
                 together += taken
         return "[" + ",".join(texts[:-1]) + "]"
 
-    def _canonical(self, value: object) -> str:
+    def _canonical(self, value: Any) -> str:
         """Return the text of a part of a syntax tree."""
-        kind = type(value)
+        kind: Any = type(value)
         if kind is list:
             if value and isinstance(value[0], ast.stmt):
                 return self._block(value)
@@ -154,7 +157,7 @@ class Canonical:
             return "a logger"
         texts = []
         for name in fields:
-            child = getattr(value, name, None)
+            child: Any = getattr(value, name, None)
             if name == "body" and kind in _DESCRIBED:
                 child = _without_docstring(child)
             # Newer versions of Python add fields that are empty for older code.
@@ -167,6 +170,9 @@ class Canonical:
 canonical = cache(Canonical)
 _DESCRIBED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements stand
+# What says of which type something is, and nothing else. What these modules define is used by name.
+_DECLARED = {ast.arg: "annotation", ast.FunctionDef: "returns", ast.AsyncFunctionDef: "returns"}
+_OF_TYPES = ("typing", "collections.abc")
 
 
 def _any_order(taken: list[str]) -> str:
@@ -183,8 +189,10 @@ def _imports(node: ast.AST) -> bool:
 
 
 def _without_types(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield statements, of ``if TYPE_CHECKING:`` only those that run: its ``else``."""
+    """Yield statements but for imports of types; of ``if TYPE_CHECKING:`` only its ``else``."""
     for node in body:
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module in _OF_TYPES:
+            continue
         if (
             isinstance(node, ast.If)
             and isinstance(node.test, ast.Name)
@@ -195,7 +203,7 @@ def _without_types(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield node
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+def _statements(tree: ast.AST) -> Iterator[Any]:
     """Yield all statements of ``tree`` that may run."""
     todo = [tree]
     while todo:
@@ -237,7 +245,7 @@ def _fields(kind: type) -> list[str] | None:
     """Return the fields of a kind of node, None for what is no node."""
     if not issubclass(kind, ast.AST):
         return None
-    return sorted(set(kind._fields) - {"type_comment", "kind", "ctx"})
+    return sorted(set(kind._fields) - {"type_comment", "kind", "ctx", _DECLARED.get(kind)})
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import time
@@ -19,16 +20,55 @@ LOGGER = logging.getLogger("sscdl")
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# How much jobs say on the terminal: all, as to their log files, or, briefly, what `Seldom` lets by.
+TERMINAL_IS, ALL, BRIEF = "SSCDL_TERMINAL", "all", "brief"
+SILENCE = 45.0  # seconds
 
 
 class Stopped(BaseException):
     """A signal has asked the process to end."""
 
 
+def terminal() -> str | None:
+    """Return what the environment says of the terminal: ALL, BRIEF, or None for nothing.
+
+    Raises InputError for anything else.
+    """
+    asked = os.environ.get(TERMINAL_IS) or None
+    if asked not in (None, ALL, BRIEF):
+        raise InputError(
+            f"{TERMINAL_IS}: {asked!r} in the environment; {ALL!r} shows on the terminal all that "
+            f"jobs say, {BRIEF!r} (or nothing) what is needed to see them move"
+        )
+    return asked
+
+
+class Seldom(logging.Filter):
+    """Lets warnings and errors by, and of all else one line when ``SILENCE`` has gone by.
+
+    So a short job says nothing, and a long one is seen to move.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether ``record`` is shown."""
+        now = time.monotonic()
+        if record.levelno >= logging.WARNING:
+            return True
+        if now - self._last < SILENCE:
+            return False
+        self._last = now
+        return True
+
+
 @contextmanager
 def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     """Send the package's log lines to ``path`` and to standard error, each led by ``title`` there.
 
+    Standard error has few of them where the run that has started the job is brief (``Seldom``).
     What a user can change ends the process with one message and no traceback: an InputError, a full
     disk, a file without the right to it and a GPU without memory with exit status 1, a signal with
     128 and its number. All else keeps its traceback. After the block, signals do again what they
@@ -39,6 +79,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
+    if terminal() == BRIEF:
+        screen.addFilter(Seldom())
     LOGGER.setLevel(logging.INFO)
     handlers, LOGGER.handlers = LOGGER.handlers, [file, screen]
     before = {number: signal.signal(number, _stop) for number in ENDS}

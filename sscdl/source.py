@@ -67,7 +67,14 @@ WITHOUT_INFLUENCE = frozenset(
 # recipe, under a key of its own, and in no other. Stages that were trained without them are found
 # again however they change.
 ON_REQUEST = frozenset(
-    f"{PACKAGE}.training.{name}" for name in ("averages", "batch_statistics", "timm_backbones")
+    f"{PACKAGE}.{name}"
+    for name in (
+        "archives.folder_settings",
+        "archives.folders",
+        "training.averages",
+        "training.batch_statistics",
+        "training.timm_backbones",
+    )
 )
 
 # What makes things that are kept, by what it makes: the modules that a recipe's hash starts from.
@@ -75,6 +82,7 @@ ON_REQUEST = frozenset(
 GROUPS = {
     "phantom": (f"{PACKAGE}.phantom.archive",),
     "images": (f"{PACKAGE}.images.ingest", f"{PACKAGE}.images.render_worker"),
+    "folders": (f"{PACKAGE}.archives.folders", f"{PACKAGE}.archives.folder_settings"),
     "segmenter": (f"{PACKAGE}.segment.training.recipes",),
     "masks given": (f"{PACKAGE}.segment.given",),
     "masks predicted": (f"{PACKAGE}.segment.predict",),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
@@ -140,8 +141,9 @@ class _Reading:
         self.root, self.names, self.say = root, names, say
         self.known: dict[bytes, bytes] = {}  # all that was remembered, or can be
         self._digests: dict[str, str | None] = {}
-        self._faults: dict[str, str] = {}
-        self.states = dict(zip(names, self._look_at(names), strict=True))
+        self._faults: dict[str, str | None] = {}
+        # An os.stat_result, or None of a file that is gone.
+        self.states: dict[str, Any] = dict(zip(names, self._look_at(names), strict=True))
 
     @property
     def missing(self) -> list[str]:

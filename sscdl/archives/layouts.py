@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sscdl.archives import folder_settings
 from sscdl.archives.digests import Digests
 from sscdl.archives.listing import IMAGE_CSV, STUDY_CSV, file_list, scan_pictures
 from sscdl.archives.table_settings import read_settings
@@ -36,7 +37,8 @@ class Files(NamedTuple):
 def list_files(dataset: Mapping[str, Any]) -> Files:
     """Return the files of the archive that ``dataset`` describes.
 
-    Raises InputError if a folder, a CSV file, a column of it or every image file is missing.
+    Raises InputError if a folder, a CSV file, a column of it or every image file is missing, or
+    patterns fit no path.
     """
     layout = dataset["layout"]
     if layout == "siim":
@@ -45,7 +47,12 @@ def list_files(dataset: Mapping[str, Any]) -> Files:
         return Files(layout, root, file_list(root), tables)
     if layout == "table":
         settings = read_settings(dataset)
-        return Files(layout, settings.root, scan_pictures(settings.root).files, [settings.table])
+        return Files(layout, settings.root, scan_pictures(settings.root).files, settings.tables)
+    if layout == "folders":
+        described = folder_settings.read_settings(dataset)
+        listing = scan_pictures(described.root)
+        folder_settings.read_parts(described, listing)
+        return Files(layout, described.root, listing.files, [])
     raise ValueError(f"layout {layout!r} is unknown")
 
 

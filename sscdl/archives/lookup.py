@@ -81,11 +81,11 @@ def _match_ends(
             whole = end in ends[True]
             if not whole and end not in ends[False]:
                 continue
-            path = ends[whole][end]
-            if path is None:
+            found = ends[whole][end]
+            if found is None:
                 why[parts] = "fits several files below the root"
             else:
-                matches[parts] = path, (len(parts) - start, whole, -start)
+                matches[parts] = found, (len(parts) - start, whole, -start)
                 del why[parts]
             break
 

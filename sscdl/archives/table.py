@@ -8,78 +8,28 @@ without it.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sscdl import identifiers
+from sscdl.archives.entries import (
+    DESCRIBED,
+    Place,
+    Report,
+    Row,
+    entry,
+    one_label,
+    report_files,
+    with_id,
+)
 from sscdl.archives.index import Index, make_index
-from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, stem, told
+from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, told
 from sscdl.archives.lookup import NOT_THERE, find_files
 from sscdl.archives.table_settings import Column, TableSettings, read_settings
 from sscdl.csv_rows import read_rows
-from sscdl.dicom import terms
 from sscdl.errors import InputError
 
-_LISTED = 1000  # rows that are named one by one for each reason; the others are counted
-_DESCRIBED = ("patient", "study", "sex", "age", "view")
 _NOTHING = Column("")
-_NOT_UNDERSTOOD = {
-    "age": f"age is not between 0 and {terms.OLDEST} years; taken as unknown",
-    "sex": f"sex is not understood; counts as {terms.OTHER}",
-    "view": f"view is not understood; counts as {terms.OTHER} (ingest.accept.view)",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    file: str
-    label: str
-    patient: str
-    study: str
-    sex: str
-    age: float
-    view: str
-
-
-class _Report:
-    """What was wrong, row by row; texts of the table do not appear, they may hold patient ids."""
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-        self._lines: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        self._others: list[tuple[str, str]] = []
-        self.empty: dict[str, list[int]] = defaultdict(list)
-        self.odd: dict[str, list[int]] = defaultdict(list)
-        self.warnings: list[str] = []
-
-    def seen(self, line: int, texts: Mapping[str, str], read: Mapping[str, Any]) -> None:
-        """Note which fields of a row are empty, and which are not understood."""
-        for name, text in texts.items():
-            if not text:
-                self.empty[name].append(line)
-        for name, value in read.items():
-            if value in (math.inf, terms.OTHER):
-                self.odd[name].append(line)
-                self.row(line, _NOT_UNDERSTOOD[name])
-
-    def row(self, line: int, reason: str, detail: str = "") -> None:
-        self._lines[reason].append((line, detail))
-
-    def other(self, file: str, reason: str) -> None:
-        self._others.append((file, reason))
-
-    def problems(self) -> list[tuple[str, str]]:
-        found = []
-        for reason, lines in self._lines.items():
-            lines.sort()
-            named = lines[:_LISTED]
-            found += [(self.table, f"line {line}: {reason}{detail}") for line, detail in named]
-            if len(lines) > _LISTED:
-                found.append((self.table, f"{len(lines) - _LISTED} more: {reason}"))
-        return found + sorted(self._others)
 
 
 def read_index(dataset: Mapping[str, Any]) -> Index:
@@ -95,8 +45,8 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     """
     settings = read_settings(dataset)
     listing = scan_pictures(settings.root)
-    report = _Report(settings.table.name)
-    _report_files(listing, settings.ids, report)
+    report = Report()
+    report_files(listing, settings.ids, report)
     rows, excluded = _read_table(settings, report)
     paths = [path for path, _ in listing.files]
     found, reasons = find_files([*(row.file for row in rows), *excluded], paths)
@@ -111,9 +61,11 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     ):
         reason = "no column for the patient: each PNG, JPEG or TIFF file counts as another patient"
         report.other(settings.table.name, reason)
+    id_key, ids, patients = settings.id_key, settings.ids, "patient" in settings.columns
+    placed = ((found[row.file], row) for row in rows)
     entries = [
-        _entry(row, image, path, settings)
-        for row, image, path in _with_id(rows, found, settings, report)
+        entry(row, image, path, id_key=id_key, ids=ids, patients=patients)
+        for row, image, path in with_id(placed, ids, id_key, report)
     ]
     return make_index(entries, report.problems(), report.warnings)
 
@@ -131,22 +83,13 @@ def _set_aside(names: list[str], listing: Listing) -> dict[str, str]:
     return found
 
 
-def _report_files(listing: Listing, ids: str, report: _Report) -> None:
-    if ids == "file":
-        for path, reason in listing.problems:
-            report.other(path, reason)
-        return
-    for reason, count in Counter(reason for _, reason in listing.problems).items():
-        report.other(".", f"{reason}: {count} below the root (ids: file lists them)")
-
-
-def _read_table(settings: TableSettings, report: _Report) -> tuple[list[_Row], list[str]]:
-    """Return the rows that are kept, and the file names of the others."""
-    rows: list[_Row] = []
+def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], list[str]]:
+    """Return the rows of all tables that are kept, and the file names of the others."""
+    rows: list[Row] = []
     excluded: list[str] = []
-    columns = {name: settings.columns.get(name, _NOTHING) for name in _DESCRIBED}
+    columns = {name: settings.columns.get(name, _NOTHING) for name in DESCRIBED}
     fitting: Counter[str] = Counter()
-    for line, texts in read_rows(settings.table, settings.used):
+    for place, texts in _all_rows(settings):
         texts[""] = ""  # what a column that is not given holds
         file = settings.columns["file"].value(texts)
         if settings.keep and not settings.keep.fits(texts):
@@ -154,77 +97,54 @@ def _read_table(settings: TableSettings, report: _Report) -> tuple[list[_Row], l
             continue
         labels = [name for name, rule in settings.labels.items() if rule.fits(texts)]
         fitting.update(labels)
-        if len(labels) > 1:
-            report.row(line, f"fits the labels {' and '.join(labels)}; used without a label")
+        label = one_label(labels, place, report)
         found = {name: column.value(texts) for name, column in columns.items()}
         if "patient" in settings.columns and not found["patient"]:
-            report.row(line, "names no patient; one of its own unless the file's header does")
-        age, sex = terms.years(found["age"]), terms.sex(found["sex"])
-        view = terms.view(found["view"])
-        report.seen(line, found, {"age": age, "sex": sex, "view": view})
-        rows.append(
-            _Row(
-                line=line,
-                file=file,
-                label=labels[0] if len(labels) == 1 else "",
-                patient=found["patient"],
-                study=found["study"],
-                sex=sex,
-                age=math.nan if math.isinf(age) else age,
-                view=view,
-            )
-        )
+            report.row(place, "names no patient; one of its own unless the file's header does")
+        rows.append(report.described(place, file, label, found))
     if not rows:
         why = "no row has one of the values of table.keep" if excluded else "there are no rows"
-        raise InputError(f"{settings.table}: {why}; correct the setting or the table")
+        raise InputError(f"{settings.shown}: {why}; correct the setting or the table")
     for name, rule in settings.labels.items():
         if not fitting[name]:
             raise InputError(
-                f"{settings.table}: no row has one of the values of table.labels.{name} in column "
+                f"{settings.shown}: no row has one of the values of table.labels.{name} in column "
                 f"{rule.column!r}; correct the values, or set the separator if cells hold several"
             )
-    _check_columns(settings, report, len(rows))
+    named = {
+        name: f"{settings.shown}: column {column.name!r}{_pattern(column)} (table.columns.{name})"
+        for name, column in settings.columns.items()
+        if name in DESCRIBED
+    }
+    report.check(named, len(rows), what="rows", advice="correct column and pattern")
     return rows, excluded
 
 
-def _check_columns(settings: TableSettings, report: _Report, rows: int) -> None:
-    """Raise InputError for a column that says nothing in any row; report what some rows lack."""
-    for name in _DESCRIBED:
-        column = settings.columns.get(name)
-        if column is None:
-            continue
-        pattern = f" with the pattern {column.pattern.pattern!r}" if column.pattern else ""
-        where = f"{settings.table}: column {column.name!r}{pattern} (table.columns.{name})"
-        for fault, lines in (
-            ("says nothing", report.empty[name]),
-            ("cannot be understood", report.odd[name]),
-        ):
-            if len(lines) == rows:
-                raise InputError(
-                    f"{where} {fault} in any of the {rows} rows, for example line {lines[0]}; "
-                    "correct column and pattern, or leave the setting out"
-                )
-            if lines:
-                report.warnings.append(
-                    f"{where} {fault} in {len(lines)} of {rows} rows, for example line {lines[0]}"
-                )
+def _all_rows(settings: TableSettings) -> Iterable[tuple[Place, dict[str, str]]]:
+    for table in settings.tables:
+        for line, texts in read_rows(table, settings.used):
+            yield Place(table.name, line), texts
+
+
+def _pattern(column: Column) -> str:
+    return f" with the pattern {column.pattern.pattern!r}" if column.pattern else ""
 
 
 def _with_file(
-    rows: Iterable[_Row],
+    rows: Iterable[Row],
     found: dict[str, str],
     reasons: dict[str, str],
     settings: TableSettings,
-    report: _Report,
+    report: Report,
     listing: Listing,
-) -> list[_Row]:
+) -> list[Row]:
     """Return the first row of each file; the others must agree with it."""
-    kept: dict[str, _Row] = {}
-    lost: list[int] = []
+    kept: dict[str, Row] = {}
+    lost: list[Place] = []
     for row in rows:
         if row.file not in found:
-            report.row(row.line, f"{reasons[row.file]}; left out")
-            lost.append(row.line)
+            report.row(row.place, f"{reasons[row.file]}; left out")
+            lost.append(row.place)
             continue
         first = kept.setdefault(found[row.file], row)
         if first is row:
@@ -235,7 +155,7 @@ def _with_file(
                 if what == "label":
                     values = f" ({first.label or 'none'} and {row.label or 'none'})"
                 raise InputError(
-                    f"{settings.table}, lines {first.line} and {row.line}: one image file, but "
+                    f"{_both(settings, first.place, row.place)}: one image file, but "
                     f"the {what} differs{values}; delete the wrong one of the two rows, or say "
                     "with table.keep (column, values) which rows are meant, as where each reader "
                     "of an image has one"
@@ -244,56 +164,22 @@ def _with_file(
             first.age == row.age or math.isnan(first.age) and math.isnan(row.age)
         )
         other = "" if alike else ", but another age, sex or view"
-        report.row(row.line, f"file of an earlier row{other}; left out", f" (line {first.line})")
+        earlier = f" (line {first.place.line})"
+        if first.place.file != row.place.file:
+            earlier = f" ({first.place})"
+        report.row(row.place, f"file of an earlier row{other}; left out", earlier)
     if not kept:
         raise InputError(
-            f"{settings.table}: no row leads to a file below {settings.root}; line {lost[0]}: "
+            f"{settings.shown}: no row leads to a file below {settings.root}; line {lost[0].line}: "
             f"{reasons[next(iter(rows)).file]}; check table.root and table.columns.file"
             f"{told(listing.problems)}"
         )
     return list(kept.values())
 
 
-def _with_id(
-    rows: list[_Row], found: dict[str, str], settings: TableSettings, report: _Report
-) -> list[tuple[_Row, str, str]]:
-    """Return (row, image id, path); an image whose id is unfit or another's is left out."""
-    paths = sorted(((found[row.file], row) for row in rows), key=lambda pair: pair[0])
-    names = Counter(stem(path.rpartition("/")[2]).casefold() for path, _ in paths)
-    owners: set[str] = set()
-    kept = []
-    for path, row in paths:
-        if settings.ids == "hash":
-            image = identifiers.pseudonym(path, settings.id_key)
-        else:
-            image = stem(path.rpartition("/")[2])
-            if names[image.casefold()] > 1:
-                image = stem(path).replace("/", "_")
-        wrong = identifiers.fault(image)
-        # There are systems on which the case of a file name makes no difference.
-        if not wrong and image.casefold() in owners:
-            wrong = "is also that of another file"
-        if wrong:
-            report.row(row.line, f"image id {wrong}; left out (ids: hash takes every file name)")
-            continue
-        owners.add(image.casefold())
-        kept.append((row, image, path))
-    return kept
-
-
-def _entry(row: _Row, image: str, path: str, settings: TableSettings) -> dict[str, Any]:
-    # A study's number is often one within the patient.
-    unknown = "patient" in settings.columns and not row.patient
-    whose = "\n".join(filter(None, (row.patient, row.study)))
-    return {
-        "image_id": image,
-        "study_id": identifiers.pseudonym(path if unknown or not whose else whose, settings.id_key),
-        "path": path,
-        "label": row.label,
-        "boxes": [],
-        "patient_id": row.patient,
-        "sex": row.sex,
-        "age": row.age,
-        "view": row.view,
-        "shown": path if settings.ids == "file" else f"{settings.table.name}, line {row.line}",
-    }
+def _both(settings: TableSettings, first: Place, second: Place) -> str:
+    """Return the words for two rows."""
+    if first.file != second.file:
+        return f"{first}, and {second}"
+    path = next(table for table in settings.tables if table.name == first.file)
+    return f"{path}, lines {first.line} and {second.line}"

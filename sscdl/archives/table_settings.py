@@ -69,6 +69,17 @@ class TableSettings:
     columns: dict[str, Column]
     keep: Rule | None
     labels: dict[str, Rule]
+    further: tuple[Path, ...] = ()
+
+    @property
+    def tables(self) -> list[Path]:
+        """Return all CSV files, the first one first."""
+        return [self.table, *self.further]
+
+    @property
+    def shown(self) -> str:
+        """Return what messages call the tables."""
+        return " and ".join(map(str, self.tables))
 
     @property
     def used(self) -> list[str]:
@@ -84,8 +95,8 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
     ``dataset`` has root, table (a CSV file, relative to the root or absolute), id_key, ids (hash or
     file), columns (of file, patient, study, sex, age and view: a name, a mapping of column and
     pattern, or None), keep (None, or a mapping of column, values and separator) and labels (such a
-    mapping, or None, for each class). All but root, table, id_key and the column of the file may be
-    missing.
+    mapping, or None, for each class), further (CSV files of the same columns). All but root, table,
+    id_key and the column of the file may be missing.
 
     Raises InputError if a setting is missing or wrong, or the root, the table or a column is not
     there.
@@ -100,16 +111,26 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
             f"{root}: there is no such folder; set table.root to the folder that the image files "
             "lie in, at any depth"
         )
-    if not table.is_file():
-        near = difflib.get_close_matches(table.name, [p.name for p in root.glob("*.csv")], 1, 0.0)
-        hint = f"; {near[0]!r} is there" if near else ""
+    further = tuple(root / name for name in dataset.get("further") or ())
+    for key, one in (("table", table), *(("further", one) for one in further)):
+        if not one.is_file():
+            near = difflib.get_close_matches(one.name, [p.name for p in root.glob("*.csv")], 1, 0.0)
+            hint = f"; {near[0]!r} is there" if near else ""
+            raise InputError(
+                f"{one}: there is no such file{hint}; set table.{key} to the CSV file, relative to "
+                "the root or absolute"
+            )
+    names = [one.name for one in (table, *further)]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InputError(
-            f"{table}: there is no such file{hint}; set table.table to the CSV file, relative to "
-            "the root or absolute"
+            f"table.further: {twice} is the name of two tables, which messages could not tell "
+            "apart; name each once, or rename one"
         )
     given = dataset.get("columns") or {}
     columns = {
-        name: _column(given[name], f"table.columns.{name}") for name in FIELDS if given.get(name)
+        name: read_column(given[name], f"table.columns.{name}")
+        for name in FIELDS
+        if given.get(name)
     }
     if "file" not in columns:
         raise InputError("table.columns.file: missing; the column that names the image files")
@@ -120,13 +141,18 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
         if rule
     }
     settings = TableSettings(
-        root, table, dataset["id_key"], dataset.get("ids", "hash"), columns, keep, labels
+        root, table, dataset["id_key"], dataset.get("ids", "hash"), columns, keep, labels, further
     )
-    check_columns(table, settings.used)
+    for one in settings.tables:
+        check_columns(one, settings.used)
     return settings
 
 
-def _column(given: Any, key: str) -> Column:
+def read_column(given: Any, key: str) -> Column:
+    """Return the column that ``given`` means: a name, or a mapping of column and pattern.
+
+    Raises InputError, which names ``key``, for a missing name or what is no regular expression.
+    """
     if isinstance(given, str):
         return Column(given.strip())
     name, pattern = given.get("column"), given.get("pattern")

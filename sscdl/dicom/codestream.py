@@ -11,8 +11,8 @@ import numpy as np
 
 from sscdl.dicom.radiograph import ImageError
 
-_START_OF_FRAME = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL = (0xC0, 0xC1)
+_START_OF_JPEG_LS = 0xF7
+_START_OF_FRAME = {_START_OF_JPEG_LS, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _END = b"\xff\xd9"
 # What an item of encapsulated pixel data begins with: its tag, in either order of bytes.
@@ -102,20 +102,12 @@ def _items_fit(data: bytes) -> bool:
     return end == len(data) or data[end : end + 2] == tag[:2] or data.startswith(_MAGICS, 8)
 
 
-def mended(frame: bytes) -> bytes:
-    """Return a JPEG frame whose first scan says that it holds all coefficients.
-
-    Sequential ones always do (ISO/IEC 10918-1 B.2.3), but some encoders say 0 to 0, which the
-    decoder refuses, although others read on. Other frames are returned as they are.
-    """
-    sequential = False
-    for marker, position in _segments(frame):
-        sequential = sequential or marker in _SEQUENTIAL
-        if marker == _START_OF_SCAN and sequential:
-            spectrum = position + 5 + 2 * frame[position + 4]
-            if frame[spectrum : spectrum + 2] == b"\0\0":
-                return frame[:spectrum] + b"\0\x3f" + frame[spectrum + 2 :]
-    return frame
+def standard_of(frame: bytes) -> str:
+    """Return which of JPEG, JPEG-LS and JPEG 2000 a frame of one of them is, by its contents."""
+    if frame.startswith(_MAGICS[1:]):
+        return "JPEG 2000"
+    is_ls = any(marker == _START_OF_JPEG_LS for marker, _ in _segments(frame))
+    return "JPEG-LS" if is_ls else "JPEG"
 
 
 def is_complete(frame: bytes) -> bool:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
@@ -91,7 +91,7 @@ class DicomFile:
     """An open DICOM file: its transfer syntax ``syntax`` and its ``header``, pixel data aside."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._source = _Counted(file, os.fstat(file.fileno()).st_size)
+        self._source: _Counted | _Inflated = _Counted(file, os.fstat(file.fileno()).st_size)
         meta = _meta_of(self._source)
         uid = value_of(meta, "TransferSyntaxUID")
         syntax = _guessed_syntax(self._source) if uid is None else UID(str(uid))
@@ -108,11 +108,12 @@ class DicomFile:
             return bool(ends)
 
         self.header = read_dataset(
-            self._source,
+            # It can do as much of a BinaryIO as is asked of it.
+            self._source,  # type: ignore[arg-type]
             is_implicit_VR=syntax.is_implicit_VR,
             is_little_endian=syntax.is_little_endian,
             stop_when=at_pixels,
-            specific_tags=_FIELDS,
+            specific_tags=_FIELDS,  # type: ignore[arg-type]  # known keywords all have one
         )
         if not ends:
             raise ImageError(_NO_PIXEL_DATA)
@@ -124,11 +125,12 @@ class DicomFile:
 
         Raises ImageError if there are more than ``limit`` bytes, or not as many as declared.
         """
-        implicit, little = self.header.original_encoding
+        encoding: Any = self.header.original_encoding  # known of what was read
+        implicit, little = encoding
         self._source.allow(limit)
         with _damage_as_reason():
             after = read_dataset(
-                self._source,
+                self._source,  # type: ignore[arg-type]  # as above
                 is_implicit_VR=implicit,
                 is_little_endian=little,
                 stop_when=lambda tag, vr, length: tag > _PIXEL_DATA,
@@ -256,7 +258,7 @@ def _meta_of(source: _Counted) -> Dataset:
             raise ImageError("not a DICOM file")
         source.seek(0)
     return read_dataset(
-        source,
+        source,  # type: ignore[arg-type]  # can do as much of a BinaryIO as is asked of it
         is_implicit_VR=False,
         is_little_endian=True,
         stop_when=lambda tag, vr, length: tag.group != 2,

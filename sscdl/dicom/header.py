@@ -10,7 +10,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
@@ -48,11 +48,30 @@ _FRAME_MACROS = (
 )
 
 
-def raw_of(dataset: Dataset, keyword: str) -> RawDataElement | None:
+if TYPE_CHECKING:
+
+    class RawField(Protocol):
+        """A RawDataElement with a value, as all have that :func:`raw_of` returns."""
+
+        @property
+        def value(self) -> bytes: ...
+        @property
+        def VR(self) -> str: ...
+        @property
+        def length(self) -> int: ...
+        @property
+        def is_little_endian(self) -> bool: ...
+
+
+def raw_of(dataset: Dataset, keyword: str) -> RawField | None:
     """Return a field that was read and not unfolded yet, None if it is missing or empty."""
-    tag = tag_for_keyword(keyword)
+    tag: Any = tag_for_keyword(keyword)  # None is of no use, but in no data set either
     element = dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
-    return element if isinstance(element, RawDataElement) and element.value else None
+    return (
+        element  # type: ignore[return-value]  # its value is there
+        if isinstance(element, RawDataElement) and element.value
+        else None
+    )
 
 
 def value_of(dataset: Dataset, keyword: str) -> Any:
@@ -96,7 +115,7 @@ def number_of(dataset: Dataset, keyword: str, default: float | None = None) -> f
     return default
 
 
-def integer_of(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+def integer_of(dataset: Dataset, keyword: str, default: float | None = None) -> int:
     return int(number_of(dataset, keyword, default))
 
 
@@ -144,7 +163,7 @@ def unfold_functional_groups(dataset: Dataset) -> None:
     for groups in FUNCTIONAL_GROUPS:
         group = item_of(dataset, groups)
         for macro in _FRAME_MACROS if group is not None else ():
-            item = item_of(group, macro)
+            item: Any = item_of(group, macro)  # type: ignore[arg-type]  # no macros without a group
             for tag in item.keys() if item is not None else ():
                 if tag not in dataset:
                     dataset[tag] = item.get_item(tag, keep_deferred=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
 
 from sscdl.dicom.header import item_of, raw_of
 from sscdl.dicom.radiograph import ImageError
+
+if TYPE_CHECKING:
+    from sscdl.dicom.header import RawField
 
 # 65,536 entries of 2 bytes, segmented ones can take half as much again.
 _LONGEST_DATA = 2**18
@@ -105,7 +107,7 @@ def _words(dataset: Dataset, keyword: str) -> np.ndarray | None:
     return np.frombuffer(data, dtype="<u2" if element.is_little_endian else ">u2")
 
 
-def _raw(dataset: Dataset, keyword: str) -> RawDataElement | None:
+def _raw(dataset: Dataset, keyword: str) -> RawField | None:
     """Return a field as its bytes: as numbers, thousands of entries would be as many objects."""
     element = raw_of(dataset, keyword)
     if element is not None and len(element.value) > _LONGEST_DATA:
@@ -129,6 +131,7 @@ def _unfold(segments: np.ndarray, count: int, bits: int) -> np.ndarray:
     """
     if bits == 8:
         segments = segments.astype("<u2").view(np.uint8)
+    entries: list[int]
     data, entries = segments.tolist(), []
     _unfold_from(0, len(data), data, bits, count, entries, nested=False)
     if len(entries) < count:

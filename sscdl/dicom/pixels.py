@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, uid
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder  # type: ignore[attr-defined]  # documented there
 
 from sscdl.dicom.codestream import (
     codestream_of,
@@ -17,9 +18,10 @@ from sscdl.dicom.codestream import (
     first_frames,
     is_complete,
     is_encapsulated,
-    mended,
 )
 from sscdl.dicom.header import PARSE_FAULTS, count_of, integer_of, text_of
+from sscdl.dicom.jpeg import SYNTAXES as JPEG_SYNTAXES
+from sscdl.dicom.jpeg import jpeg_decoder
 from sscdl.dicom.radiograph import ImageError
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
@@ -31,10 +33,7 @@ _SUPPORTED = (
     uid.DeflatedExplicitVRLittleEndian,
     uid.ExplicitVRBigEndian,
     uid.RLELossless,
-    uid.JPEGBaseline8Bit,
-    uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
-    uid.JPEGLosslessSV1,
+    *JPEG_SYNTAXES,
     uid.JPEGLSLossless,
     uid.JPEGLSNearLossless,
     uid.JPEG2000Lossless,
@@ -144,7 +143,7 @@ def decode(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.nd
         else:
             shift = layout.shift
             if syntax.is_encapsulated:
-                data, shift = _checked(data, layout, syntax)
+                shift = _checked_shift(data, layout, syntax)
             elif len(data) < layout.native_bytes:
                 raise ImageError(
                     f"pixel data are truncated: {len(data)} of {layout.native_bytes} bytes"
@@ -191,8 +190,8 @@ def _check_form(data: bytes, layout: Layout, syntax: uid.UID) -> None:
         )
 
 
-def _checked(data: bytes, layout: Layout, syntax: uid.UID) -> tuple[bytes, int]:
-    """Refuse frames that are cut off or of another size; return data and shift of the values.
+def _checked_shift(data: bytes, layout: Layout, syntax: uid.UID) -> int:
+    """Refuse frames that are cut off or of another size; return by how much values are shifted.
 
     A decoder believes a damaged size and fills gigabytes for minutes.
     """
@@ -206,18 +205,17 @@ def _checked(data: bytes, layout: Layout, syntax: uid.UID) -> tuple[bytes, int]:
         raise ImageError(f"pixel data have {coded.components} channels, not {layout.samples}")
     if coded.tiles > _MOST_TILES:
         raise ImageError(f"pixel data are cut into {coded.tiles} tiles")
-    better = mended(frame)
     # Some encoders take the stored bits out of a word, others the word as it is.
-    shift = layout.shift if coded.precision > layout.bits else 0
-    return data if better is frame else encapsulate([better]), shift
+    return layout.shift if coded.precision > layout.bits else 0
 
 
 def _decoded(data: bytes, vr: str, layout: Layout, syntax: uid.UID) -> tuple[np.ndarray, str]:
-    words, facts = get_decoder(syntax).as_array(
+    decoder: Any = jpeg_decoder(syntax) if syntax in JPEG_SYNTAXES else get_decoder(syntax)
+    words, facts = decoder.as_array(
         data,
         index=0,
         raw=True,
-        # CharLS is four times as fast as libjpeg, which pydicom prefers, and gives the same values.
+        # Others that happen to be installed may be slower.
         decoding_plugin="pyjpegls" if syntax in uid.JPEGLSTransferSyntaxes else "",
         # Only the words are wanted here, whatever lies in unused bits.
         **({} if syntax.is_encapsulated else {"view_only": True, "pixel_keyword": "PixelData"}),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
-from sscdl.archives.cohorts import NOT_REPORTED
+from sscdl.archives.sides import NOT_TESTED
 from sscdl.errors import InputError
 from sscdl.images.held_out import held_out, read_images
 from sscdl.images.imagelist import write_csv
@@ -114,7 +114,7 @@ def metadata_predictions(
         raise InputError(f"images: columns {sorted(absent)} are missing for the metadata baseline")
     is_train = images["split"] == "train"
     train = images[is_train & images["label"].isin(list(classes))]
-    others = images[~images["split"].isin(NOT_REPORTED)]
+    others = images[~images["split"].isin(NOT_TESTED)]
     if train["label"].nunique() < 2:
         raise InputError(
             "images: the training split has labels of fewer than two of the classes "

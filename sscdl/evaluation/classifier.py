@@ -51,7 +51,8 @@ class CamNetwork:
         """
         self.classes, self.size, self.mean, self.std = classes, size, mean, std
         self.weight, self.bias = weight.to(device), bias.to(device)
-        self.backbone = backbone.to(device, memory_format=torch.channels_last).eval()
+        # torch takes both, its types do not say so.
+        self.backbone = backbone.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.device = device
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

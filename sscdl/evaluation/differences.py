@@ -179,7 +179,7 @@ def compare(
         InputError: column patient_id is missing or has empty cells, or no patient is in both.
     """
     patients = patients_of(first, second)
-    scores = [score(rows, measure, patients) for rows in (first, second)]
+    scores = score(first, measure, patients), score(second, measure, patients)
     number = [len(one.trainings.values) for one in scores]
     tested = number[0] > 1 and (fixed or number[1] > 1)
     return of_factors(*scores, [one.trainings for one in scores], tested=tested)
@@ -196,7 +196,7 @@ def compare_same(first: pd.DataFrame, second: pd.DataFrame, measure: Measure) ->
         for rows in (first, second)
     )
     patients = patients_of(first, second)
-    scores = [score(rows, measure, patients) for rows in (first, second)]
+    scores = score(first, measure, patients), score(second, measure, patients)
     own = [one.trainings for one in scores]
     falls = Factor(own[0].values - own[1].values, own[0].influences - own[1].influences)
     return of_factors(*scores, [falls], tested=len(falls.values) > 1)

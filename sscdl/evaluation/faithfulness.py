@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -148,8 +149,7 @@ def write_faithfulness(
             LOGGER.info("%s %s: curves of %d of %d images", variant, curriculum,
                         begin + len(part), len(tested))  # fmt: skip
     result = pd.DataFrame(lines).round(6)
-    for place, (column, value) in enumerate(
-        {"variant": variant, "curriculum": curriculum, "seed": seed}.items()
-    ):
+    about_all: dict[str, Any] = {"variant": variant, "curriculum": curriculum, "seed": seed}
+    for place, (column, value) in enumerate(about_all.items()):
         result.insert(place, column, value)
     write_csv(result, out)

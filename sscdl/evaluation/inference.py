@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -125,7 +125,7 @@ class Score:
             above += (part.weight * (high - part.value)) ** 2
         if not fixed > 0:
             # Patients say nothing, each training is of one kind: what trainings say comes on top.
-            own = stdtrit(spread.df, alpha / 2) ** 2 * spread.total
+            own: Any = stdtrit(spread.df, alpha / 2) ** 2 * spread.total
             below, above = below + own, above + own
         return self.value - np.sqrt(below), self.value + np.sqrt(above)
 
@@ -173,7 +173,7 @@ def _stratum_limits(part: Stratum, larger: float, df: float, alpha: float) -> tu
     if not np.isfinite(spread * larger) or part.patients < 2:
         return NAN, NAN
     # Of the lower tail, which tells levels apart that 1 - alpha / 2 rounds to 1.
-    quantile = -stdtrit(min(df, part.patients - 1), alpha / 2)
+    quantile: Any = -stdtrit(min(df, part.patients - 1), alpha / 2)
     if not part.bounded:
         half = quantile * np.sqrt(larger * spread)
         return part.value - half, part.value + half

@@ -53,7 +53,8 @@ def value(rows: pd.DataFrame, measure: Measure) -> float:
 
 
 def _by_patient(values: Floats, patients: Codes, count: int) -> Floats:
-    return np.bincount(patients, weights=values, minlength=count)
+    # Floating point, as the weights are.
+    return np.bincount(patients, weights=values, minlength=count)  # type: ignore[return-value]
 
 
 def _corrected(influence: Floats, patients: int) -> Floats:

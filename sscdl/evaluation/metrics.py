@@ -9,6 +9,7 @@ metrics whose intervals are printed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,14 +29,30 @@ def class_names(predictions: pd.DataFrame) -> list[str]:
     ]
 
 
+def rows_where(rows: pd.DataFrame, held: pd.Series) -> pd.DataFrame:
+    """Return the rows for which ``held`` is true."""
+    return rows_at(rows, np.flatnonzero(held))
+
+
+def rows_at(rows: pd.DataFrame, places: NDArray[np.intp]) -> pd.DataFrame:
+    """Return the rows at ``places``, which ascend; without a copy if they stand together.
+
+    Predictions of a large study fill gigabytes, and mostly those of a model stand together.
+    """
+    if len(places) and places[-1] - places[0] + 1 == len(places):
+        return rows.iloc[places[0] : places[-1] + 1]
+    return rows.take(places)
+
+
 def labelled(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows whose label is one of the table's classes."""
-    return predictions[predictions["label"].isin(class_names(predictions))]
+    return rows_where(predictions, predictions["label"].isin(class_names(predictions)))
 
 
 def codes(values: Sequence[str] | pd.Series, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the number of each class, -1 for what is none."""
-    return pd.Index(classes, dtype=object).get_indexer(pd.Index(values, dtype=object))
+    known: Any = pd.Index(classes, dtype=object)
+    return known.get_indexer(pd.Index(values, dtype=object))
 
 
 def check_predicted(guess: NDArray[np.int64], classes: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ def predict(
     N, h, w), ``class_maps``, those of all classes (float16, N, K, h, w), and the image ``ids``.
     :func:`sscdl.evaluation.attention_scores.score_maps` says what the columns about attention are.
     """
-    names = {"variant": variant, "curriculum": curriculum, "seed": seed}
+    names: dict[str, str | int] = {"variant": variant, "curriculum": curriculum, "seed": seed}
     with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
         result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names)
     write_csv(result, out)
@@ -90,7 +90,12 @@ def predict_shown(
     parts = []
     with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
         for other, pictures in shown.items():
-            names = {"variant": variant, "curriculum": curriculum, "shown": other, "seed": seed}
+            names: dict[str, str | int] = {
+                "variant": variant,
+                "curriculum": curriculum,
+                "shown": other,
+                "seed": seed,
+            }
             parts.append(_predict(model, pictures, frame, names)[0])
             _report(parts[-1], f"{variant} {curriculum} shown {other}")
     write_csv(pd.concat(parts, ignore_index=True), out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,21 +49,24 @@ class LinearProbe:
     """A logistic regression on standardised features, fitted by :func:`fit_probe`."""
 
     scaler: StandardScaler
-    axes: NDArray  # (C, R): what standardised features are turned by before the regression
+    axes: NDArray[Any]  # (C, R): what standardised features are turned by before the regression
     regression: LogisticRegression
 
     @property
-    def classes(self) -> NDArray:
+    def classes(self) -> NDArray[Any]:
         """Return the classes (K,) in the order of the probabilities."""
         return self.regression.classes_
 
-    def probabilities(self, x: NDArray) -> NDArray:
+    def probabilities(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the probability of each class, (N, K), for features (N, C)."""
         return self.regression.predict_proba(self.scaler.transform(np.asarray(x)) @ self.axes)
 
 
 def fit_probe(
-    train_x: NDArray, train_y: NDArray, patients: Sequence[object], seed: int
+    train_x: NDArray[Any],
+    train_y: NDArray[Any],
+    patients: Sequence[object] | NDArray[Any],
+    seed: int,
 ) -> LinearProbe:
     """Return logistic regression fitted to features (N, C), classes (N,) and ``patients`` (N,).
 
@@ -111,7 +115,11 @@ def _regression(**options: float | bool) -> LogisticRegression:
 
 
 def linear_probe(
-    train_x: NDArray, train_y: NDArray, test_x: NDArray, test_y: NDArray, seed: int
+    train_x: NDArray[Any],
+    train_y: NDArray[Any],
+    test_x: NDArray[Any],
+    test_y: NDArray[Any],
+    seed: int,
 ) -> float:
     """Return the balanced accuracy, in [0, 1], of logistic regression on features (N, C).
 

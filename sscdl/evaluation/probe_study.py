@@ -100,13 +100,20 @@ class Frozen:
 
         settle(self.backbone, normalise, images, self.size)
 
-    def features(self, array: NDArray, rows: Sequence[int], device: torch.device) -> NDArray:
+    def features(
+        self, array: NDArray[Any], rows: Sequence[int], device: torch.device
+    ) -> NDArray[Any]:
         """Return features (N, C) of the ``rows`` of a packed array, without augmentation."""
-        self.backbone.to(device, memory_format=torch.channels_last)
+        # torch takes both, its types do not say so.
+        self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         parts = [
             extract_features(
-                *(self.backbone, torch.from_numpy(array[list(rows[begin : begin + READ])])),
-                *(self.mean, self.std, self.size, BATCH),
+                self.backbone,
+                torch.from_numpy(array[list(rows[begin : begin + READ])]),
+                self.mean,
+                self.std,
+                self.size,
+                BATCH,
             )
             for begin in range(0, len(rows), READ)
         ]
@@ -137,7 +144,11 @@ class Probed:
         self.array, self.described = variants.read_pack(pack)
         check_list(images_csv, self.described, data)
         self.images_csv, self.variant = images_csv, variant
-        self.settings = {"data": data, "backbone": backbone, "image_size": image_size}
+        self.settings: dict[str, Any] = {
+            "data": data,
+            "backbone": backbone,
+            "image_size": image_size,
+        }
         self.estimated = batch_statistics == "estimated"
         self.train_rows = select_rows(images_csv, self.described, data).train
         self.classes: list[str] = data["classes"]
@@ -158,7 +169,7 @@ class Probed:
         labels, patients = list(self.train["label"]), list(self.train["patient_id"])
         return list(label_draws(labels, patients, shares, number, seed))
 
-    def features(self, network: Network, device: str) -> NDArray:
+    def features(self, network: Network, device: str) -> NDArray[Any]:
         """Return a network's features (N, C): of the training images, then of those to test on."""
         frozen = Frozen(network, self.images_csv, self.described, **self.settings)
         if network.pointer is None and self.estimated:
@@ -169,7 +180,7 @@ class Probed:
             return frozen.features(self.array, rows, torch.device(name))
 
     def predictions(
-        self, name: str, features: NDArray, draws: Iterable[Draw], seed: int
+        self, name: str, features: NDArray[Any], draws: Iterable[Draw], seed: int
     ) -> pd.DataFrame:
         """Return what probes of a network's ``features`` predict, one line a draw and image."""
         whose, number = self.train["patient_id"].to_numpy(), len(self.train)

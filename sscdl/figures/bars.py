@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from sscdl.figures import charts
 
@@ -76,9 +78,9 @@ def titled(
 
 def name_rows(
     axes: Axes,
-    names: Sequence[str],
+    names: Iterable[str],
     longest: int = _NAME,
-    rows: Sequence[float] | None = None,
+    rows: Sequence[float] | NDArray[np.float64] | None = None,
     room: int = 2,
 ) -> None:
     """Name the bars at ``rows`` (None: 0, 1, ...) and leave room for at least ``room`` bars.
@@ -157,5 +159,6 @@ def plain(
             f"{count}", (count, row), (3, 0), textcoords="offset points", va="center", fontsize=6.5
         )
     axes.set_xlim(0, counts.max() * 1.14)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = axes.xaxis.get_major_locator()  # one that knows whole numbers
+    locator.set_params(integer=True)
     name_rows(axes, counts.index, longest, rows, max(room, 2))

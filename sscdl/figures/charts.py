@@ -60,7 +60,8 @@ _EDGE = 0.06  # inches, between the text and the picture's edge
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Apply the one style of all figures inside the block."""
-    with matplotlib.rc_context(_STYLE):
+    style: Any = _STYLE  # of matplotlib's keys
+    with matplotlib.rc_context(style):
         yield
 
 

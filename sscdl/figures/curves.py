@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -51,8 +51,8 @@ def _precision(true: Floats, scores: Floats) -> Floats:
 class Kind(NamedTuple):
     """A kind of curve: how it is made of one training, summed up, and what its axes are."""
 
-    curve: Callable[[Floats, Floats], Floats]
-    area: Callable[[Floats, Floats], float]
+    curve: Callable[[Any, Floats], Floats]  # of what is true, yes or no, and scores
+    area: Callable[[Any, Floats], float]
     named: str
     across: str
     up: str
@@ -127,9 +127,11 @@ def curves(rows: pd.DataFrame, points: pd.DataFrame, kind: str) -> Figure:
 
 def _panel(axes: Axes, rows: pd.DataFrame, positive: str, points: pd.DataFrame, kind: Kind) -> int:
     """Draw the curves of one variant and return how many lines its legend has."""
-    found, areas = {}, {}
+    found: dict[Any, list[Floats]] = {}
+    areas: dict[Any, float] = {}
     for name, group in rows.groupby("curriculum", sort=False):
-        found[name], summed = [], []
+        found[name] = []
+        summed = []
         for _, part in group.groupby("seed"):
             true = (part["label"] == positive).to_numpy()
             scores = part[f"prob_{positive}"].to_numpy(dtype=float)

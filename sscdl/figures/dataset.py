@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def dataset_figure(
     with charts.figure_style():
         figure = Figure(figsize=(charts.PAGE_WIDTH, sum(heights)), layout="constrained")
         # Figures of their own leave each panel just the margin that its names need.
-        strips = figure.subfigures(len(heights), 1, height_ratios=heights)
+        strips: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
         cells = [half for strip in strips[:3] for half in strip.subfigures(1, 2)]
         panels = [cell.subplots() for cell in [*cells, *strips[3:]]]
         bars.stacked(panels[0], by_split, "Images by class")
@@ -118,7 +119,12 @@ def _people(axes: Axes, tidy: pd.DataFrame) -> None:
     axes.hlines(rows, counts.min(axis=1), counts.max(axis=1), color="#CCCCCC", linewidth=1)
     handles = []
     for name, (marker, color) in markers.items():
-        style = {"marker": marker, "color": color, "markersize": 4, "markeredgecolor": "white"}
+        style: dict[str, Any] = {
+            "marker": marker,
+            "color": color,
+            "markersize": 4,
+            "markeredgecolor": "white",
+        }
         axes.plot(counts[name], rows, linestyle="", **style)
         handles.append(Line2D([], [], linestyle="", label=name, **style))
     axes.set_xlim(0, counts.to_numpy().max() * 1.08)
@@ -162,7 +168,7 @@ def _grays(axes: Axes, histograms: Mapping[str, np.ndarray]) -> None:
         mean = float(share @ gray)
         density, edges = np.histogram(gray, bins=min(_BINS, len(counts)), range=(0, 1),
                                       weights=share, density=True)  # fmt: skip
-        style = {"color": bars.COLORS[place % len(bars.COLORS)],
+        style: dict[str, Any] = {"color": bars.COLORS[place % len(bars.COLORS)],
                  "linestyle": _LINES[place // len(bars.COLORS) % len(_LINES)]}  # fmt: skip
         axes.plot((edges[1:] + edges[:-1]) / 2, density, **style)
         axes.plot(mean, 0, marker="^", color=style["color"], clip_on=False, zorder=5)

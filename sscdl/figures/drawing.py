@@ -183,7 +183,8 @@ def draw_attention(
             heading: [
                 attention.AttentionItem(
                     image=image,
-                    cam=cv2.resize(cam, image.shape[::-1]),
+                    # Floating point, as the map is.
+                    cam=cv2.resize(cam, image.shape[::-1]),  # type: ignore[arg-type]
                     mask=mask,
                     ail=float(line["ail"]),
                     predicted=line["predicted"],

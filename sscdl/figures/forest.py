@@ -5,6 +5,8 @@ Style and rules are those of :mod:`sscdl.figures.charts`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -56,7 +58,9 @@ def forest(table: pd.DataFrame) -> Figure:
         dict.fromkeys(given, float)
     )
     kinds = table["against"].map(reference_kind)
-    groups = dict(iter(table.groupby([table["variant"], kinds], sort=False)))
+    groups: dict[Any, pd.DataFrame] = dict(
+        iter(table.groupby([table["variant"], kinds], sort=False))
+    )
     reach = _reach(table)
     heights = [_HEAD + _ROW * len(group) for group in groups.values()]
     with charts.figure_style():
@@ -88,10 +92,16 @@ def forest(table: pd.DataFrame) -> Figure:
 
 def _reach(table: pd.DataFrame) -> float:
     """Return how far the axis goes to both sides, in percent points."""
-    near = table[["difference", "difference_low", "difference_high", "margin"]].abs().max(axis=None)
-    far = table[["another_low", "another_high"]].abs().max(axis=None)
-    near = max(float(near), 0.5)
+    of_means = ["difference", "difference_low", "difference_high", "margin"]
+    near = max(_largest(table[of_means]), 0.5)
+    far = _largest(table[["another_low", "another_high"]])
     return 1.06 * (min(max(near, far), _REACH * near) if np.isfinite(far) else near)
+
+
+def _largest(columns: pd.DataFrame) -> float:
+    """Return the largest value without its sign, NaN if there is none."""
+    largest: Any = columns.abs().max(axis=None)
+    return float(largest)
 
 
 def _color(verdict: str) -> str:
@@ -103,6 +113,7 @@ def _lines(axes: Axes, group: pd.DataFrame, reach: float) -> None:
     if np.isfinite(margin):
         axes.axvspan(-margin, margin, color=_BAND, zorder=-1)
     axes.axvline(0, color=charts.BLACK, linewidth=0.8)
+    line: Any
     for row, line in enumerate(group.itertuples()):
         color = _color(line.verdict)
         if np.isfinite(line.another_low):
@@ -127,6 +138,7 @@ def _numbers(axes: Axes, group: pd.DataFrame) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(len(group) - 0.5, -0.5)
+    line: Any
     for row, line in enumerate(group.itertuples()):
         numbers = f"{_signed(line.difference)}"
         if np.isfinite(line.difference_low):

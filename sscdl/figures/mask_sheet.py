@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,6 +98,7 @@ def _sheet(part: pd.DataFrame, heading: str) -> Image.Image:
     sheet = Image.new("RGB", (width, int(tops[-1])))
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, _GAP), heading, fill="white", font=font)
+    row: Any
     for place, (row, caption) in enumerate(zip(part.itertuples(), captions, strict=True)):
         left, top = _GAP + place % _COLUMNS * step, int(tops[place // _COLUMNS])
         small = draw_outline(*_read(Path(row.png), Path(row.mask)), _TILE - 2 * _FRAME)
@@ -110,7 +112,7 @@ def _sheet(part: pd.DataFrame, heading: str) -> Image.Image:
     return sheet
 
 
-def _caption(row: object) -> list[str]:
+def _caption(row: Any) -> list[str]:
     """Return the lines below an image: its id, its split, the faults of its mask and its use."""
     faults = [*row.faults.split("; "), f"used: {row.used}"] if row.faults else []
     texts = [row.image_id, row.split, *faults]

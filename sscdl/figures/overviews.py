@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def accuracy_overview_figure(
         charts.name_rows(axes, table["curriculum"].tolist())
         axes.axvline(table["chance"].iloc[0], color=charts.GRAY, linestyle="--", linewidth=1)
         handles.append(Line2D([], [], color=charts.GRAY, linestyle="--", label="chance"))
-        patterns = [":", "-.", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1))]
+        patterns: list[Any] = [":", "-.", (0, (1, 3)), (0, (4, 1, 1, 1, 1, 1))]
         for index, (name, value) in enumerate(baselines.items()):
             pattern = patterns[index % len(patterns)]
             axes.axvline(value, color=charts.BLACK, linestyle=pattern, linewidth=1)

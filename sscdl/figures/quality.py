@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class Series(NamedTuple):
     label: str
 
     @property
-    def line(self) -> str:
+    def line(self) -> Literal["-", "--"]:
         """Return the style of the line."""
         return "--" if self.name == SCRATCH else "-"
 
@@ -66,7 +66,7 @@ def set_off(scores: pd.Series) -> list[Series]:
         styles = zip(trained, TASKS * 2, strict=False)
         return [*found, *(Series(name, *style, name) for name, style in styles)]
     for depth in sorted({depths[name] for name in trained}):
-        best = scores[[name for name in trained if depths[name] == depth]].idxmax()
+        best = str(scores[[name for name in trained if depths[name] == depth]].idxmax())
         label = f"best of {_many(depth)}: {best}"
         found.append(Series(best, *_style(depth), label))
     return found
@@ -109,7 +109,8 @@ def label_efficiency(table: pd.DataFrame) -> Figure:
 
 
 def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
-    lines = {name: part.sort_values("label_share") for name, part in table.groupby("curriculum")}
+    groups = table.groupby("curriculum")
+    lines = {str(name): part.sort_values("label_share") for name, part in groups}
     scores = table.groupby("curriculum", sort=False)["balanced_accuracy"].mean()
     series = set_off(scores)
     others = [name for name in lines if name not in {one.name for one in series}]
@@ -127,13 +128,21 @@ def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
         places = part["n_labels"] * reach ** (0.05 * shift)
         value = part["balanced_accuracy"]
         axes.vlines(
-            *(places, part["balanced_accuracy_low"], part["balanced_accuracy_high"]),
-            **{"color": one.color, "linewidth": 1.0, "alpha": 0.75},
+            places,
+            part["balanced_accuracy_low"],
+            part["balanced_accuracy_high"],
+            color=one.color,
+            linewidth=1.0,
+            alpha=0.75,
         )
         axes.plot(
-            *(places, value),
-            **{"color": one.color, "marker": one.marker, "linestyle": one.line},
-            **{"markeredgecolor": "white", "markeredgewidth": 0.4},
+            places,
+            value,
+            color=one.color,
+            marker=one.marker,
+            linestyle=one.line,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
         )
         handles.append(
             Line2D([], [], color=one.color, marker=one.marker, linestyle=one.line, label=one.label)
@@ -142,7 +151,7 @@ def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
         handles.append(Line2D([], [], color=charts.GRAY, alpha=PALE, label="others, by colour"))
     axes.axhline(table["chance"].iloc[0], color=charts.GRAY, linestyle="--", linewidth=1)
     handles.append(Line2D([], [], color=charts.GRAY, linestyle="--", label="chance"))
-    ticks = table.groupby("label_share")["n_labels"].mean()
+    ticks: Any = table.groupby("label_share")["n_labels"].mean()  # by share
     axes.set_xscale("log")
     axes.set_xticks(
         list(ticks), [f"{number:.0f}\n{100 * share:g} %" for share, number in ticks.items()]
@@ -176,7 +185,9 @@ def reliability(bins: pd.DataFrame, table: pd.DataFrame) -> Figure:
         raise InputError("figure: the table of calibration bins has no rows to draw")
     of_split = table[table["split"] == bins["split"].iloc[0]]
     errors = of_split.set_index(["variant", "curriculum"])["calibration_error"]
-    models = dict(iter(bins.groupby(["variant", "curriculum"], sort=False)))
+    models: dict[Any, pd.DataFrame] = dict(
+        iter(bins.groupby(["variant", "curriculum"], sort=False))
+    )
     alone = len(models) <= PANELS
     panels: dict[Any, list[tuple[str, str]]] = {}
     for variant, curriculum in models:
@@ -189,7 +200,8 @@ def reliability(bins: pd.DataFrame, table: pd.DataFrame) -> Figure:
         columns = min(4, bins["variant"].nunique())
         rows = math.ceil(len(keys) / columns)
     # Both axes alike, so that the diagonal is one: from where the lowest of all points is.
-    lowest = bins[["confidence", "accuracy", *(["accuracy_low"] if alone else [])]].min(axis=None)
+    shown = bins[["confidence", "accuracy", *(["accuracy_low"] if alone else [])]]
+    lowest: Any = shown.min(axis=None)
     low = 10 * math.floor(lowest / 10)
     side = min(2.4, (charts.PAGE_WIDTH - 0.7) / columns - 0.2, 9 / rows - 0.42)
     with charts.figure_style():
@@ -202,7 +214,8 @@ def reliability(bins: pd.DataFrame, table: pd.DataFrame) -> Figure:
             axes.plot([0, 100], [0, 100], color=charts.GRAY, linestyle="--", linewidth=1)
             members = {name: models[name] for name in panels[key]}
             if alone:
-                _one_model(axes, *members.items(), errors)
+                [model] = members.items()
+                _one_model(axes, model, errors)
             else:
                 _many_models(axes, members, errors)
             axes.set(xlim=(low, 102), ylim=(low, 102), aspect="equal")
@@ -222,8 +235,12 @@ def _one_model(axes: Axes, model: tuple[tuple[str, str], pd.DataFrame], errors: 
     (variant, curriculum), part = model
     color, _ = charts.styles([variant])[variant]
     axes.vlines(
-        *(part["confidence"], part["accuracy_low"], part["accuracy_high"]),
-        **{"color": color, "linewidth": 1.0, "alpha": 0.6},
+        part["confidence"],
+        part["accuracy_low"],
+        part["accuracy_high"],
+        color=color,
+        linewidth=1.0,
+        alpha=0.6,
     )
     axes.plot(part["confidence"], part["accuracy"], "o-", color=color, markersize=3.5)
     axes.set_title(f"{curriculum}\n{variant}", fontsize=7.5)

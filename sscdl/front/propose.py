@@ -95,7 +95,7 @@ def label_column(table: Table, taken: Iterable[str]) -> Proposal:
 
 def describing_columns(table: Table, taken: Iterable[str]) -> dict[str, str]:
     """Return the columns of sex, age and view: those that are called so and mostly understood."""
-    found = {}
+    found: dict[str, str] = {}
     for what, (pattern, understood) in _DESCRIBING.items():
         for name in table.columns:
             counts = table.counts[name]

@@ -23,7 +23,7 @@ _ABOUT = {
     "view": "AP, PA, LATERAL, ...; others than frontal views are set aside",
 }
 # Settings of a study that is meant, and of one that shows in short time whether all is found.
-_WHOLE = {
+_WHOLE: dict[str, Any] = {
     "seeds": "[0, 1, 2]  # a set of trainings each; with one alone no model is called better",
     "curricula": "[scratch, moco, moco+rotation]",
     "image": "{size: 224, packed: 256}",
@@ -34,7 +34,7 @@ _WHOLE = {
         "classify": "learning_rates: [0.01, 0.03, 0.1], search_epochs: 10, final_epochs: 20",
     },
 }
-_QUICK = {
+_QUICK: dict[str, Any] = {
     "seeds": "[0]  # one set of trainings; [0, 1, 2] for a study that is meant",
     "curricula": "[scratch, moco]",
     "image": "{size: 64, packed: 72}",
@@ -88,7 +88,7 @@ def study_text(draft: Draft) -> str:
             "",
             "# Whole radiographs and lungs alone; also segmented_gray, inverted, lung_box.",
             "variants: [full, segmented_black]",
-            "# Pretext tasks in a row, then the classifier; also vicreg, swav, relloc, imagenet.",
+            "# Pretext tasks in a row, then the classifier; also simclr, byol, swav, imagenet.",
             f"curricula: {chosen['curricula']}",
             "",
             f"image: {chosen['image']}  # pixels that the network sees; that crops are taken from",

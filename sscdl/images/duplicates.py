@@ -31,7 +31,9 @@ def find_duplicates(images: pd.DataFrame) -> pd.DataFrame:
     copies = images[images.duplicated("pixel_hash", keep=False)]
     reasons: dict[str, str] = {}
     for _, group in copies.sort_values("image_id").groupby("pixel_hash"):
-        cohorts = {str(name): rows.to_dict("records") for name, rows in group.groupby("cohort")}
+        cohorts: dict[str, Any] = {
+            str(name): rows.to_dict("records") for name, rows in group.groupby("cohort")
+        }
         best = {name: min(rows, key=_rank) for name, rows in cohorts.items()}
         for cohort, rows in cohorts.items():
             before = _earlier(cohort, list(cohorts))

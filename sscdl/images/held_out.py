@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from sscdl.archives.cohorts import NOT_REPORTED
+from sscdl.archives.sides import NOT_TESTED
 from sscdl.errors import InputError
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import check_list, read_list_description
@@ -39,7 +39,7 @@ def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
     Raises InputError if there is none.
     """
-    tested = ~images["split"].isin(NOT_REPORTED) & (images["mask"] != "")
+    tested = ~images["split"].isin(NOT_TESTED) & (images["mask"] != "")
     found = images[tested & images["label"].isin(classes)].reset_index(drop=True)
     if found.empty:
         raise InputError("images.csv: no labelled image outside the training split to test on")
@@ -72,7 +72,7 @@ def check_trained_with(
 
 
 def prediction_columns(
-    tested: pd.DataFrame, chances: NDArray, classes: Sequence[str]
+    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str]
 ) -> pd.DataFrame:
     """Return the columns of a prediction table that a model's probabilities (N, K) give."""
     return pd.DataFrame(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,16 @@ import pandas as pd
 
 from sscdl import places
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
+from sscdl.archives.given_sides import (
+    Sides,
+    apart,
+    check_sides,
+    copies_on_other_sides,
+    findings,
+    read_sides,
+    set_apart,
+)
+from sscdl.archives.sides import UNLISTED
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
@@ -52,6 +62,7 @@ def list_images(
     implausible: str,
     split: dict[str, Any],
     split_seed: int,
+    given: Mapping[str, Any] | None = None,
     near_duplicates: Path | None = None,
     treatment: str = IGNORE,
     classes: Sequence[str] = (),
@@ -67,6 +78,10 @@ def list_images(
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
 
+    ``given`` has ``dataset`` and ``split`` as ``sscdl.archives.given_sides.read_sides`` takes them,
+    where the split is given; None where it is drawn. Images on no side of it are a cohort, and a
+    split, of their own. Near-duplicates on two sides of it are told and stay.
+
     ``near_duplicates`` is the record of pairs that are nearly one picture, None if nobody looks
     for them; they are written to ``near_duplicates.csv`` beside the list. ``treatment`` (the key
     ``split.near_duplicates``) says what becomes of them: patients whom a pair joins come to one
@@ -79,8 +94,9 @@ def list_images(
     """
     images, rejected = collect(image_manifests)
     store = _store(image_manifests)
-    folder = Path(image_manifests[0]).parent / "png"
-    images["png"] = [places.written(folder / name, store) for name in images["png"]]
+    # The folder once: to ask where it lies takes longer than all else where there are many images.
+    folder = places.written(Path(image_manifests[0]).parent / "png", store)
+    images["png"] = [f"{folder}/{name}" for name in images["png"]]
     masks = _masks(mask_manifests, implausible)
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
@@ -93,23 +109,26 @@ def list_images(
             f"was trained: {SAME_COMMAND}, and all is planned with them (or set "
             "split.near_duplicates: ignore)"
         )
-    twice = _copies(images, near)
+    sides = read_sides(**given, recipe=split["given"]) if given else None
+    if sides:
+        images = set_apart(images, sides)
+    twice = _copies(images, near, sides)
     single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
     divided = _joined(images[single], near)
-    shares = {"train": 1 - split["val"] - split["test"], "val": split["val"], "test": split["test"]}
-    check_patients(divided, shares, by=split["by"])
-    images.loc[single, "split"] = assign_split(
-        divided,
-        by=split["by"],
-        stratified=split["stratified"],
-        val=split["val"],
-        test=split["test"],
-        seed=split_seed,
-    )
+    about: list[dict[str, str]] = []  # remarks on images by their ids
+    if sides:
+        about.append(check_sides(images[single], sides, classes))
+        images.loc[single, "split"] = _by_sides(images[single], divided, sides, split, split_seed)
+    else:
+        images.loc[single, "split"] = _drawn(divided, split, split_seed)
     twice |= _held_back(images, near)
     images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
     others = _others(pairs)
+    if sides:
+        about.append(apart(images, pairs, sides))
+        lost = images.loc[images["split"] == UNLISTED, "image_id"]
+        about.append(dict.fromkeys(lost, "on no side of the given split"))
     check_classes(images, rejected, classes, masked=masked)
     remarks = zip(
         [twice.get(image_id) or others.get(image_id, "") for image_id in images["image_id"]],
@@ -117,19 +136,21 @@ def list_images(
         images["text"].map(lambda boxes: "perhaps text near the border" if boxes else ""),
         images["tones"],
         images["remarks"].map("; ".join),
+        *([said.get(image_id, "") for image_id in images["image_id"]] for said in about),
         strict=True,
     )
     images["remark"] = ["; ".join(filter(None, found)) for found in remarks]
     marks = _marks(truths)
     images["mark"] = [marks.get(image_id, "") for image_id in images["image_id"]]
     images["boxes"] = images["boxes"].map(json.dumps)
-    rejected = pd.concat([rejected, collect_problems(image_manifests)], ignore_index=True)
+    odd = [collect_problems(image_manifests), *([findings(images, sides)] if sides else [])]
+    rejected = pd.concat([rejected, *odd], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
     recipe = {**split, "seed": split_seed}
     describe_list(images_csv, split=recipe, source=group_hash("split"))
     write_csv(rejected[["file", "reason"]], rejected_csv)
     _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
-    counts = images.groupby(["split", "label"], dropna=False).size()
+    counts: Any = images.groupby(["split", "label"], dropna=False).size()  # a Series by both
     for (name, label), number in counts.items():
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)
@@ -140,19 +161,49 @@ def _store(manifests: Sequence[Path]) -> Path:
     return Path(manifests[0]).parents[2]
 
 
-def _copies(images: pd.DataFrame, near: Effect) -> dict[str, str]:
+def _drawn(images: pd.DataFrame, split: Mapping[str, Any], seed: int) -> pd.Series:
+    """Return the split of each image where all of it is drawn."""
+    val, test, by = split["val"], split["test"], split["by"]
+    check_patients(images, {"train": 1 - val - test, "val": val, "test": test}, by=by)
+    stratified = split["stratified"]
+    return assign_split(images, by=by, stratified=stratified, val=val, test=test, seed=seed)
+
+
+def _by_sides(
+    images: pd.DataFrame, divided: pd.DataFrame, sides: Sides, split: Mapping[str, Any], seed: int
+) -> pd.Series:
+    """Return the split of each image where it is given; validation may be drawn from what trains.
+
+    That is done as the whole is where nothing is given: ``divided`` are the same images with the
+    ids that are divided then, which are no ids of files. Other cohorts get their names.
+    """
+    side = images["image_id"].map(sides.of).where(images["cohort"] == MAIN, "").astype(object)
+    fixed = side != "" if sides.validated else side.isin(("val", "test"))
+    left = {**split, "test": 0.0, "val": 0.0 if sides.validated else split["val"]}
+    side[~fixed] = _drawn(divided[~fixed], left, seed)
+    return side
+
+
+def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:
+    """Return why an image is set aside whose picture is there twice, by the ids of such images."""
+    across = copies_on_other_sides(images, sides) if sides else {}
+    found = find_duplicates(images[~images["image_id"].isin(across)])
+    return across | dict(zip(found["image_id"], found["reason"], strict=True))
+
+
+def _copies(images: pd.DataFrame, near: Effect, sides: Sides | None) -> dict[str, str]:
     """Return why an image is set aside as a copy of another one, by the ids of such images."""
-    found = find_duplicates(images)
-    reasons = dict(zip(found["image_id"], found["reason"], strict=True))
+    reasons = _same(images, sides)
     if near.treatment != ASIDE:
         return reasons
     # Pictures that are nearly one are treated as if they were.
     rest = images[~images["image_id"].isin(reasons)]
-    found = find_duplicates(
-        rest.assign(pixel_hash=[near.pictures.get(one, one) for one in rest["image_id"]])
+    found = _same(
+        rest.assign(pixel_hash=[near.pictures.get(one, one) for one in rest["image_id"]]), sides
     )
-    nearly = found["reason"].str.replace("the same picture as", NEARLY, n=1)
-    return reasons | dict(zip(found["image_id"], nearly, strict=True))
+    return reasons | {
+        image: reason.replace("the same picture as", NEARLY, 1) for image, reason in found.items()
+    }
 
 
 def _joined(images: pd.DataFrame, near: Effect) -> pd.DataFrame:
@@ -207,14 +258,13 @@ def _report_pairs(
 
 def _masks(manifests: list[Path], implausible: str) -> pd.DataFrame:
     """Return image_id, mask (path, or empty for a mask not to be used), its area and faults."""
-    folder = Path(manifests[0]).parent / "png"
+    folder = places.written(Path(manifests[0]).parent / "png", _store(manifests))
     contents = [read_record(path, MASK_MANIFEST) for path in manifests]
     masks = pd.DataFrame([row for part in contents for row in part["masks"]])
     masks["mask_faults"] = masks["faults"].map(", ".join)
     useless = masks["empty"] | ((masks["mask_faults"] != "") & (implausible == "drop"))
     masks["mask"] = [
-        "" if none else places.written(folder / name, _store(manifests))
-        for name, none in zip(masks["png"], useless, strict=True)
+        "" if none else f"{folder}/{name}" for name, none in zip(masks["png"], useless, strict=True)
     ]
     return masks.rename(columns={"area": "mask_area"})[
         ["image_id", "mask", "mask_area", "mask_faults"]

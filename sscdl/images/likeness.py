@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,9 +47,11 @@ def reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Return a picture (H, W) without its borders, squeezed to (side, side)."""
     # Where borders end is seen as well in a smaller picture, and ten times as fast.
     height, width = (min(length, 2 * LARGE) for length in picture.shape)
-    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    # OpenCV keeps the type.
+    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     whole = np.ascontiguousarray(trimmed(picture))
-    return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)
+    # OpenCV keeps the type.
+    return cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def structure(square: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -60,12 +63,12 @@ def structure(square: NDArray[np.uint8]) -> NDArray[np.float32]:
     ranks = cv2.equalizeHist(square).astype(np.float32)
     detail = cv2.GaussianBlur(ranks, (0, 0), sigma) - cv2.GaussianBlur(ranks, (0, 0), 4 * sigma)
     contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 6 * sigma))
-    return detail / (contrast + _FLAT)
+    return detail / (contrast + _FLAT)  # type: ignore[return-value]  # float32, as both are
 
 
 def read_gray(path: str | Path) -> NDArray[np.uint8]:
     """Return the pixels of a PNG of 8 or 16 bits, (H, W) uint8; InputError if there are none."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    pixels: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 2:
         raise InputError(f"{path}: is missing or no gray picture; run `sscdl store verify`")
     return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
@@ -88,7 +91,7 @@ def register(
         cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ROUNDS[len(first)], _PRECISION,
     )  # fmt: skip
     try:
-        _, found = cv2.findTransformECC(
+        _, found = cv2.findTransformECC(  # type: ignore[call-overload]  # None is no mask
             first, second, start.copy(), cv2.MOTION_AFFINE, criteria, None, 5
         )
     except cv2.error as error:

@@ -134,7 +134,8 @@ def _looked_at(path: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
 
 def hashed(square: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the hash of a reduced picture (64, 64): 256 numbers, negated for an inverted one."""
-    return cv2.resize(structure(square), (_HASH, _HASH), interpolation=cv2.INTER_AREA).ravel()
+    reduced: Any = cv2.resize(structure(square), (_HASH, _HASH), interpolation=cv2.INTER_AREA)
+    return reduced.ravel()
 
 
 def candidates(
@@ -210,4 +211,6 @@ def _view(square: NDArray[np.uint8], draws: np.random.Generator) -> NDArray[np.u
     way = np.column_stack([turn, shift]).astype(np.float32)
     seen = cv2.warpAffine(square, way, square.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     table = 255 * (np.arange(256) / 255) ** np.exp(draws.uniform(-0.6, 0.6))
-    return cv2.LUT(seen, table.round().astype(np.uint8))
+    return cv2.LUT(  # type: ignore[return-value]  # of the type of the table
+        seen, table.round().astype(np.uint8)
+    )

@@ -49,7 +49,9 @@ def number_images(
     """
     main, *others = cohorts
     found = Numbering(_keys={name: one["id_key"] for name, one in cohorts.items()})
-    rows = {name: index.images.to_dict("records") for name, index in indices.items()}
+    rows: dict[str, Any] = {
+        name: index.images.to_dict("records") for name, index in indices.items()
+    }
     if PRETRAINING in others:
         _compare(found, main, cohorts, rows)
     owners: set[str] = set()

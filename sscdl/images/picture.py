@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -150,7 +150,7 @@ def _open(file: BinaryIO, kind: str, max_pixels: int) -> Image.Image:
     return picture
 
 
-def _depth(picture: Image.Image, file: BinaryIO, kind: str) -> tuple[int, bool]:
+def _depth(picture: Any, file: BinaryIO, kind: str) -> tuple[int, bool]:
     """Return the bits of a sample, and whether 0 is white in what Pillow decodes."""
     if kind == "JPEG":
         return 8, False

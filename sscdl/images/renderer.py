@@ -127,7 +127,7 @@ class Renderer:
         """Give the worker up; return its exit status (negative: the signal that ended it)."""
         self.lost += 1
         worker, self._worker = self._worker, None
-        return worker.kill()
+        return worker.kill()  # type: ignore[union-attr]  # one has been asked
 
 
 class _Worker:
@@ -136,7 +136,7 @@ class _Worker:
     def __init__(self, settings: dict[str, Any]) -> None:
         paths = [str(HOME), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
+        self.process: Any = subprocess.Popen(  # with both pipes
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -147,7 +147,8 @@ class _Worker:
         self._partial: Path | None = None
         self._rest = b""
         self._readable = selectors.DefaultSelector()
-        self._readable.register(self.process.stdout, selectors.EVENT_READ)
+        # It is a pipe.
+        self._readable.register(self.process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
         try:
             self._send(settings)
             self._receive("ready", True, _SECONDS_TO_START)

@@ -54,6 +54,11 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     held_back = {line["patient_id"] for line in lines.values() if line["split"] in ("val", "test")}
     classes = data.get("classes")
     chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
+    labels: list[int]
+    patients: list[int]
+    numbers: dict[str, int]
+    known: list[int]
+    names: dict[str, int]
     labels, patients, numbers = [], [], {}
     known, names = [], {}
     for row, image_id in enumerate(described["ids"]):

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -212,7 +213,7 @@ def _read_gray(path: Path, sha256: str, manifest: Path) -> np.ndarray:
     return image
 
 
-def read_pack(path: Path) -> tuple[np.ndarray, dict]:
+def read_pack(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the packed array (uint8, N, S, S) and its description; InputError if it is damaged."""
     described = read_record(path, PACK)
     try:
@@ -234,7 +235,7 @@ def read_pack(path: Path) -> tuple[np.ndarray, dict]:
     return array, described
 
 
-def read_with_masks(pack: Path, lung_pack: Path) -> tuple[np.ndarray, np.ndarray, dict]:
+def read_with_masks(pack: Path, lung_pack: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Return packed pictures, the lung masks that belong to them and the pictures' description.
 
     Both arrays are uint8 (N, S, S) with the same images and the same part of each; masks are 255
@@ -251,7 +252,7 @@ def read_with_masks(pack: Path, lung_pack: Path) -> tuple[np.ndarray, np.ndarray
     return array, lungs, described
 
 
-def mean_std(described: dict, ids: set[str]) -> tuple[float, float]:
+def mean_std(described: dict[str, Any], ids: set[str]) -> tuple[float, float]:
     """Return mean and standard deviation of the pixel values in [0, 1] over the images ``ids``.
 
     InputError if there is no such image, or if all of their pixels are alike.

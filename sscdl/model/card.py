@@ -13,6 +13,7 @@ _PROVENANCE = {
     "phantom": "synthetic radiographs of this project, **no real patients**",
     "siim": "an archive in the layout of the SIIM-FISABIO-RSNA challenge",
     "table": "a folder of image files described by a table",
+    "folders": "a folder of image files described by their paths",
 }
 _SHOWN = {
     "full": "whole radiographs",
@@ -144,7 +145,7 @@ def loading(described: dict[str, Any]) -> list[str]:
 
 def _stages(lineage: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the stages that led to the model, first to last."""
-    found = []
+    found: list[dict[str, Any]] = []
     stage: dict[str, Any] | None = lineage
     while stage:
         found.insert(0, stage)

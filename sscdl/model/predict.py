@@ -222,8 +222,8 @@ def _predict(
     if not kept:
         return
     array, lungs, ids = _pack(model, scratch, list(kept), records)
-    chances, maps = model(torch.from_numpy(array))
-    chances, maps = chances.cpu().numpy(), maps.cpu()
+    on_device, maps = model(torch.from_numpy(array))
+    chances, maps = on_device.cpu().numpy(), maps.cpu()
     regions = torch.from_numpy(lungs > 127)
     large = resize_map(maps, lungs.shape[-1])
     inside, area = attention_share(large, regions), region_share(regions)
@@ -246,6 +246,7 @@ def _predict(
 
 def _segment(model: Model, png: Path, image_id: str, folder: Path) -> dict[str, Any]:
     """Write the lung mask of a rendered image as studies do, and return its record."""
+    assert model.segmenter is not None  # a model that needs masks has one
     [(_, mask, doubt)] = model.segmenter.predict_with_doubt([read_gray(png)], 1)
     hull = model.described["lungs"]["implausible"] == "hull"
     return record_mask(image_id, mask, folder, f"{image_id}.png", hull=hull, doubt=doubt)

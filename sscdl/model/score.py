@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,7 +47,8 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
             no class of the model, or has no label of any image that has a prediction.
     """
     rows = _predictions(predictions)
-    classes = [name.removeprefix("prob_") for name in rows if name.startswith("prob_")]
+    columns = [str(name) for name in rows]
+    classes = [name.removeprefix("prob_") for name in columns if name.startswith("prob_")]
     known = _labels(labels)
     _check_labels(labels, {label for label, _ in known.values()} - {""}, classes)
     given, _ = find_files(known, list(rows.index))
@@ -135,7 +137,7 @@ def _labels(path: Path) -> dict[str, tuple[str, str]]:
 def _measures(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table of measures of labelled predictions, as those of a study are measured."""
     rows = rows.assign(variant="", curriculum="model", split="scored", seed=0)
-    found = accuracy_details(rows).iloc[0].to_dict()
+    found: dict[Any, Any] = accuracy_details(rows).iloc[0].to_dict()
     names = ["balanced_accuracy", *(n for n in found if n.startswith("accuracy_")), "auc", "f1"]
     if rows["label"].nunique() == 1:
         names = [f"accuracy_{rows['label'].iloc[0]}"]

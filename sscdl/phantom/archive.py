@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -177,7 +178,7 @@ class _Archive:
         _write_csv(self.root / "truth" / "truth.csv", ("image_id", "mark"), sorted(self.truth))
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(header)

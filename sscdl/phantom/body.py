@@ -8,6 +8,8 @@ in body units.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -45,7 +47,10 @@ class Body:
         self.knob = (unit(0.045, 0.062), unit(0.27, 0.31), unit(0.030, 0.042))
         self.heart = (unit(0.035, 0.055), base - unit(0.105, 0.130))
         heart_scale = unit(0.92, 1.08)
-        self.heart_axes = (0.190 * heart_scale, 0.142 * heart_scale * unit(0.95, 1.05))
+        self.heart_axes: tuple[float, ...] = (
+            0.190 * heart_scale,
+            0.142 * heart_scale * unit(0.95, 1.05),
+        )
         self.heart_angle = unit(0.55, 0.85)
         self.wall = unit(0.055, 0.095)
         self.shoulder = unit(-0.01, 0.035)
@@ -159,7 +164,7 @@ class Body:
                     branches.append(((u, v), angle - spread, weight * rng.uniform(0.55, 0.8)))
                     branches.append(((u, v), angle + spread, weight * rng.uniform(0.55, 0.8)))
         vessels = cv2.GaussianBlur(canvas.astype(np.float32) / 255.0, (0, 0), 1.1)
-        texture = np.zeros_like(vessels)
+        texture: Any = np.zeros_like(vessels)
         for cells, weight in ((26, 0.5), (52, 0.35), (104, 0.3)):
             noise = rng.standard_normal((cells, cells)).astype(np.float32)
             texture += weight * cv2.resize(

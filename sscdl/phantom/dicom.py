@@ -93,7 +93,8 @@ def _dataset(
     dataset["PixelData"].VR = "OW"
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = ids["image"]
+    # A text will do.
+    dataset.file_meta.MediaStorageSOPInstanceUID = ids["image"]  # type: ignore[assignment]
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     if syntax.is_encapsulated:
         dataset.compress(syntax, generate_instance_uid=False)

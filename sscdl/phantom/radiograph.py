@@ -183,7 +183,8 @@ def _expose(
     gain, offset = rng.uniform(1.5, 2.1), rng.uniform(-0.03, 0.05)
     # Fewer quanta reach the detector behind dense parts.
     dose = rng.uniform(0.006, 0.012)
-    grain = noise.standard_normal(image.shape).astype(np.float32)
+    shape: tuple[int, ...] = image.shape
+    grain = noise.standard_normal(shape).astype(np.float32)
     image = image + heel + dose * np.exp(0.9 * image) * grain
     image = 0.94 * (1.0 - np.exp(-gain * np.clip(image - offset, 0.0, None)))
     if rng.random() < 0.35:

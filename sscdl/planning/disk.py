@@ -46,7 +46,7 @@ def state_bytes(node: Node, images: int, store: Path) -> int:
     and maybe averages. ``images``: number of training images.
     """
     weights, own = weights_bytes(node, store), task_state_bytes(node, images, store)
-    trained = weights + own if DECLARATIONS[node.task].optimised else weights
+    trained = weights + own - _of_task(node, images, store, "followed_bytes")
     copies = 2 if node.recipe["settings"]["optimizer"] in ("adam", "adamw") else 1
     copies += "averaged_weights" in node.recipe
     return (weights + own + copies * trained) * len(node.learning_rates)
@@ -57,10 +57,15 @@ def task_state_bytes(node: Node, images: int, store: Path) -> int:
 
     ``images``: number of training images. 0 for a classifier, and for an unknown backbone.
     """
+    return _of_task(node, images, store, "state_bytes")
+
+
+def _of_task(node: Node, images: int, store: Path, which: str) -> int:
+    """Return one of the sizes that a node's task declares."""
     size, channels = _network(node, store)
     if not size or node.task == CLASSIFY:
         return 0
     settings = whole(node.task, node.recipe["settings"])
     options = {**DEFAULTS[node.task], **settings["options"]}
     sizes = Size(channels, size, images, settings["batch_size"])
-    return DECLARATIONS[node.task].state_bytes(sizes, options)
+    return int(getattr(DECLARATIONS[node.task], which)(sizes, options))

@@ -112,7 +112,7 @@ class ImageCounts:
     """How many images each data recipe trains on: counted where images.csv exists, else guessed."""
 
     def __init__(self, images_csv: str | Path, files: int | None, split: dict[str, Any]) -> None:
-        """``files``: image files of the main archive; ``split`` has the shares val and test."""
+        """``files``: image files of the main archive; ``split`` has the shares that are drawn."""
         self.path, self.files, self.split = Path(images_csv), files, split
         self.exact = self.path.is_file()
         self._ids = self._listed() if self.exact else []
@@ -141,8 +141,9 @@ class ImageCounts:
                 return None
         if self.files is None:
             return None
-        share = 1.0 if data["train"] == "all" else 1 - self.split["val"] - self.split["test"]
-        return round(self.files * share)
+        # What a given split holds out is known with the list: until then, no less is trained on.
+        held_out = self.split.get("val", 0) + self.split.get("test", 0)
+        return round(self.files * (1.0 if data["train"] == "all" else 1 - held_out))
 
 
 def rate_key(recipe: dict[str, Any], device: str, threads: int | None) -> Key:

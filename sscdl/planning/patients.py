@@ -60,6 +60,9 @@ def warnings(
             "The split is by image (split.by): images of one patient lie in training and test set"
             f"{_straddling(images_csv)}."
         )
+    both = _straddling(images_csv).removeprefix("; ") if "given" in split else ""
+    if both and not both.startswith("0 of"):
+        found.append(f"The split is given, and patients are on several sides of it: {both}.")
     packs = {node.recipe["data"]["pack"] for node in nodes}
     used = {node.root for node in nodes if node.root != SCRATCH and roots.get(node.root)}
     found += [_root(name, roots[name], split, packs) for name in sorted(used)]

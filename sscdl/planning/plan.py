@@ -113,7 +113,7 @@ def _outlook(
     node: Node, store: Path, finished: dict[str, str], why: Reason | None, counts: ImageCounts
 ) -> Outlook:
     listed = ", ".join(f"{rate:g}" for rate in node.learning_rates)
-    fixed = {
+    fixed: dict[str, Any] = {
         "variant": node.variant,
         "seed": node.seed,
         "name": node.name,
@@ -122,7 +122,13 @@ def _outlook(
         "nearest": why.nearest.node.path.name if why and why.nearest else "",
     }
     if why is None:
-        done = {"state": FINISHED, "candidates": 0, "epochs": 0, "images": 0, "hours": 0.0}
+        done: dict[str, Any] = {
+            "state": FINISHED,
+            "candidates": 0,
+            "epochs": 0,
+            "images": 0,
+            "hours": 0.0,
+        }
         return Outlook(**fixed, **done, reason="")
     start = finished.get(node.parent) if node.parent else node.recipe["root"]
     left = work(node, Store(store), start)
@@ -244,7 +250,7 @@ def _hours(hours: float) -> str:
     return f"{hours:,.1f} hours" if hours >= 1 else duration(3600 * hours)
 
 
-def _rates(speeds: dict, training: dict[str, Any]) -> list[str]:
+def _rates(speeds: dict[Any, Any], training: dict[str, Any]) -> list[str]:
     text = []
     for (task, kind), rate in sorted(speeds.items(), key=str):
         if rate is not None:

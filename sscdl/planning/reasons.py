@@ -74,7 +74,9 @@ def with_lineage(store: Path, nodes: Sequence[Trained]) -> list[Stored]:
     return found
 
 
-def reasons(nodes: Sequence[Node], finished: dict[str, str], stored: list[Stored]) -> dict:
+def reasons(
+    nodes: Sequence[Node], finished: dict[str, str], stored: list[Stored]
+) -> dict[str, Reason]:
     """Return the ``Reason`` of each unfinished node, by its fingerprint.
 
     ``nodes`` come parents first; ``finished`` maps the fingerprints of finished ones to the keys of
@@ -107,7 +109,8 @@ def _reason(
     before = finished.get(node.parent or "")
     if waits is not None and waits.nearest is not None:
         before = waits.nearest.node.object  # what the parent may come out as
-    led = [f"parent {parent.name} is to be trained"] if waits is not None else []
+    above_it = parent.name if parent is not None else ""
+    led = [f"parent {above_it} is to be trained"] if waits is not None else []
     if not others:
         return Reason("; ".join(led or [NOTHING]))
     compared = []
@@ -125,7 +128,7 @@ def _reason(
     if waits is not None:
         again = waits.only_rates or waits.conditional
         if again and same_parent and not inside:
-            text = f"only if the best learning rate of {parent.name} changes"
+            text = f"only if the best learning rate of {above_it} changes"
             return Reason(text, nearest, conditional=True)
         return Reason("; ".join([*led, *(inside if same_place else [])]), nearest)
     if parent is not None and not same_parent and same_place:

@@ -12,6 +12,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,8 @@ def check_tables(
     """
     if not list((results / "predictions").glob("*.csv")):
         raise InputError(f"{results}: no predictions/*.csv; give the results folder of a study")
-    read = {name: _read(results / "predictions" / name) for name in FOLDERS}
+    # Of the study itself there are some.
+    read: dict[str, Any] = {name: _read(results / "predictions" / name) for name in FOLDERS}
     faults = []
     if (results / "tables" / f"{EVERY}.csv").is_file():
         known = _models_named(results / "tables")
@@ -111,7 +113,7 @@ def check_tables(
             )
         written = _as_text(path)
         # The study may have left out what the thesis prints, but not some of it.
-        figures = any(column.endswith("_thesis") for column in written)
+        figures = any(str(column).endswith("_thesis") for column in written)
         again, _ = beside_thesis(again, (), figures=figures)
         again = _as_text(io.StringIO(again.to_csv(index=False)))
         if name in THESIS_TABLES:
@@ -138,7 +140,7 @@ def _short(rows: pd.DataFrame, folder: Path) -> list[str]:
 
     Models of a variant predict the same images: such a file was cut off between two lines.
     """
-    sizes = rows.groupby(["variant", "curriculum", "seed"]).size()
+    sizes: Any = rows.groupby(["variant", "curriculum", "seed"]).size()  # by all three
     most = sizes.groupby("variant").max()
     named = {
         folder / f"{variant}.{curriculum}.s{seed:g}.csv": (number, most[variant])
@@ -167,8 +169,11 @@ def _read(folder: Path) -> pd.DataFrame | None:
     return read_predictions(files) if files else None
 
 
-def _other_studies(path: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Return the predictions of the studies in the table ``path``, and what is wrong with it."""
+def _other_studies(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the predictions of the studies in the table ``path``, and what is wrong with it.
+
+    Those of a study that has none are None, and that is wrong.
+    """
     studies = _as_text(path)["study"].unique()
     found = {study: _read(path.parents[2] / study / "predictions") for study in studies}
     gone = [f"study {study} has no predictions" for study, rows in found.items() if rows is None]
@@ -183,7 +188,7 @@ def _margin(path: Path) -> float:
 
 def _as_text(csv: Path | io.StringIO) -> pd.DataFrame:
     """Return a table whose cells are the texts of a CSV file, so that each stands for itself."""
-    settings = {"dtype": str, "keep_default_na": False}
+    settings: dict[str, Any] = {"dtype": str, "keep_default_na": False}
     return read_own(csv, **settings) if isinstance(csv, Path) else pd.read_csv(csv, **settings)
 
 

@@ -1,7 +1,7 @@
 """What a study is, in words: what was run, on which images, and how its results are to be read.
 
 For a reader who has the report and neither the configuration nor the workflow. Nothing here tells
-where files lie or who ran the study. Imports nothing heavy: the workflow asks for ``TOLD``.
+where files lie or who ran the study. Imports nothing heavy: the workflow asks for ``told``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sscdl.archives.sides import DRAWN, LISTS
 from sscdl.study.trie import CLASSIFY
 from sscdl.tasks.options import DECLARATIONS
 
@@ -30,6 +31,7 @@ _ORIGINS = {
     "phantom": "Synthetic radiographs that the workflow draws; no result is about patients",
     "siim": "An archive in the layout of the SIIM-FISABIO-RSNA challenge",
     "table": "A folder of images with a table of labels",
+    "folders": "A folder of images whose paths say the label",
 }
 _MASKS = {
     "default": "Found by the small network that comes with the workflow",
@@ -75,6 +77,13 @@ OF_THESIS = (
 )
 
 
+def told(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the summary tells of a checked configuration: no path is in it."""
+    split = config["split"]
+    lists = {side: "given" if file else None for side, file in split["lists"].items()}
+    return {key: config[key] for key in TOLD} | {"split": {**split, "lists": lists}}
+
+
 def facts(
     told: Mapping[str, Any],
     *,
@@ -98,8 +107,6 @@ def facts(
     """
     share = 100 * told["label_share"]
     some = f" Of the training patients' labels, {share:g} % were used." if share < 100 else ""
-    split = told["split"]
-    straddle = " (a patient may be on both sides)" if split["by"] == "image" else ""
     used = [task for task in _TASKS if any(task in name.split("+") for name in curricula)]
     names = ", ".join(curricula[:_NAMED]) + (", …" if len(curricula) > _NAMED else "")
     backbone, image = told["backbone"], told["image"]
@@ -110,8 +117,7 @@ def facts(
         ("Images", f"{_ORIGINS.get(origin, origin)}."),
         (
             "Protocol",
-            f"{_PROTOCOLS[told['protocol']]}. Split by {split['by']}{straddle}, "
-            f"seed {told['split_seed']}.",
+            f"{_PROTOCOLS[told['protocol']]}. {_split(told)}",
         ),
         ("Lung masks", f"{_MASKS.get(masks, masks)}."),
         ("Variants", f"{'; '.join(_VARIANTS.get(name, name) for name in told['variants'])}."),
@@ -131,9 +137,38 @@ def facts(
     return found + [("Caution", note) for note in map_notes]
 
 
+def straddling(both: int, tested: int) -> list[tuple[str, str]]:
+    """Return what is to be said of ``both`` of the ``tested`` patients who are not held out."""
+    if not both:
+        return []
+    return [
+        (
+            "Caution",
+            f"{both} of the {tested} patients of the test set have images in training or "
+            "validation, too: results may be better than they would be for other patients.",
+        )
+    ]
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence holds them: a, b and c."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _split(told: Mapping[str, Any]) -> str:
+    """Return where the split comes from."""
+    split = told["split"]
+    source, seed = split.get("source", DRAWN), told["split_seed"]
+    straddle = " (a patient may be on both sides)" if split["by"] == "image" else ""
+    if source == DRAWN:
+        return f"Split by {split['by']}{straddle}, seed {seed}."
+    how = "lists of files" if source == LISTS else "what tables or paths say of each image"
+    if split[source]["val"] is not None:
+        return f"The split is given, by {how}, with its validation images."
+    return (
+        f"The split is given, by {how}; of its training side, {100 * split['val']:g} % were drawn "
+        f"for validation, by {split['by']}{straddle}, seed {seed}."
+    )
 
 
 def _stage(told: Mapping[str, Any], task: str, rates: Sequence[int]) -> str:

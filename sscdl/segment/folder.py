@@ -111,7 +111,7 @@ def segment_folder(
     rows: list[dict[str, Any]] = [{"file": path, "error": reason} for path, reason in problems]
     timer = Timer()
     for batch in _batches(files, batch_size):
-        images: dict[str, NDArray] = {}
+        images: dict[str, NDArray[Any]] = {}
         for path in batch:
             try:
                 if names[_name(path)] > 1:
@@ -152,7 +152,7 @@ def _name(path: str) -> str:
     return stem(path.replace("/", "_"))
 
 
-def _write(out: Path, name: str, masks: tuple[Any, ...]) -> dict[str, Any]:
+def _write(out: Path, name: str, masks: Any) -> dict[str, Any]:
     """Write the pictures of one image and return its part of the table."""
     raw, post = masks[:2]
     write_mask(out / f"{name}_mask.png", raw)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def _alpha(path: Path) -> NDArray[np.uint8] | None:
     return alpha if alpha.min() < alpha.max() else None
 
 
-def _contradiction(path: Path, gray: NDArray, alpha: NDArray[np.uint8]) -> InputError:
+def _contradiction(path: Path, gray: NDArray[Any], alpha: NDArray[np.uint8]) -> InputError:
     """Return the message about a picture that has colours where it cannot be seen."""
     coloured, opaque = (100 * (one > 0).mean() for one in (gray, alpha))
     return InputError(

@@ -22,7 +22,7 @@ MOST_LABELS = 8  # values in a file; a mask with smooth edges has more
 _LABEL_SHARE = 0.03  # of the picture: a thing of its own, and no edge
 
 
-def read_gray(path: Path) -> NDArray:
+def read_gray(path: Path) -> NDArray[Any]:
     """Return the picture ``path`` as gray (H, W): uint8, or the values of a 16-bit one.
 
     Raises InputError if it is missing or cannot be decoded.

@@ -47,7 +47,7 @@ class Segmenter:
     mask_convention: str
 
     def predict(
-        self, images: Sequence[NDArray], batch_size: int = 1, *, equalise: bool = True
+        self, images: Sequence[NDArray[Any]], batch_size: int = 1, *, equalise: bool = True
     ) -> list[Masks]:
         """Return the raw and the post-processed mask, bool (H, W), of every image.
 
@@ -66,7 +66,7 @@ class Segmenter:
         return [(raw, post) for raw, post, _ in found]
 
     def predict_with_doubt(
-        self, images: Sequence[NDArray], batch_size: int = 1, *, equalise: bool = True
+        self, images: Sequence[NDArray[Any]], batch_size: int = 1, *, equalise: bool = True
     ) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_], float]]:
         """Return masks as :meth:`predict` does, and how much in doubt the network is about them.
 
@@ -95,7 +95,7 @@ class Segmenter:
 
     def predict_samples(
         self,
-        images: Sequence[NDArray],
+        images: Sequence[NDArray[Any]],
         samples: int,
         *,
         seed: int = 0,
@@ -141,7 +141,9 @@ class Segmenter:
             ]
         return found
 
-    def _prepare(self, images: Sequence[NDArray], equalise: bool) -> tuple[Tensor, list[Placement]]:
+    def _prepare(
+        self, images: Sequence[NDArray[Any]], equalise: bool
+    ) -> tuple[Tensor, list[Placement]]:
         """Return the fields (B, 1, height, width) on the network's device, and the placements."""
         shape = self.architecture
         size = {"height": shape.height, "width": shape.width, "border": shape.border}

@@ -36,7 +36,7 @@ class Worker:
 
     def __init__(self, stage: Stage, start: str, before: dict[str, Any] | None) -> None:
         share_package(HOME)
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(  # with both pipes
             [sys.executable, "-m", "sscdl.stages.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

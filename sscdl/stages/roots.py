@@ -59,7 +59,8 @@ def load_named(backbone: Backbone, root: str, file: str | Path | None) -> None:
     if root == "imagenet" and file is None and by_timm(backbone.name):
         backbone.load_published()
         return
-    weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)
+    # Roots other than imagenet are files.
+    weights = imagenet_weights(backbone.name, file) if root == "imagenet" else Path(file)  # type: ignore[arg-type]
     load_given(backbone, weights)
 
 

@@ -233,8 +233,9 @@ class Runs:
                 metrics["task_state"] = kept
         there = self.store.metrics(key)
         # The same run, trained again for its state: nodes that compare by averages need theirs.
-        richer = previous is None and there is not None and not self.stage.averaged
-        if not (richer and with_averages(there) and there["epochs"] >= stop):
+        alone = previous is None and not self.stage.averaged
+        richer = there is not None and alone and with_averages(there) and there["epochs"] >= stop
+        if not richer:
             write_json(folder / METRICS_FILE, metrics)
         return metrics
 
@@ -268,7 +269,7 @@ class Runs:
             "threads": self.stage.threads,
             "python": platform.python_version(),
         }
-        known = {key: facts[key] for key in ("device", "torch") if key in facts}
+        known: dict[str, Any] = {key: facts[key] for key in ("device", "torch") if key in facts}
         if known and by_timm(self.stage.recipe["backbone"]["name"]):
             known["timm"] = metadata.version("timm")
         return {

@@ -69,7 +69,9 @@ def at_epoch(candidate: dict[str, Any], epoch: int) -> dict[str, Any]:
     }
 
 
-def run_search(train: Any, rates: Sequence[float], epochs: int, search: dict[str, Any]) -> list:
+def run_search(
+    train: Any, rates: Sequence[float], epochs: int, search: dict[str, Any]
+) -> list[Any]:
     """Return all candidates as they ended, in the order of ``rates``.
 
     ``train(rates, epochs)`` trains these candidates up to an epoch and returns each as a mapping

@@ -29,6 +29,7 @@ from sscdl.training.schedule import Schedule, left_out_sentence
 
 if TYPE_CHECKING:
     from sscdl.stages.node import Stage
+    from sscdl.tasks.base import Task
 
 LOGGER = logging.getLogger("sscdl.session")
 WATCHED = 256  # training images whose features are looked at after every epoch
@@ -66,7 +67,7 @@ class Session:
         if doubtful := left_out_sentence(stage.task, len(self.rows.train), self.settings):
             LOGGER.warning("%s", doubtful)
 
-    def _task(self) -> torch.nn.Module:
+    def _task(self) -> Task:
         """Return the task with a freshly initialised head on the weights of the stage before."""
         recipe, settings = self.stage.recipe, self.settings
         if "timm" in recipe and recipe["timm"][1] != (here := metadata.version("timm")):
@@ -93,7 +94,8 @@ class Session:
             classes=len(recipe["data"].get("classes", [])),
             training_rows=torch.tensor(self.rows.train),
         )
-        return task.to(self.device, memory_format=torch.channels_last)
+        # torch takes both, its types do not say so.
+        return task.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(
         self,
@@ -143,7 +145,7 @@ class Session:
         }
         return history, facts
 
-    def normalised_by(self, task: torch.nn.Module) -> Statistics:
+    def normalised_by(self, task: Task) -> Statistics:
         """Return what ``task`` is normalised by where it is measured and kept."""
         recipe = self.stage.recipe
         if not wanted(recipe):
@@ -171,7 +173,8 @@ class Session:
         """
         task = self._last
         with self._statistics.of_kept():
-            tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()
+            # Tasks that classify have that function.
+            tensors = task.classifier_state() if task.classifies else task.backbone.state_dict()  # type: ignore[operator]
             written = write_tensors(folder / WEIGHTS, tensors)
         write_json(folder / "lineage.json", lineage)
         return written

@@ -8,6 +8,7 @@ import pickle
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from sscdl.progress import job_log
@@ -69,7 +70,7 @@ def _open(runs: Runs) -> None:
     runs.opened()
 
 
-TASKS = {"candidate": _candidate, "open": _open, "share": Runs.share}
+TASKS: dict[str, Callable[..., Any]] = {"candidate": _candidate, "open": _open, "share": Runs.share}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def listing(store: Path, results: Iterable[Path] = ()) -> list[str]:
     """
     nodes, damaged = read_nodes(store)
     before, results = parents(store, nodes), list(results)
-    rows = [(*COLUMNS, "studies") if results else COLUMNS]
+    rows: list[tuple[str, ...]] = [(*COLUMNS, "studies") if results else COLUMNS]
     used = find_users(store, results)
     for node in nodes:
         row = (
@@ -81,6 +81,7 @@ def history(store: Path, nodes: list[Trained], node: Trained) -> list[str]:
     """
     before = parents(store, nodes)
     stages: list[tuple[dict[str, Any] | None, Trained | None]] = []
+    one: Trained | None
     about, one = lineage(store, node.object), node
     while about is not None or one is not None:
         stages.append((about, one))
@@ -97,9 +98,10 @@ def history(store: Path, nodes: list[Trained], node: Trained) -> list[str]:
 
 def _stage(number: int, about: dict[str, Any] | None, node: Trained | None) -> Iterator[str]:
     """Yield the lines about one stage, from its lineage and its pointer as far as there are any."""
-    name = node.title if node else f"{about['node']} ({about['variant']}), its pointer is gone"
+    told = about or {}  # not empty without a node
+    name = node.title if node else f"{told['node']} ({told['variant']}), its pointer is gone"
     yield f"{number}. {name}"
-    key = node.object if node else about["object"]
+    key = node.object if node else told["object"]
     yield f"   object {key}" + (f", {_date(node.path)}" if node else "")
     if node:
         for one in sorted(node.candidates, key=lambda c: c["learning_rate"]):

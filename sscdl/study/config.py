@@ -14,6 +14,7 @@ import yaml
 
 from sscdl.errors import InputError
 from sscdl.study.folders import missing_folders
+from sscdl.study.split_settings import wrong_in_split
 from sscdl.study.stage_settings import wrong_in_stage
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DECLARATIONS
@@ -102,9 +103,10 @@ def _write_out_paths(
         place = f"{where}.{key}" if where else key
         if isinstance(child, dict):
             found += _write_out_paths(child, described, whole, place)
-        elif described.get("format") == "path" and isinstance(child, str):
+        elif described.get("format") == "path" and isinstance(child, (str, list)):
             try:
-                value[key] = whole_path(child)
+                texts = [whole_path(one) for one in ([child] if isinstance(child, str) else child)]
+                value[key] = texts[0] if isinstance(child, str) else texts
             except ValueError as error:
                 found.append(f"{place}: {error}")
     return found
@@ -154,7 +156,10 @@ def _scalar(value: Any, schema: dict[str, Any]) -> Any:
     for choice in choices:
         given = choice.get("type", [])
         types.update([given] if isinstance(given, str) else given)
-    words = {"boolean": {"true": True, "false": False}, "null": {"null": None}}
+    words: dict[str, dict[str, Any]] = {
+        "boolean": {"true": True, "false": False},
+        "null": {"null": None},
+    }
     for kind, meanings in words.items():
         if kind in types and value.lower() in meanings:
             return meanings[value.lower()]
@@ -169,7 +174,7 @@ def _scalar(value: Any, schema: dict[str, Any]) -> Any:
     return value
 
 
-def _messages(fault: jsonschema.ValidationError) -> list[str]:
+def _messages(fault: Any) -> list[str]:
     """Return readable lines for one violation of the schema."""
     where = ".".join(str(part) for part in fault.absolute_path)
     if fault.validator == "additionalProperties":
@@ -212,8 +217,10 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
             found.append(f"{block}.table.table: missing; the CSV file that describes the images")
         if chosen == "table" and not given["columns"]["file"]:
             found.append(f"{block}.table.columns.file: missing; the column that names the files")
-    labels = config["dataset"]["table"]["labels"]
-    known = [name for name in labels if labels[name]] if layout == "table" else SIIM_LABELS
+        if chosen == "folders" and not given.get("patterns"):
+            found.append(f"{block}.folders.patterns: missing; what the parts of the paths mean")
+    labels = config["dataset"].get(layout, {}).get("labels")
+    known = SIIM_LABELS if labels is None else [name for name in labels if labels[name]]
     for name in config["classes"]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -221,11 +228,8 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
             found.append(f"classes: {name!r} is no label of the data set; {hint}")
     if layout == "phantom" and config["pretraining_dataset"]["layout"] != "none":
         found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")
+    found += wrong_in_split(config)
     split = config["split"]
-    if split["val"] + split["test"] >= 1:
-        found.append("split: val and test together leave nothing to train on; lower them")
-    if config["protocol"] == "strict" and split["val"] == 0:
-        found.append("split.val: 0, but protocol strict chooses on it; give it 0.15")
     if config["protocol"] == "strict" and split["by"] == "image":
         found.append("split.by: 'image' lets patients straddle; protocol strict needs 'patient'")
     if config["image"]["packed"] < config["image"]["size"]:

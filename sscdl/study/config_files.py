@@ -92,7 +92,7 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Return ``below`` with ``above`` laid over it: blocks are merged, all else is replaced."""
     merged = dict(below)
     for key, value in above.items():
-        old = merged.get(key)
+        old: Any = merged.get(key)
         both = isinstance(old, dict) and isinstance(value, dict)
         merged[key] = laid_over(old, value) if both else value
     return merged

@@ -19,12 +19,15 @@ _FRAMES = re.compile(r'(\n  File "[^"\n]*", line \d+, in [^\n]*)+\s*$')
 _ALARMS = re.compile(r"^Cannot restore .*: no backup found\.$")
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]{12} (?P<level>[A-Z]+) (?P<text>.*)$")
 _STOPPED = "stopped by "
+# Said by Snakemake where a user interrupts it, which its jobs hear of, too.
+_ASKED = "Terminating processes on user request"
 _TRACEBACK = "Traceback (most recent call last):"
 # What clusters and kernels, and Snakemake on a node, write of a job that was ended from outside.
 _KILLED = re.compile(
     r"died with <Signals|oom.?kill|out.of.memory|DUE TO TIME LIMIT|NODE FAILURE|^Killed$", re.I
 )
 _MOST = 10  # reasons that are told
+_ON_REQUEST = "ended on request; run the same command again to go on"
 
 
 class Reason(NamedTuple):
@@ -51,19 +54,22 @@ class Failures(logging.Filter):
         super().__init__()
         self._failed: dict[int, _Failed] = {}
         self._groups = 0  # that have failed; several may be called alike
+        self._asked = False  # whether the user has interrupted the run
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Note what ``record`` says of a job; return whether it is worth showing."""
         event = str(getattr(record, "event", "") or "")
+        said: Any = record  # has what belongs to its event
         if event == "group_error":
             self._groups += 1
-            for job in record.job_error_info:
-                self._note(job, self._groups, record.aux_logs)
+            for job in said.job_error_info:
+                self._note(job, self._groups, said.aux_logs)
         elif event == "job_error" and not getattr(record, "indent", False):
             # Those of a group are indented, and known already.
             self._note(vars(record), 0, [])
         elif event == "job_info":  # it begins, perhaps once more
-            self._failed.pop(record.jobid, None)
+            self._failed.pop(said.jobid, None)
+        self._asked |= record.getMessage().startswith(_ASKED)
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
@@ -83,9 +89,11 @@ class Failures(logging.Filter):
         # Of a group, those have failed that say so; the others ended with it, or before, or never
         # began, and if none says so the group is one that was killed.
         telling = {one.group for one, why in found if one.group and why.told}
-        silent = set()
+        silent: set[int] = set()
         for one, (text, log, told) in found:
-            if one.group and not told:
+            if self._asked and not told:  # it had not begun to write its log
+                text, log = _ON_REQUEST, ""
+            elif one.group and not told:
                 if one.group in telling | silent:
                     continue
                 silent.add(one.group)

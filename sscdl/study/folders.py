@@ -12,6 +12,7 @@ from typing import Any
 _ROOTS = {
     "siim": "the folder with train/ and the two CSV files",
     "table": "the folder that the image files lie in",
+    "folders": "the folder that the image files lie in",
 }
 
 

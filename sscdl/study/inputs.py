@@ -15,6 +15,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.archives.digests import Digests
+from sscdl.archives.given_split import read_given_split
 from sscdl.archives.layouts import (
     Files,
     content,
@@ -60,6 +61,14 @@ class Inputs:
         """Return how many files of the main archive may be images."""
         return len(self._files[MAIN].images)
 
+    def given_split(self, split: Mapping[str, Any]) -> str:
+        """Return what stands in recipes of the split that the block ``split`` gives.
+
+        Raises InputError if it cannot be used (see ``sscdl.archives.given_split``).
+        """
+        paths = self._files[MAIN].images
+        return read_given_split(self.cohorts[MAIN], split, paths).recipe()
+
     @property
     def _given(self) -> Path | None:
         """Return the folder of given masks, or of pairs to learn from, None if there is none."""
@@ -73,13 +82,15 @@ class Inputs:
         if self.lungs["source"] != "train":
             return []
         with of_key("lungs.train.folder"):
-            return [file_hash(self._given / "index.csv")]
+            # There is a folder where there are pairs.
+            return [file_hash(self._given / "index.csv")]  # type: ignore[operator]
 
     @cached_property
     def _given_files(self) -> list[tuple[str, int]]:
         source = self.lungs["source"]
         with of_key(f"lungs.{source}.folder"):
-            return folder_listing(self._given, GIVEN[source])
+            # Asked only where a folder is given.
+            return folder_listing(self._given, GIVEN[source])  # type: ignore[arg-type]
 
     @cached_property
     def given(self) -> Any:
@@ -138,5 +149,5 @@ def _check_pictures(folder: Path, suffixes: tuple[str, ...], key: str) -> None:
 
 def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return a fingerprint of the question that is answered by what is in the files of a study."""
-    parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store"))
+    parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store", "split"))
     return fingerprint([cohorts, *parts])

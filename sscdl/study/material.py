@@ -11,6 +11,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import MAIN, MARKED, PRETRAINING
 from sscdl.archives.digests import Digests
+from sscdl.archives.sides import DRAWN
 from sscdl.equivalence import group_hash
 from sscdl.images import near_pairs
 from sscdl.images.limits import LATER_ACCEPT
@@ -73,8 +74,8 @@ class Material:
 
     @cached_property
     def _found(self) -> dict[str, Any]:
-        fits = self._told is not None and self._told.get("asked") == self._asked
-        return self._told if fits else {}
+        told = self._told
+        return told if told is not None and told.get("asked") == self._asked else {}
 
     @cached_property
     def _inputs(self) -> Inputs:
@@ -92,6 +93,7 @@ class Material:
             "roots": self.root_identities,
             "image_files": self.image_files,
             "near": self.near_duplicates,
+            "given split": self.given_split,
             IMAGES: self.image_identity,
             MASKS: self.mask_identity,
         }
@@ -133,7 +135,10 @@ class Material:
     def _images(self, contents: dict[str, str], accept: dict[str, Any], source: str) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
         archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
-        return fingerprint([archives, contents, settings | {"accept": accept}, source])
+        made_of = [archives, contents, settings | {"accept": accept}, source]
+        if any(cohort["layout"] == "folders" for cohort in self.cohorts.values()):
+            made_of.append(group_hash("folders"))
+        return fingerprint(made_of)
 
     @property
     def images(self) -> str:
@@ -253,6 +258,21 @@ class Material:
         by = self.config["split"]["by"]
         return near_pairs.effect(pairs, self.near_treatment, by).recipe()
 
+    @cached_property
+    def given_split(self) -> str | None:
+        """Return what stands in recipes of a split that is given, None where it is drawn."""
+        split = self.config["split"]
+        if split["source"] == DRAWN:
+            return None
+        return self._found["given split"] if self._found else self._inputs.given_split(split)
+
+    @property
+    def split_read_from(self) -> dict[str, Any] | None:
+        """Return what who lists the images reads a given split by, None where it is drawn."""
+        if not self.given_split:
+            return None
+        return {"dataset": self.cohorts[MAIN], "split": self.config["split"]}
+
     def near_sentence(self) -> str | None:
         """Return what a plan says where images are there and nobody has looked for pairs yet."""
         ignored = self.near_treatment == near_pairs.IGNORE
@@ -316,4 +336,5 @@ def _description(dataset: dict[str, Any]) -> dict[str, Any]:
 
 def _meaning(description: dict[str, Any]) -> dict[str, Any]:
     """Return what is said of an archive but for where it lies: moving it changes nothing."""
-    return {key: value for key, value in description.items() if key not in ("root", "table")}
+    places = ("root", "table", "further")
+    return {key: value for key, value in description.items() if key not in places}

@@ -26,7 +26,7 @@ from sscdl.study.trie import (
 
 Model = tuple[str, str, int]  # variant, curriculum, seed
 LISTS = ("images.csv", "images.json", "rejected.csv", "near_duplicates.csv")
-SUMMARY = ("summary.html", "summary.rst")
+SUMMARY = ("summary.html", "summary.rst", "summary.txt")
 TABLE_SUFFIXES = (".csv", ".md", ".tex", ".html")
 # Tables that every study has: of predictions, and of other things.
 OF_PREDICTIONS = (

@@ -53,19 +53,21 @@ def describe(schema: dict[str, Any]) -> str:
 def _shared(blocks: dict[str, dict[str, Any]], schema: dict[str, Any]) -> dict[str, Any]:
     """Return a block of the settings that all ``blocks``, by task, have.
 
-    Where the default of a task is another than that of the first, it stands there under "of".
+    Where the default of a task is another than the usual one, it stands there under "of". That is
+    the default of a task that declares no settings of its own.
     """
+    plain = min(blocks, key=lambda task: len(DECLARATIONS[task].settings))
     settings = {task: resolve(block, schema)["properties"] for task, block in blocks.items()}
     found = {}
     for name in next(iter(settings.values())):
         ones = {task: resolve(block[name], schema) for task, block in settings.items()}
-        first = next(iter(ones.values()))
-        if "properties" in first and name != "options":
-            found[name] = {**first, **_shared(ones, schema)}
+        usual = ones[plain]
+        if "properties" in usual and name != "options":
+            found[name] = {**usual, **_shared(ones, schema)}
         elif name != "options":
             others = {task: one.get("default") for task, one in ones.items()}
-            usual = first.get("default")
-            found[name] = {**first, "of": {t: one for t, one in others.items() if one != usual}}
+            differing = {t: one for t, one in others.items() if one != usual.get("default")}
+            found[name] = {**usual, "of": differing}
     return {"properties": found}
 
 

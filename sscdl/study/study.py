@@ -119,11 +119,18 @@ class Study(Material):
         """Return the recipe of the split but for its seed.
 
         What is done with near-duplicates stands there where it changes something, and only there:
-        an archive without any keeps what was trained before anyone looked.
+        an archive without any keeps what was trained before anyone looked. Of a split that is
+        given, its outcome stands in the place of what would be drawn.
         """
-        given = dict(self.config["split"])
-        del given["near_duplicates"]
-        return {**given, "near_duplicates": near} if (near := self.near_duplicates) else given
+        block = self.config["split"]
+        drawn = ["by", "stratified", "val", "test"]
+        if self.given_split:
+            drawn.remove("test")
+            if block[block["source"]]["val"] is not None:
+                drawn.remove("val")
+        recipe = {key: block[key] for key in drawn}
+        recipe |= {"given": self.given_split} if self.given_split else {}
+        return recipe | ({"near_duplicates": near} if (near := self.near_duplicates) else {})
 
     def data(self, variant: str) -> dict[str, Any]:
         """Return the data recipes of pretext stages and of the classifier for a variant."""
@@ -140,6 +147,9 @@ class Study(Material):
         everything = {**common, "train": "all", "normalise": "all"}
         if self.near_duplicates and self.near_duplicates["treatment"] == ASIDE:
             everything["near_duplicates"] = self.near_duplicates
+        if self.given_split:
+            # It says which images are on no side, and which of several copies is used.
+            everything["given"] = self.given_split
         chosen = {**common, "split": split, "train": "train", "normalise": "train"}
         pretext = {**(chosen if strict else everything), "validate": "val" if strict else None}
         if PRETRAINING in self.cohorts:

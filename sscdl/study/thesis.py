@@ -6,10 +6,10 @@ Imports nothing heavy: it is asked each time the workflow is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from sscdl.files import HOME
-from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH, Node
+from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
 
 # The thesis's tables as printed, which lie beside the package.
 THESIS_FOLDER = HOME / "resources/thesis"
@@ -23,6 +23,24 @@ HALF_BATCH = "4.4_naive_half_batch_full"
 KINDS = "curriculum_kinds"
 IMAGENET = "imagenet"
 OF_RATES = ("pretext", "classification")  # kinds of tables that no prediction is needed for
+
+if TYPE_CHECKING:
+
+    class Staged(Protocol):
+        """What is asked of a stage: a node of the trie has it, and what outputs are named by."""
+
+        @property
+        def variant(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def task(self) -> str: ...
+        @property
+        def root(self) -> str: ...
+        @property
+        def parent(self) -> str | None: ...
+
+    AnyStage = TypeVar("AnyStage", bound=Staged)
 
 
 class Name(NamedTuple):
@@ -91,7 +109,7 @@ def reference_kind(against: str) -> str:
 
 
 def tables_of(
-    nodes: Iterable[Node], *, classes: Sequence[str], batches: Mapping[str, int]
+    nodes: Iterable[Staged], *, classes: Sequence[str], batches: Mapping[str, int]
 ) -> list[str]:
     """Return the names of the thesis's tables that a study of these stages has a counterpart of.
 
@@ -111,7 +129,7 @@ def tables_of(
     return names
 
 
-def nodes_of(name: str, nodes: Iterable[Node]) -> list[Node]:
+def nodes_of(name: str, nodes: Iterable[AnyStage]) -> list[AnyStage]:
     """Return the stages that the table ``name`` is made of."""
     table = THESIS_TABLES[name]
     if table.kind == KINDS:

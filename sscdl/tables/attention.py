@@ -16,7 +16,7 @@ from sscdl.evaluation.differences import of_factors
 from sscdl.evaluation.inference import patients_of, score
 from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, parted, score_model
+from sscdl.tables.overview import NAN, mean_percent, models_in, of_images, parted, score_model
 
 # Attention in the lungs that needs no network, and what the models have above it.
 FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
@@ -54,7 +54,7 @@ def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             networks beside it.
     """
     predictions, untrained = parted(predictions)
-    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    rows = of_images(predictions, split)
     if rows.empty:
         raise InputError(f"predictions: no image model has rows of split {split}")
     classes = [f"{OF_CLASS}{name}" for name in metrics.class_names(rows)]

@@ -16,7 +16,7 @@ from sscdl.errors import InputError
 from sscdl.evaluation import metrics
 from sscdl.tables import comparisons
 from sscdl.tables.files import P_VALUES, write_table
-from sscdl.tables.overview import METADATA, models_in
+from sscdl.tables.overview import models_in, of_images
 from sscdl.tables.predictions import INTERVALS
 from sscdl.tables.write import read_predictions
 
@@ -90,7 +90,7 @@ def _check_alike(
 
 def _models(rows: pd.DataFrame, split: str) -> Iterable[tuple[tuple[str, str], pd.DataFrame]]:
     """Return the models of images in a prediction table, and their labelled rows of ``split``."""
-    kept = metrics.labelled(rows[(rows["split"] == split) & (rows["variant"] != METADATA)])
+    kept = metrics.labelled(of_images(rows, split))
     return models_in(kept)
 
 

@@ -66,7 +66,8 @@ def _probabilities(rows: pd.DataFrame) -> tuple[Floats, NDArray[np.int64]]:
 def _sure_and_right(rows: pd.DataFrame) -> tuple[Floats, Floats]:
     """Return confidence (N,) and whether the prediction is right (N,), 0 or 1."""
     chances, _ = _probabilities(rows)
-    return chances.max(axis=1), (rows["predicted"] == rows["label"]).to_numpy(dtype=float)
+    right: Any = (rows["predicted"] == rows["label"]).to_numpy(dtype=float)  # float, as asked
+    return chances.max(axis=1), right
 
 
 def squared_error(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
@@ -187,7 +188,7 @@ def calibration_bins(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``variant, curriculum, split, bin`` (from 0), ``n_predictions``, mean ``confidence`` and
         ``accuracy`` in percent, the latter with ``_low, _high``, over patients.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
     table = []
     for (variant, curriculum), group in models_in(rows):
         if variant == METADATA:

@@ -112,7 +112,7 @@ def comparisons(predictions: pd.DataFrame, split: str, *, margin: float = MARGIN
         Comparison`) with the ``margin`` that they are about; ``chance``, the accuracy of guessing.
         No rows where there is nothing to compare with.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
     groups = {name: group for name, group in models_in(rows) if name[0] != METADATA}
     lines: list[dict[str, Any]] = []
     for variant in dict.fromkeys(name for name, _ in groups):

@@ -83,7 +83,7 @@ def shortcut(predictions: pd.DataFrame) -> pd.DataFrame:
             rows = group[group["split"] == split]
             if rows.empty:
                 continue
-            line = {"variant": variant, "curriculum": curriculum, "split": split}
+            line: dict[str, Any] = {"variant": variant, "curriculum": curriculum, "split": split}
             line.update(_measures(rows))
             if split != "mark_trained" and not trained.empty:
                 fall = compare_same(trained, rows, measures.balanced_accuracy)
@@ -161,7 +161,7 @@ def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     predictions = metrics.labelled(predictions)
     baseline = _baseline(predictions, split)
     lines = []
-    for group, part in groups_of(predictions[predictions["split"] == split]):
+    for group, part in groups_of(metrics.rows_where(predictions, predictions["split"] == split)):
         models = dict(models_in(part))
         regression = models.get(baseline) if baseline else None
         for name, model in models.items():
@@ -170,7 +170,7 @@ def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             line: dict[str, Any] = {"variant": name[0], "curriculum": name[1], "split": split}
             line |= {"group": group, **_measures(model)}
             line |= {"metadata": "", "difference": NAN, "p": NAN, "verdict": ""}
-            if regression is not None:
+            if baseline is not None and regression is not None:
                 line["metadata"] = baseline[1]
                 known = measures.value(regression, measures.balanced_accuracy)
                 line["metadata_balanced_accuracy"] = 100 * known

@@ -18,9 +18,9 @@ from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare_same
 from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import (
-    METADATA,
     mean_percent,
     models_in,
+    of_images,
     parted,
     random_percent,
     score_model,
@@ -56,13 +56,13 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         InputError: a model was shown other variants, but not its own.
     """
     predictions, untrained = parted(predictions)
-    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    rows = of_images(predictions, split)
     shown = rows["shown"] if "shown" in rows else pd.Series("", index=rows.index)
     own = shown.isna() | (shown == "")
     rows = metrics.labelled(rows.assign(shown=shown.where(~own, rows["variant"])))
     table = []
     for (variant, curriculum), group in models_in(rows):
-        parts = dict(list(group.groupby("shown", sort=False)))
+        parts = {str(shown): part for shown, part in group.groupby("shown", sort=False)}
         if variant not in parts:
             raise InputError(
                 f"predictions: {curriculum} trained on {variant} was shown "
@@ -81,8 +81,8 @@ def cross_variants(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             )
             if name != variant:
                 both = set(trained["image_id"]) & set(part["image_id"])
-                own, other = (rows[rows["image_id"].isin(both)] for rows in (trained, part))
-                fall = compare_same(own, other, measures.balanced_accuracy)
+                same, other = (rows[rows["image_id"].isin(both)] for rows in (trained, part))
+                fall = compare_same(same, other, measures.balanced_accuracy)
                 table[-1] |= difference_columns(fall, "drop")
     return pd.DataFrame(table, columns=list(COLUMNS))
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
+from sscdl.archives.sides import ACROSS, UNLISTED
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
@@ -90,6 +91,17 @@ def split_names(splits: Iterable[str]) -> list[str]:
     )
 
 
+def straddling_patients(images: pd.DataFrame) -> tuple[int, int]:
+    """Return how many patients of the test set are in training or validation, too, and of how many.
+
+    ``images`` are rows of ``images.csv``.
+    """
+    used = images[images["split"].isin(SPLITS)]
+    homes = used.groupby("patient_id")["split"].agg(set)
+    tested = [home for home in homes if "test" in home]
+    return sum(len(home) > 1 for home in tested), len(tested)
+
+
 def group_reasons(rejected: pd.DataFrame) -> pd.Series:
     """Return one reason for each row of ``rejected.csv``, like ones made equal.
 
@@ -161,8 +173,9 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
     text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
     rows += _counted("text", text, parts, sorted(set(text) - {""}))
-    near = tidy["remark"].str.contains(NEARLY).map({True: "images with one", False: ""})
-    rows += _counted("near-duplicates", near, parts, sorted(set(near) - {""}))
+    for remark, value in ((NEARLY, "images with one"), (ACROSS, "on another side")):
+        near = tidy["remark"].str.contains(remark).map({True: value, False: ""})
+        rows += _counted("near-duplicates", near, parts, sorted(set(near) - {""}))
     tones = tidy["remark"].str.contains(r"picture (?:uses|has) \d").map({True: "few", False: ""})
     rows += _counted("gray values", tones, parts, sorted(set(tones) - {""}))
     rows += [
@@ -197,10 +210,11 @@ def natural_order(text: str) -> tuple[bool, list[tuple[int, int, str]]]:
 
 
 def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    # Nothing is done with duplicates, so that they tie no patient to a second split, and what is
-    # shown again with another mark stays in one.
+    # Nothing is done with duplicates and what a given split leaves out, so that they tie no patient
+    # to a second split, and what is shown again with another mark stays in one.
     kept = once(tidy)
-    homes = kept[kept["split"] != DUPLICATE].groupby("patient_id")["split"].nunique()
+    used = kept[~kept["split"].isin((DUPLICATE, UNLISTED))]
+    homes = used.groupby("patient_id")["split"].nunique()
     straddling = set(homes.index[homes > 1])
     several = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
     patients = {name: part["patient_id"].nunique() for name, part in parts.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sscdl.evaluation import measures, metrics
-from sscdl.tables.overview import METADATA, NAN, models_in, score_model
+from sscdl.tables.overview import NAN, models_in, of_images, score_model
 
 
 def accuracy_details(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def seeds(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``variant, curriculum, split, seed, balanced_accuracy`` and ``ail`` (empty where no map has
         a positive value), one row an image model and seed.
     """
-    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    rows = of_images(predictions, split)
     table = []
     for (variant, curriculum), group in models_in(rows):
         for seed, part in group.groupby("seed"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sscdl.evaluation import measures
+from sscdl.evaluation import measures, metrics
 from sscdl.tables.overview import NAN, models_in, score_model
 
 CURVES = ("deletion", "insertion")
@@ -28,7 +28,8 @@ def faithfulness(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         itself); the same of ``insertion`` (the higher, the sooner it finds what it needs).
     """
     table = []
-    for (variant, curriculum), group in models_in(predictions[predictions["split"] == split]):
+    rows = metrics.rows_where(predictions, predictions["split"] == split)
+    for (variant, curriculum), group in models_in(rows):
         random = group[group["order"] == RANDOM].set_index(["seed", "image_id"])
         for order, part in group.groupby("order", sort=False):
             line: dict[str, Any] = {"variant": variant, "curriculum": curriculum, "order": order}

@@ -60,7 +60,7 @@ def _cell(value: Any, digits: Digits) -> str:
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
         if not isinstance(digits, int):
-            return digits(value)
+            return digits(float(value))
         text = f"{value:.{digits}f}"
         # A rounded -0.0 would read as a direction that is not there.
         return text.removeprefix("-") if float(text) == 0 else text

@@ -90,6 +90,7 @@ def _thesis_title(name: str) -> str:
     """Return the title of one of the thesis's numbered tables, such that titles sort by number."""
     table = THESIS_TABLES[name]
     number = _NUMBER.match(name)
+    assert number is not None  # of each of THESIS_TABLES
     # A figure space, as wide as a digit, sorts before the digits: 4.8 stands before 4.10.
     numbered = f"{number['chapter']}.{number['number']:\u2007>2}"
     about = {

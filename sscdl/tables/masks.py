@@ -36,7 +36,7 @@ def mask_quality(images_csv: Path, mask_manifests: list[Path], *, implausible: s
     """
     images = read_as_texts(images_csv)
     store = mask_manifests[0].parents[2]
-    images["png"] = [places.found(text, store) for text in images["png"]]
+    images["png"] = pd.Series([places.found(text, store) for text in images["png"]], images.index)
     rows = []
     for manifest in mask_manifests:
         for row in read_record(manifest, MASK_MANIFEST)["masks"]:

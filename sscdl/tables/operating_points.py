@@ -85,7 +85,7 @@ def operating_points(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         mean over trainings; ``sensitivity, specificity``, and the positive and negative predictive
         values ``ppv`` and ``npv``, in percent, each with ``_std, _low, _high``.
     """
-    rows = metrics.labelled(predictions[predictions["variant"] != METADATA])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["variant"] != METADATA))
     classes = positives(metrics.class_names(rows))
     chosen_on = VALIDATION if (rows["split"] == VALIDATION).any() else split
     table = []

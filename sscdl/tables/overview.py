@@ -45,9 +45,15 @@ def read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
     return read_own(path, advice=RESTORE)
 
 
+def of_images(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the rows of one split, but for those of models that know no image."""
+    counts = (predictions["split"] == split) & (predictions["variant"] != METADATA)
+    return metrics.rows_where(predictions, counts)
+
+
 def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the image models' rows of one split."""
-    rows = predictions[(predictions["split"] == split) & (predictions["variant"] != METADATA)]
+    rows = of_images(predictions, split)
     if rows.empty:
         present = ", ".join(sorted(predictions["split"].astype(str).unique())) or "none"
         raise InputError(
@@ -58,9 +64,12 @@ def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
 
 def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """Yield (variant, curriculum) and its rows in order of appearance, metadata last."""
-    is_metadata = predictions["variant"] == METADATA
-    for part in (predictions[~is_metadata], predictions[is_metadata]):
-        yield from part.groupby(["variant", "curriculum"], sort=False)
+    model = ["variant", "curriculum"]
+    # Not the groups themselves: walking through them copies the whole table.
+    places = predictions.groupby(model, sort=False).indices
+    names = list(predictions[model].drop_duplicates().itertuples(index=False, name=None))
+    for name in sorted(names, key=lambda name: name[0] == METADATA):
+        yield name, metrics.rows_at(predictions, np.asarray(places[name]))
 
 
 def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -> dict[str, float]:
@@ -87,7 +96,8 @@ def parted(predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if NETWORK not in predictions:
         return predictions, predictions.iloc[:0].assign(network=[])
     of_untrained = predictions[NETWORK].notna()
-    return predictions[~of_untrained], predictions[of_untrained]
+    untrained = metrics.rows_where(predictions, of_untrained)
+    return metrics.rows_where(predictions, ~of_untrained), untrained
 
 
 def random_percent(untrained: pd.DataFrame, variant: str, rows: pd.DataFrame) -> float:

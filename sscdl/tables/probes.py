@@ -45,9 +45,9 @@ class Runs:
     def __init__(self, rows: pd.DataFrame) -> None:
         """Take labelled rows of one curriculum and share, of any number of runs."""
         network = rows[NETWORK].fillna(0).astype(int) if NETWORK in rows else 0
+        groups: Any = rows.assign(**{NETWORK: network}).groupby(list(_RUN))  # by all of them
         self.runs: dict[tuple[int, int, int], pd.DataFrame] = {
-            key: part.sort_values("image_id").reset_index(drop=True)
-            for key, part in rows.assign(**{NETWORK: network}).groupby(list(_RUN))
+            key: part.sort_values("image_id").reset_index(drop=True) for key, part in groups
         }
         self.all = list(self.runs.values())
         self.images = self.all[0][["image_id", "patient_id", "label"]]
@@ -114,7 +114,7 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``scratch``, the mean of all random networks with the same draws, in percent points, with
         an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
-    rows = metrics.labelled(predictions[predictions["split"] == split])
+    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
     groups = {
         (variant, curriculum, share): Runs(part)
         for (variant, curriculum), group in models_in(rows)

@@ -58,8 +58,8 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
     # A continuation of no epochs is the search over again; rates compare by what that said.
     result = pd.DataFrame(table, columns=[*columns, "value_thesis", "chosen"])
     result = result.drop_duplicates([name for name in columns if name != "value"])
-    node = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
-    order = result.assign(node=node).sort_values(["node", "epochs", "lr"], kind="stable").index
+    number = result.groupby(["variant", "stage", "curriculum", "seed"], sort=False).ngroup()
+    order = result.assign(node=number).sort_values(["node", "epochs", "lr"], kind="stable").index
     return result.loc[order].reset_index(drop=True)
 
 

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
 from sscdl.evaluation.metrics import class_names
+from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import mean_std
 from sscdl.own_csv import SAME_FILE, read_own
@@ -27,36 +28,65 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
 
+# Columns of every file of predictions, and of those of models, untrained networks aside.
+OF_ALL = ("variant", "image_id", "patient_id", "split", "label")
+OF_MODELS = ("curriculum", "seed", "predicted")
+
 
 def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table.
 
-    Raises InputError, naming the file, for one that is empty, cut off or no table.
+    Raises InputError, naming the file, for one that is empty, cut off or no table, or lacks a
+    column that all have: its rows would count as those of images without a label and the like.
     """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
-    kept, known = dict.fromkeys(texts, str), dict[str, str]()
-    parts = []
+    kept, shared = dict.fromkeys(texts, str), _Shared()
+    # Column by column, or everything would be in memory twice.
+    columns: dict[str, list[pd.DataFrame]] = {}
+    without: list[pd.DataFrame] = []  # for each file its rows, for columns that it has not
     for path in paths:
         part = read_own(path, dtype=kept, keep_default_na=False, na_values=[""])
         if part.empty:
             raise InputError(f"{path}: has no rows; {SAME_FILE}")
-        for column in part.select_dtypes("str"):
-            part[column] = _shared(part[column], known)
-        parts.append(part)
-    rows = pd.concat(parts, ignore_index=True)
+        of_model = NETWORK not in part or "curriculum" in part
+        for column in (*OF_ALL, *(OF_MODELS if of_model else ())):
+            if column not in part:
+                raise InputError(f"{path}: has no column {column!r}; {SAME_FILE}")
+        for column in map(str, part):
+            if part[column].dtype == "str":
+                part[column] = shared.column(part[column])
+            columns.setdefault(column, [*without]).append(part[[column]])
+        without.append(part[[]])
+        for column in columns.keys() - set(part):
+            columns[column].append(without[-1])
+    whole = {name: pd.concat(columns.pop(name), ignore_index=True)[name] for name in list(columns)}
+    rows = pd.DataFrame(whole, copy=False)
     for column in rows.columns.intersection(["view", "sex", "label"]):
         rows[column] = rows[column].fillna("")
     return rows
 
 
-def _shared(texts: pd.Series, known: dict[str, str]) -> pd.Series:
-    """Return texts of which equal ones are one object, also of the files read before.
+class _Shared:
+    """Columns of texts in which equal texts are one object, also of the files read before.
 
     Otherwise each cell is an object of its own, and a large study does not fit into memory.
     """
-    codes, unique = pd.factorize(texts)
-    once = pd.array([known.setdefault(text, text) for text in unique], dtype=texts.dtype)
-    return pd.Series(once.take(codes, allow_fill=True), texts.index)
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._last: dict[str, pd.Series] = {}
+
+    def column(self, texts: pd.Series) -> pd.Series:
+        """Return ``texts`` in such objects."""
+        name = str(texts.name)
+        # Most files are of the same images in the same order.
+        if name not in self._last or not texts.equals(self._last[name]):
+            codes, unique = pd.factorize(texts)
+            kind: Any = texts.dtype
+            known = [self._known.setdefault(text, text) for text in unique.tolist()]
+            once: Any = pd.array(known, dtype=kind)
+            self._last[name] = pd.Series(once.take(codes, allow_fill=True), texts.index, name=name)
+        return self._last[name]
 
 
 def write_prediction_table(
@@ -71,12 +101,13 @@ def write_prediction_table(
     margin: float,
     stand_ins: list[str],
     map_notes: list[str],
+    split_notes: Sequence[str] = (),
 ) -> None:
     """Write the table ``name`` of ``PREDICTION_TABLES`` as CSV, Markdown and LaTeX.
 
     ``convention`` says what the lung masks count as lung; ``thesis_figures`` whether those that the
     thesis prints stand in the table; ``stand_ins`` names the roots whose weights are random;
-    ``map_notes`` is what is to be said of attention.
+    ``map_notes`` is what is to be said of attention, ``split_notes`` of a given split.
     """
     table = PREDICTION_TABLES[name]
     rows = read_predictions(predictions)
@@ -87,12 +118,15 @@ def write_prediction_table(
         figures=thesis_figures,
         classes=class_names(rows),
     )
-    best = {column: "max" for column in frame if table.best and f"{column}_low" in frame}
+    best: dict[str, Literal["max", "min"]] = {
+        str(column): "max" for column in frame if table.best and f"{column}_low" in frame
+    }
     if "overview" in name:
         notes.append(f"Set of images: {split}.")
+    notes += split_notes
     shown = {*frame.get("variant", []), *frame.get("shown", [])} if "ail" in frame else set()
     notes += [note for name, note in AIL_NOTES.items() if f"{name}_floor" in frame or name in shown]
-    if any("ail" in column or column.endswith("_floor") for column in frame):
+    if any("ail" in column or column.endswith("_floor") for column in map(str, frame)):
         notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
     digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}

@@ -14,9 +14,8 @@ from sscdl.source import TASK_MODULES
 from sscdl.tasks.options import DEFAULTS
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from sscdl.tasks.base import Task
+    from sscdl.training.backbones import Backbone
 
 
 def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return {**DEFAULTS[name], **options}
 
 
-def build_task(name: str, backbone: nn.Module, *, options: dict[str, Any], **setup: Any) -> Task:
+def build_task(name: str, backbone: Backbone, *, options: dict[str, Any], **setup: Any) -> Task:
     """Return task ``name`` around ``backbone``, with fresh heads from torch's global generator.
 
     ``options`` override ``DEFAULTS[name]``; the other arguments are the fields of

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sscdl.training.optim import Own
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Setup:
     ``images``: number of training images. ``mean``, ``std``: of the gray values, in [0, 1].
     ``batch_size``: images per step, of all ranks together.
     ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
-    patient (moco uses it) and the class 0 to ``classes`` - 1 (classify needs both).
+    patient (what compares images uses it) and the class 0 to ``classes`` - 1 (classify needs both).
     ``training_rows``: long, the rows that class weights are counted on, all if None.
     """
 
@@ -78,7 +81,9 @@ class Task(nn.Module):
     classifies: ClassVar[bool] = False  # whether whole images are what it is trained for
     draws: int  # uniform numbers per image
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    backbone: Backbone
+
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__()
         self.backbone = backbone
         self.mean, self.std = setup.mean, setup.std

@@ -94,6 +94,13 @@ class Size(NamedTuple):
         """Return the bytes of a batch normalisation, and of how many batches it has seen."""
         return 16 * channels + 8
 
+    def mlp(self, *widths: int, last_bias: bool = True) -> int:
+        """Return the bytes of linear layers with batch normalisation between them."""
+        pairs = list(zip(widths, widths[1:], strict=False))
+        layers = sum(self.linear(*pair) for pair in pairs)
+        norms = sum(self.normalisation(width) for width in widths[1:-1])
+        return layers + norms - (0 if last_bias else 4 * widths[-1])
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -110,10 +117,14 @@ class Declaration:
             ``Size`` and all options.
         other_sizes: whether networks see pictures of other sizes than the study's; takes all
             options.
-        optimised: whether the optimiser keeps as many bytes for that; not for a second network
-            that only follows.
+        followed_bytes: bytes of that which no optimiser changes: of a second network that only
+            follows, and of queues; takes the same.
+        comparable: whether its loss over that of knowing nothing says how hard it was; not where
+            the loss holds how sure a teacher is.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
             differently.
+        collapses: whether the loss is lowest where all images have one embedding: it alone says
+            little, a ``Step`` has a ``floor``, and learning rates are compared by another metric.
         near_chance: how near, as a share of it, the loss of a network that has one feature for all
             images, and default options, is to the task's ``chance_loss``.
         near_because: why it is no nearer than 0.02; a sentence.
@@ -128,8 +139,10 @@ class Declaration:
     settings: Mapping[str, Any] = field(default_factory=dict)
     state_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
-    optimised: bool = True
+    followed_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
+    comparable: bool = True
     shares_of_epochs: bool = False
+    collapses: bool = False
     near_chance: float = 0.02
     near_because: str = ""
     check: Callable[[Mapping[str, Any]], Iterator[str]] = lambda settings: iter(())
@@ -156,6 +169,22 @@ VIEWS = {
     "blur": number(
         0.0, "Largest sigma of a blur in pixels, on half of the views; 0 for none.", "[0, 1000]",
         other=1.2,
+    ),
+}  # fmt: skip
+# The small crops beside two global ones.
+LOCAL_CROPS = {
+    "local_crops": integer(
+        4, "Number of small crops beside the two global ones.", "[0, 64]", other=0, small=1
+    ),
+    "local_size": number(
+        0.43,
+        "Side of a small crop as a share of the image size, but no smaller than the network "
+        "can take.",
+        "(0, 1]", other=0.6,
+    ),
+    "local_crop": shares(
+        [0.2, 0.4], "Range of the cropped share of the image area, small crops.",
+        other=[0.1, 0.3],
     ),
 }  # fmt: skip
 

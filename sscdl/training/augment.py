@@ -103,11 +103,11 @@ def gaussian_blur(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
     height, width = images.shape[-2:]
     # Shifted sums and not a grouped convolution, whose algorithm depends on the batch size.
     across = F.pad(images, (reach, reach, 0, 0), mode="replicate")
-    images = sum(
+    images = sum(  # type: ignore[assignment]  # of some taps
         weights[:, i, None, None, None] * across[..., i : i + width] for i in range(len(taps))
     )
     down = F.pad(images, (0, 0, reach, reach), mode="replicate")
-    return sum(
+    return sum(  # type: ignore[return-value]  # of some taps
         weights[:, i, None, None, None] * down[..., i : i + height, :] for i in range(len(taps))
     )
 

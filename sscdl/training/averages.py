@@ -26,7 +26,7 @@ class Averages:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._parameters = [one for one in module.parameters() if one.requires_grad]
+        self._parameters: list[Tensor] = [one for one in module.parameters() if one.requires_grad]
         self._averages = [one.detach().clone() for one in self._parameters]
         self._steps = 0
 

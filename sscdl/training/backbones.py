@@ -22,9 +22,11 @@ from sscdl.training.network_names import RESNETS, TORCHVISION, torchvision_map_s
 from sscdl.weight_files import read_tensors
 
 if TYPE_CHECKING:
-    from sscdl.training.timm_backbones import TimmBackbone
+    from torchvision import models as _models
 
-_models = torchvision.models
+    from sscdl.training.timm_backbones import TimmBackbone
+else:
+    _models = torchvision.models
 _RESNETS = {
     "resnet18": (_models.resnet.BasicBlock, (2, 2, 2, 2)),
     "resnet34": (_models.resnet.BasicBlock, (3, 4, 6, 3)),
@@ -39,7 +41,7 @@ _IMAGENET = {
 }
 
 
-class ResNetBackbone(_models.ResNet):
+class ResNetBackbone(_models.ResNet):  # type: ignore[misc]  # torchvision has no types
     """A torchvision ResNet without classifier that may end before its last stage.
 
     ``features`` maps normalised images (B, 3, h, w) to the last feature map (B, C, h', w');
@@ -77,7 +79,7 @@ class ResNetBackbone(_models.ResNet):
         return {k: v for k, v in tensors.items() if not k.startswith(("fc.", *later))}
 
 
-class DenseNetBackbone(_models.DenseNet):
+class DenseNetBackbone(_models.DenseNet):  # type: ignore[misc]  # torchvision has no types
     """torchvision's DenseNet-121 without classifier; the interface of ``ResNetBackbone``."""
 
     library, head_name = "torchvision", "classifier"
@@ -86,7 +88,7 @@ class DenseNetBackbone(_models.DenseNet):
         super().__init__(growth_rate=32, block_config=(6, 12, 24, 16), num_init_features=64)
         self.name = "densenet121"
         self.last_stage = 4
-        self.channels = self.classifier.in_features
+        self.channels = self.classifier.in_features  # type: ignore[has-type]  # torchvision's
         self.classifier = nn.Identity()
         # torchvision applies the last ReLU outside of its feature extractor. It has no weights.
         self.features.add_module("relu5", nn.ReLU(inplace=True))

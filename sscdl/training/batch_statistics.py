@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from sscdl.training import ranks
 from sscdl.training.augment import center_resize
 from sscdl.training.order import epoch_draws
 from sscdl.training.pixels import batches
+
+if TYPE_CHECKING:
+    from sscdl.tasks.base import Task
 
 SAMPLE = 128  # training images at most, or one batch where that is more
 SETTLED_BY = 64  # images at a time
@@ -31,7 +34,7 @@ def wanted(recipe: Mapping[str, Any]) -> bool:
     return "batch_statistics" in recipe
 
 
-def layers(module: nn.Module) -> list[nn.Module]:
+def layers(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """Return the batch normalisation layers of ``module`` that keep statistics."""
     return [
         one
@@ -50,7 +53,7 @@ def estimated(module: nn.Module, passes: Iterable[Callable[[], Any]]) -> Iterato
     modes, statistics and counters are what they were before, bit for bit. Of several ranks, all
     must come here, each with its share of every batch.
     """
-    modes = [(one, one.training) for one in module.modules()]
+    modes = [(part, part.training) for part in module.modules()]
     norms = layers(module)
     before = [
         ({name: buffer.clone() for name, buffer in one.named_buffers()}, one.momentum)
@@ -58,7 +61,7 @@ def estimated(module: nn.Module, passes: Iterable[Callable[[], Any]]) -> Iterato
     ]
     counts = dict.fromkeys(norms, 0)
 
-    def counted(layer: nn.Module, _: Any) -> None:
+    def counted(layer: Any, _: Any) -> None:
         # The first batch replaces what was there, and the k-th enters with a share of 1 / k.
         counts[layer] += 1
         layer.momentum = 1 / counts[layer]
@@ -78,15 +81,16 @@ def estimated(module: nn.Module, passes: Iterable[Callable[[], Any]]) -> Iterato
                     hook.remove()
             for one, (buffers, _) in zip(norms, before, strict=True):
                 one.eval()
-                one.num_batches_tracked.copy_(buffers["num_batches_tracked"])
+                # Layers that keep statistics count.
+                one.num_batches_tracked.copy_(buffers["num_batches_tracked"])  # type: ignore[union-attr]
         yield
     finally:
         for one, (buffers, momentum) in zip(norms, before, strict=True):
             one.momentum = momentum
             for name, buffer in one.named_buffers():
                 buffer.copy_(buffers[name])
-        for one, mode in modes:
-            one.training = mode
+        for part, mode in modes:
+            part.training = mode
 
 
 class Sample(NamedTuple):
@@ -179,7 +183,7 @@ class Statistics:
     averages of its training.
     """
 
-    def __init__(self, task: nn.Module, sample: Sample | None = None) -> None:
+    def __init__(self, task: Task, sample: Sample | None = None) -> None:
         self._task, self._sample = task, sample
 
     def of_validation(self) -> AbstractContextManager[None]:

@@ -16,7 +16,7 @@ import warnings
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ from sscdl.training.run_state import Previous, Saver, clear_leftovers, resume
 from sscdl.training.scalars import log_line
 from sscdl.training.schedule import Schedule, steps
 
+if TYPE_CHECKING:
+    from sscdl.tasks.base import Task
+
 LOGGER = logging.getLogger("sscdl.train")
 
 
@@ -55,7 +58,7 @@ class Images:
 
 
 def train(
-    task: torch.nn.Module,
+    task: Task,
     images: Images,
     schedule: Schedule,
     *,
@@ -83,7 +86,7 @@ def train(
     Of several processes, the first writes.
     """
     first = ranks.rank() == 0
-    task = ranks.synchronise_batchnorm(task)
+    task = ranks.synchronise_batchnorm(task)  # type: ignore[assignment]  # the task itself
     statistics = statistics or Statistics(task)
     optimizer = build_optimizer(
         task, schedule.optimizer, schedule.learning_rate, schedule.momentum, schedule.weight_decay,
@@ -141,7 +144,7 @@ def train(
 
 def _train_epoch(
     model: torch.nn.Module,
-    task: torch.nn.Module,
+    task: Task,
     optimizer: torch.optim.Optimizer,
     images: Images,
     schedule: Schedule,
@@ -209,7 +212,7 @@ def _train_epoch(
 
 @torch.no_grad()
 def _before_training(
-    task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
+    task: Task, images: Images, schedule: Schedule, *, seed: int, precision: str
 ) -> None:
     """Let ``task`` take in as many batches as it likes before its first step."""
     device = next(task.parameters()).device
@@ -243,7 +246,7 @@ def _sums(result: Any, weight: int = 1) -> Tensor:
 
 
 def _looked_at(
-    task: torch.nn.Module,
+    task: Task,
     images: Images,
     schedule: Schedule,
     statistics: Statistics,
@@ -273,13 +276,13 @@ def _looked_at(
 
 @torch.no_grad()
 def validate(
-    task: torch.nn.Module, images: Images, schedule: Schedule, *, seed: int, precision: str
+    task: Task, images: Images, schedule: Schedule, *, seed: int, precision: str
 ) -> dict[str, float | None]:
     """Return loss and accuracies on the images that validate, with the same views at every call.
 
     There must be such images.
     """
-    rows = images.validate
+    rows: Tensor = images.validate  # type: ignore[assignment]  # there are some
     task.eval()
     device = next(task.parameters()).device
     _, draws = epoch_draws(seed, "validation", len(rows), task.draws)
@@ -295,7 +298,7 @@ def validate(
         total += _sums(result, len(index))
         predictions += result.of
         if result.logits is not None:
-            truth = task.labels[index]
+            truth = task.labels[index]  # type: ignore[index]  # what has logits has labels
             right = (result.logits.argmax(dim=1) == truth).float()
             recalled[0].index_add_(0, truth, right)
             recalled[1].index_add_(0, truth, torch.ones_like(right))

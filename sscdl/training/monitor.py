@@ -7,6 +7,7 @@ whether near features share a label.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from torch.nn import functional as F
 
 from sscdl.training.augment import center_resize
 from sscdl.training.scalars import Scalars
+
+if TYPE_CHECKING:
+    from sscdl.tasks.base import Task
 
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
@@ -35,7 +39,7 @@ class Monitor:
     size: int
 
     @torch.no_grad()
-    def measure(self, task: torch.nn.Module, pixels: Tensor, precision: str) -> dict[str, float]:
+    def measure(self, task: Task, pixels: Tensor, precision: str) -> dict[str, float]:
         """Return ``feature_std`` and, where there are labels, ``knn_accuracy`` of the backbone.
 
         Looks at whole images, in evaluation mode, and changes nothing.

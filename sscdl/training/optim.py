@@ -66,7 +66,7 @@ class LARS(torch.optim.Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
         """Take one step from the gradients; parameters without a gradient are left alone."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
@@ -76,7 +76,7 @@ class LARS(torch.optim.Optimizer):
     def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         # One call for all tensors at a time: a loop over them would take ten calls for each.
         decay = group["weight_decay"]
-        gradients = [p.grad for p in parameters]
+        gradients: list[Any] = [p.grad for p in parameters]
         updates = torch._foreach_add(gradients, parameters, alpha=decay)
         if group["adapt"]:
             weight, gradient = (
@@ -167,6 +167,7 @@ def _beside_weights(module: nn.Module) -> set[int]:
     transformers do with their position embeddings and class tokens.
     """
     found = {id(parameter) for parameter in module.parameters() if parameter.ndim <= 1}
+    part: Any
     for part in module.modules():
         if hasattr(part, "no_weight_decay"):
             named = dict(part.named_parameters())

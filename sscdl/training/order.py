@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sscdl.training import ranks
 from sscdl.training.pixels import batches
+
+if TYPE_CHECKING:
+    from sscdl.tasks.base import Task
 
 
 def mixed_seed(*parts: object) -> int:
@@ -42,8 +45,8 @@ def own_parts(order: Tensor, number: int, size: int) -> list[Tensor]:
 
 
 def endless(
-    task: torch.nn.Module, pixels: Tensor, rows: Tensor, size: int, seed: int
-) -> Iterator[tuple[Any, Tensor]]:
+    task: Task, pixels: Tensor, rows: Tensor, size: int, seed: int
+) -> Generator[tuple[Any, Tensor], None, None]:
     """Yield ``task``'s views and the rows of whole batches of ``size``, this rank's share of each.
 
     ``rows`` of ``pixels`` (N, S, S) are shown in one random order after another, without end, drawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -36,7 +36,7 @@ def place(pixels: Tensor, device: torch.device, copies: int = 1) -> Tensor:
 
 def batches(
     pixels: Tensor, parts: list[Tensor], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Yield (rows, images) for each of ``parts``, rows (B,) long of ``pixels`` (N, S, S) uint8.
 
     Both are on ``device``, images as (B, 1, S, S). Where ``pixels`` is elsewhere, a thread reads

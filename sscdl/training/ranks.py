@@ -26,7 +26,7 @@ def join(rank: int, world: int, address: str, device: torch.device) -> None:
     file that does not exist yet, in a folder that all ranks see. ``device``: that on which this
     rank's tensors are, with its number where it is a GPU.
     """
-    one_gpu = {}
+    one_gpu: dict[str, Any] = {}
     if device.type == "cuda":
         torch.cuda.set_device(device)
         one_gpu = {"device_id": device}
@@ -129,7 +129,7 @@ def synchronise_batchnorm(module: nn.Module) -> nn.Module:
     return _replaced(module)
 
 
-def _replaced(module: nn.Module) -> nn.Module:
+def _replaced(module: Any) -> nn.Module:
     if type(module) in SHARED_NORMS:
         return AllReduceBatchNorm(module)
     for name, child in module.named_children():
@@ -144,13 +144,19 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):
     Shares its parameters and buffers with ``layer``, which must have all of them and a momentum.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         if not layer.affine or not layer.track_running_stats or layer.momentum is None:
             raise ValueError(f"{layer}: needs weight, bias, running statistics and momentum")
         super().__init__(layer.num_features, layer.eps, layer.momentum)
         self.weight, self.bias = layer.weight, layer.bias
-        self.running_mean, self.running_var = layer.running_mean, layer.running_var
-        self.num_batches_tracked = layer.num_batches_tracked
+        # They are there, or the layer was refused.
+        self.running_mean, self.running_var = layer.running_mean, layer.running_var  # type: ignore[assignment]
+        self.num_batches_tracked = layer.num_batches_tracked  # type: ignore[assignment]  # is there
         self.training = layer.training
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -165,7 +171,8 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)
+        # The function is torch's, and has no types.
+        return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)  # type: ignore[no-untyped-call]
 
 
 def _axes(x: Tensor) -> tuple[list[int], list[int]]:

@@ -36,7 +36,7 @@ from sscdl.errors import InputError
 from sscdl.training.timm_published import check_imagenet, check_name, not_to_be_had
 from sscdl.weight_files import check_finite
 
-_INPUT_SIZES = (
+_INPUT_SIZES: tuple[dict[str, bool], ...] = (
     # Transformers of one size that take others all the same: positions are interpolated, and what
     # is no multiple of a patch is filled up with zeros, the mean gray.
     {"dynamic_img_size": True, "dynamic_img_pad": True},
@@ -54,7 +54,9 @@ class TimmBackbone(nn.Module):
 
     library, last_stage = "timm", 4
 
-    def __init__(self, name: str, network: nn.Module, image_size: int) -> None:
+    network: Any  # timm's models differ in what they have
+
+    def __init__(self, name: str, network: Any, image_size: int) -> None:
         super().__init__()
         self.name, self.network = name, network
         self.channels: int = network.num_features
@@ -63,7 +65,8 @@ class TimmBackbone(nn.Module):
         self.head_name: str = head if isinstance(head, str) else head[0]
         self._image_size = image_size
         self._cell = 0
-        self.register_load_state_dict_pre_hook(_with_prefix)
+        # The function is torch's, and has no types.
+        self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call]
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last feature map (B, channels, h', w') of normalised images (B, 3, h, w).
@@ -188,7 +191,7 @@ def create(name: str, image_size: int, **more: Any) -> nn.Module:
     for module in network.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout2d)):
             module.p = 0.0
-        elif isinstance(module, timm.layers.DropPath):
+        elif isinstance(module, timm.layers.DropPath):  # type: ignore[attr-defined]  # is there
             module.drop_prob = 0.0
     return network
 

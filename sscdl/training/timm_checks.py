@@ -107,7 +107,8 @@ def _faults(name: str, image_size: int) -> Iterable[str]:
     # Two passes over the same may differ in their last digits on some processors.
     if drawn or not torch.allclose(found, again, rtol=1e-3, atol=1e-4, equal_nan=True):
         yield "it draws random numbers while it trains, which seeds here do not rule"
-    if unseen := _unseen_edges(images.grad):
+    # There is a gradient: it was asked for, and backward has run.
+    if unseen := _unseen_edges(images.grad):  # type: ignore[arg-type]
         yield f"it does not see {' and '.join(unseen)} of a picture"
 
 

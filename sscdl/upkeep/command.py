@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sscdl.command_line import command_parser
 from sscdl.errors import InputError
@@ -38,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser(__doc__, "store")
     commands = parser.add_subparsers(required=True, metavar="ls|show|verify|prune")
 
-    def command(name: str, run, about: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[..., Any], about: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=about, description=about)
         added.add_argument("store", type=Path, help="the folder that the key store names")
         added.set_defaults(run=run)

@@ -115,7 +115,7 @@ def _node(store: Path, node: Trained, before: list[Trained]) -> Iterator[Finding
         fault = f"no pointer leads to {node.parent}, on which it was trained"
         yield Finding("note", node.path, fault, "nothing: its weights do not need it")
     elif about is not None and not any(
-        identity(about, node, parent) == node.fingerprint for parent in before or [None]
+        identity(about, node, parent) == node.fingerprint for parent in before or (None,)
     ):
         fault = "its fingerprint does not come out of the lineage of its object"
         yield Finding("damaged", node.path, fault, AGAIN)

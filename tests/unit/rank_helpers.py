@@ -35,6 +35,13 @@ OPTIONS: dict[str, dict[str, Any]] = {task: {} for task in DEFAULTS} | {
         "local_crops": 1,
     },
     "vicreg": {"dimension": 12},
+    "barlowtwins": {"dimension": 12},
+    "simsiam": {"dimension": 12, "hidden": 6},
+    "byol": {"momentum": 0.9, "dimension": 12, "hidden": 16},
+    "dino": {
+        "momentum": 0.9, "dimension": 12, "hidden": 16, "prototypes": 12, "local_crops": 1,
+        "freeze": 1 / STEPS,
+    },
     "classify": {"class_weights": "balanced"},
 }  # fmt: skip
 LAYERS = {
@@ -174,6 +181,7 @@ def _train(name: str) -> dict[str, Any]:
         result.loss.backward()
         task.after_backward(number, STEPS)
         optimizer.step()
+        task.after_step(number + 1, STEPS)
         losses.append(ranks.summed(result.loss) / ranks.world())
         if result.floor is not None:
             floors.append(ranks.summed(result.floor) / ranks.world())

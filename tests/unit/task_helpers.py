@@ -88,5 +88,6 @@ def train(task: Task, images: Tensor, steps: int, lr: float) -> list[float]:
             result.loss.backward()
             task.after_backward(epoch, epochs)
             optimizer.step()
+            task.after_step(epoch + 1, epochs)
             losses.append(result.loss.item())
     return losses[:steps]

@@ -54,6 +54,17 @@ PAIRS = {
     "an import where types are not checked": (
         TYPES.format("from sscdl.a import f"), TYPES.format("from sscdl.b import f"),
     ),
+    "the type of a field": (
+        "from typing import Any\nclass C:\n    x: int = 1\n",
+        "from typing import Any\nclass C:\n    x: Any = 1\n",
+    ),
+    "a value that is a type": (
+        "from typing import Any\ndef f(x=int): return x\n",
+        "from typing import Any\ndef f(x=Any): return x\n",
+    ),
+    "types of another library": (
+        "from os import PathLike\ndef f(x): return x\n", "def f(x): return x\n",
+    ),
     "a logger that is none": (
         "class R:\n    def getLogger(self, x): return x\ny = R().getLogger(1)\n",
         "class R:\n    def getLogger(self, x): return x\ny = R().getLogger(2)\n",
@@ -94,6 +105,22 @@ def test_the_order_that_a_formatter_gives_imports_does_not_count(written):
     one = "import os\nfrom sscdl.a import f\nfrom sscdl.b import X\nprint(f, X)\n"
     two = "import os\nfrom sscdl.b import X\nfrom sscdl.a import f\nprint(f, X)\n"
     assert written(one) == written(two)
+
+
+def test_the_types_that_functions_declare_do_not_count(written):
+    """Nothing asks for them: to say more of them must not train anything again."""
+    bare = (
+        "from sscdl.a import f\ndef g(x, *y, z=1, **w):\n    def k(x): return x\n    return k(x)\n"
+    )
+    declared = (
+        "from collections.abc import Iterator\nfrom sscdl.a import f\nfrom typing import Any\n"
+        "def g(x: int, *y: Any, z: int = 1, **w: Any) -> Iterator[int]:\n"
+        "    def k(x: int) -> int: return x\n    return k(x)\n"
+    )
+    assert written(declared) == written(bare)
+    assert written(declared.replace("z: int = 1", "z: int = 2")) != written(bare)
+    asynchronous = [f"async def g(){types}: return 1\n" for types in ("", " -> int")]
+    assert written(asynchronous[0]) == written(asynchronous[1])
 
 
 @pytest.mark.parametrize("text", ["import sscdl.a\n", "import sscdl\n", "import os, sscdl.b\n"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +46,16 @@ def test_whatever_is_imported_is_a_direct_requirement():
             for top in {name.partition(".")[0] for name in names} - own:
                 found = {re.sub(r"[-_.]+", "-", one).lower() for one in owners.get(top, ())}
                 assert found & asked, f"{path}: {top}"
+
+
+def test_nothing_that_runs_need_is_under_the_gpl_alone():
+    for name in direct():
+        described = metadata.metadata(name)
+        marks = [one for one in described.get_all("Classifier") or [] if "License ::" in one]
+        stated = described.get("License-Expression") or described.get("License") or ""
+        assert not re.match(r"\W*(A?GPL|GNU)", stated), f"{name}: {stated}"
+        gnu = [one for one in marks if "General Public License" in one and "Lesser" not in one]
+        assert not gnu or len(gnu) < len(marks), f"{name}: {gnu}"
 
 
 def test_the_conda_environment_has_the_locked_versions():
@@ -116,3 +129,67 @@ def test_the_study_in_the_readme_is_a_valid_one(tmp_path):
 def test_every_page_is_reached_from_the_readme():
     readme = (ROOT / "README.md").read_text()
     assert [page for page in PAGES[1:] if f"]({page}" not in readme] == []
+
+
+def test_coverage_counts_what_runs_in_other_processes(tmp_path):
+    """As make coverage does it: of a process that ends at once, and in another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    inner = "import os, sscdl.magic; os._exit(0)"
+    start = f"subprocess.run([sys.executable, '-c', {inner!r}], cwd='elsewhere', check=True)"
+    (tmp_path / "outer.py").write_text(f"import subprocess, sys; {start}")
+    told = f"--rcfile={ROOT / 'pyproject.toml'}"
+    # This test may itself be measured.
+    environment = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
+    for command in (["run", told, "outer.py"], ["combine", told], ["report", told]):
+        done = subprocess.run(
+            [sys.executable, "-m", "coverage", *command], cwd=tmp_path, text=True, check=True,
+            env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        )  # fmt: skip
+    shares = dict(re.findall(r"sscdl/(\w+)\.py .* (\d+)% ", done.stdout))
+    assert int(shares["magic"]) > 0
+    assert int(shares["records"]) == 0  # which nobody imported
+
+
+def make(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run make without what this machine's user has set for pip."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+    return subprocess.run(
+        ["make", f"PYTHON={sys.executable}", *words], cwd=ROOT, text=True, capture_output=True,
+        env={**kept, "PIP_CONFIG_FILE": os.devnull, **environment}, check=False,
+    )  # fmt: skip
+
+
+def test_the_build_of_torch_without_a_gpu_comes_from_its_index(tmp_path):
+    """From a folder in its place; nothing is asked of the network."""
+    for name in ("torch", "torchvision"):
+        version = f"{locked()[name]}+cpu"
+        about = f"{name}-{version}.dist-info"
+        page = tmp_path / "index" / name / "index.html"
+        page.parent.mkdir(parents=True)
+        wheel = f"{name}-{version}-py3-none-any.whl"
+        page.write_text(f'<a href="{wheel.replace("+", "%2B")}">{wheel}</a>')
+        with zipfile.ZipFile(page.parent / wheel, "w") as file:
+            named = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            file.writestr(f"{about}/METADATA", f"{named}Requires-Dist: none-such\n")
+            file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            file.writestr(f"{about}/RECORD", "")
+    venv = tmp_path / "venv"
+    index = f"TORCH_INDEX={(tmp_path / 'index').as_uri()}"
+    done = make(f"VENV={venv}", "TORCH=cpu", index, str(venv / "torch-cpu.ok"))
+    assert done.returncode == 0, done.stderr
+    found = next(venv.glob("lib/python*/site-packages"))
+    versions = {one.name: one.version for one in metadata.distributions(path=[str(found)])}
+    assert versions["torch"] == f"{locked()['torch']}+cpu"
+    assert versions["torchvision"] == f"{locked()['torchvision']}+cpu"
+
+
+def test_torch_comes_before_what_would_bring_another_build(tmp_path):
+    venv = f"VENV={tmp_path / 'venv'}"
+    for target in ("demo", "install", "test"):
+        told = make("-n", target, venv, "TORCH=cpu").stdout
+        assert "https://download.pytorch.org/whl/cpu" in told, target
+        assert told.index("whl/cpu") < told.index("--requirement requirements"), target
+        assert "whl/cpu" not in make("-n", target, venv).stdout, target
+    refused = make("-n", "install", venv, "TORCH=cuda")
+    assert refused.returncode
+    assert "TORCH=cuda: TORCH=cpu is the only other build" in refused.stderr

@@ -46,7 +46,7 @@ print("RULES", json.dumps(rules))
 # downloads weights is no part of an identity, which is of the weights themselves.
 IN_THE_STORE = {
     "phantom": ["phantom"],
-    "ingest": ["images"],
+    "ingest": ["images", "folders"],
     "segment": ["masks given", "masks predicted"],
     "pack": ["packs"],
     "train_segmenter": ["segmenter"],
@@ -82,6 +82,7 @@ KNOWN = {
     "figures.mask_sheet": {"mask_sheet"},
     "tables.masks": {"implausible_masks", "mask_sheet"},
     "report.summary": {"summary"},
+    "report.findings": {"summary"},
     "training.batch_statistics": {"probe", "probe_random", "untrained"},
     "planning.plan": set(),
     "upkeep.verify": set(),
@@ -96,7 +97,7 @@ MAKES_NOTHING = {
     "study.config_files", "study.failures", "study.folders", "study.identity", "study.inputs",
     "study.launch", "study.material", "study.outputs", "study.reading", "study.reference",
     "study.study",
-    "study.stage_settings", "study.values",
+    "study.split_settings", "study.stage_settings", "study.terminal", "study.values",
 }  # fmt: skip
 ONLY_LOOK = ("front.", "model.", "planning.", "upkeep.")  # folders of commands
 

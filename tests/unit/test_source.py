@@ -6,6 +6,7 @@ import pytest
 
 from sscdl import canonical, source
 from sscdl.tasks.options import DEFAULTS
+from tests.conftest import ROOT
 
 MODULE = '''
 """Docstring."""
@@ -102,7 +103,7 @@ def test_relative_imports_are_followed(package):
 def test_a_task_does_not_depend_on_another(task):
     closure = source.import_closure(source.group_modules(task))
     tasks = {name for name in closure if ".tasks." in name}
-    shared = {f"sscdl.tasks.{name}" for name in ("base", "queues", "sizes")}
+    shared = {f"sscdl.tasks.{path.stem}" for path in (ROOT / "sscdl/tasks").glob("*.py")}
     assert tasks - shared == {source.TASK_MODULES[task]}
     assert not {"sscdl.figures.charts", "sscdl.tables.overview", "sscdl.evaluation.metrics"} & set(
         closure

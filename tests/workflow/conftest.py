@@ -46,6 +46,7 @@ class Runner:
     config: dict
     base: tuple[str, ...] = ()  # configuration files under this study's own
     snakefile: str = "Snakefile"
+    terminal: str = "all"  # what jobs say is read by tests
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line; the configuration is written to the working directory."""
@@ -63,7 +64,7 @@ class Runner:
     def environment(self) -> dict[str, str]:
         """Return the environment with this test's Python first on the path."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path}
+        return {**os.environ, "PATH": path, "SSCDL_TERMINAL": self.terminal}
 
     def __call__(self, *arguments: str, ok: bool = True) -> str:
         """Run Snakemake, check that it succeeds (or fails, if not ``ok``), return its output."""
@@ -87,11 +88,15 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def study(place) -> Runner:
+def told(place) -> str:
+    """Return what a user sees of the whole run of the tiny study on the terminal."""
+    return Runner(place / "first", TINY, terminal="")()
+
+
+@pytest.fixture(scope="session")
+def study(place, told) -> Runner:
     """Return a finished tiny study."""
-    runner = Runner(place / "first", TINY)
-    runner()
-    return runner
+    return Runner(place / "first", TINY)
 
 
 @pytest.fixture

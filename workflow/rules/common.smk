@@ -25,6 +25,7 @@ from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
 from sscdl.study.study import Study
 from sscdl.study.failures import tell_failures
+from sscdl.study.terminal import Step, take_terminal
 from sscdl.study.launch import (
     calm_scheduler,
     check_places,
@@ -34,8 +35,11 @@ from sscdl.study.launch import (
     why_ended,
 )
 from sscdl.images.variant_kinds import masks_of
+from sscdl.planning.estimates import search_epochs
+from sscdl.progress import BRIEF, TERMINAL_IS
 
 CONTENTS, STORE_AT = "SSCDL_ARCHIVE_CONTENTS", "SSCDL_STORE"
+GIVEN_SPLIT = "SSCDL_GIVEN_SPLIT"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
 
 
@@ -151,6 +155,72 @@ def devices_of(rules):
     return min(GPUS, 1) if (taking | {"probe", "probe_random"}) & rules else 0
 
 
+def own_terminal():
+    """Return what shows this run on the terminal, None where Snakemake does it alone."""
+    told = workflow.output_settings
+    if not workflow.is_main_process or told.dryrun or told.verbose or told.debug_dag:
+        return None
+    with faults_told():
+        return take_terminal()
+
+
+def step_of(job):
+    """Return what a job is called on the terminal, and what its duration may be told by."""
+    name, found = job.rule.name, dict(job.wildcards_dict)
+    node = STUDY.nodes.get(found.get("fingerprint"))
+    if node:
+        settings = node.recipe["settings"]
+        epochs = search_epochs(len(node.learning_rates), settings)
+        title = f"{name} {node.name} {node.variant} s{node.seed}"
+        return Step(title, node.task, epochs + settings["final_epochs"])
+    if "seed" in found:
+        found["seed"] = f"s{found['seed']}"
+    kind = name.partition("_")[0] if name.startswith(("table_", "figure_")) else name
+    return Step(" ".join([name, *found.values()]), kind)
+
+
+def makes_something():
+    """Return whether this run makes files, and does not only say something, as ``plan`` does."""
+    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+    return any(len(job.output) for job in jobs)
+
+
+def tell_steps():
+    """Begin to show steps on the terminal, and let jobs beside this process be brief there."""
+    if TERMINAL is None:
+        return
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
+    steps = {workflow.dag.jobid(job): step_of(job) for job in jobs}
+    TERMINAL.begin(steps)
+    if workflow.local_exec:
+        # On a cluster, what a job says goes to a file of its own anyway.
+        os.environ[TERMINAL_IS] = BRIEF
+    if not makes_something():
+        return
+    trained = sum(step.epochs > 0 for step in steps.values())
+    logger.info(
+        f"{STUDY.config['study']}: {len(steps)} {'step' if len(steps) == 1 else 'steps'}"
+        f"{f', of which {trained} train a stage' if trained else ''}. "
+        f"All that jobs say is in {RESULTS}/logs; here, too, with {TERMINAL_IS}=all"
+    )
+
+
+def tell_outcome():
+    """Say what came out and where it lies, if this run had the summary to make or to check."""
+    if workflow.touch or not makes_something():
+        return
+    lines = [f"Results: {RESULTS}    logs: {RESULTS}/logs and .snakemake/log"]
+    if any(job.rule.name == "summary" for job in workflow.dag.jobs):
+        text = Path(RESULTS, "summary.txt").read_text(encoding="utf-8")
+        lines = [
+            f"\nWhat came out of {STUDY.config['study']}:\n\n{text}",
+            f"Summary: {RESULTS}/summary.html",
+            f"Tables: {RESULTS}/tables    figures: {RESULTS}/figures",
+            f"Logs: {RESULTS}/logs and .snakemake/log",
+        ]
+    logger.info("\n".join(lines))
+
+
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
@@ -232,10 +302,13 @@ def prepared_study():
     return read_study()
 
 
+TERMINAL = own_terminal()
 STUDY = prepared_study()
 STORE = str(STUDY.store)
 # For scripts: among their parameters, which reports show, a path might name a user.
 os.environ[STORE_AT] = STORE
+# Likewise what the split is read from, where it is given.
+os.environ[GIVEN_SPLIT] = json.dumps(STUDY.split_read_from)
 RESULTS = str(STUDY.results)
 IMAGES = f"{RESULTS}/images.csv"
 REJECTED = f"{RESULTS}/rejected.csv"

@@ -198,6 +198,8 @@ rule list_images:
         ),
         implausible=STUDY.config["lungs"]["implausible"],
         split=STUDY.split,
+        # No recipe has it, as it changes nothing of what is made but whether it is.
+        straddling=STUDY.config["split"]["straddling"],
         treatment=STUDY.near_treatment,
         split_seed=STUDY.config["split_seed"],
         classes=STUDY.config["classes"],

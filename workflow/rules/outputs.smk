@@ -6,6 +6,7 @@ from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
 from sscdl.study.outputs import LISTS, TABLE_SUFFIXES, Outputs
 from sscdl.tables.headings import report_entry
+from sscdl.archives.sides import told_of
 from sscdl.source import output_hash
 
 
@@ -162,3 +163,4 @@ PREDICTED = {
 PREDICTIONS = [f"{RESULTS}/predictions/{name}.csv" for name in names(STUDY.models)]
 MAPS = [f"{RESULTS}/attention/{name}.npz" for name in names(STUDY.models)]
 BATCHES = {task: stage["batch_size"] for task, stage in STUDY.config["stages"].items()}
+SPLIT_NOTES = told_of(STUDY.config["split"])

@@ -27,12 +27,13 @@ rule summary:
     output:
         page=report(f"{RESULTS}/summary.html", **in_report("summary")),
         description=f"{RESULTS}/summary.rst",
+        text=f"{RESULTS}/summary.txt",
     log:
         f"{RESULTS}/logs/summary.log",
     conda:
         ENVIRONMENT
     params:
-        told={key: STUDY.config[key] for key in facts.TOLD},
+        told=facts.told(STUDY.config),
         origin=STUDY.layout,
         masks=LUNGS["source"],
         curricula=STUDY.curricula,
@@ -104,6 +105,7 @@ for TABLE in OUTPUTS.prediction_tables:
             margin=STUDY.config["results"]["margin"],
             stand_ins=STAND_INS,
             network=lambda wildcards: network_told(),
+            split_notes=SPLIT_NOTES,
             thesis_figures=STUDY.config["results"]["thesis_figures"],
             code=lambda wildcards: made_by("prediction_table"),
         script:
@@ -135,6 +137,7 @@ for TABLE in OUTPUTS.thesis_tables:
             split=STUDY.reported,
             stand_ins=STAND_INS,
             network=lambda wildcards: network_told(),
+            split_notes=SPLIT_NOTES,
             batches=BATCHES,
             classes=STUDY.config["classes"],
             thesis_figures=STUDY.config["results"]["thesis_figures"],
@@ -341,6 +344,7 @@ for FIGURE, INPUTS in FIGURES.items():
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
             network=lambda wildcards: network_told(),
+            split_notes=SPLIT_NOTES,
             code=lambda wildcards: made_by("figure"),
         script:
             "../scripts/figure.py"

@@ -52,6 +52,8 @@ if __name__ == "__main__":
             case "masks":
                 figure = drawing.draw_masks(given["images"], given["full"], given["lungs"])
         caption = params.caption
+        if name not in ("dataset", "4.1_variants", "4.2_validation_curves", "masks"):
+            caption = " ".join([caption, *params.split_notes])
         if name in ("4.3_ail_by_model", "4.4_attention", "class_maps"):
             caption = " ".join(
                 [caption, *map_notes(**params.network, store=os.environ["SSCDL_STORE"])]

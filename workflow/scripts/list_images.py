@@ -1,5 +1,7 @@
 """Write the lists of usable and of rejected images, with the split."""
 
+import json
+import os
 from pathlib import Path
 
 from sscdl.errors import drawn_again
@@ -17,6 +19,7 @@ if __name__ == "__main__":
             implausible=snakemake.params.implausible,
             split=snakemake.params.split,
             split_seed=snakemake.params.split_seed,
+            given=json.loads(os.environ["SSCDL_GIVEN_SPLIT"]),
             near_duplicates=Path(near) if (near := snakemake.input.near_duplicates) else None,
             treatment=snakemake.params.treatment,
             classes=snakemake.params.classes,

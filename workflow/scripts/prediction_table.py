@@ -21,4 +21,5 @@ if __name__ == "__main__":
             margin=snakemake.params.margin,
             stand_ins=snakemake.params.stand_ins,
             map_notes=map_notes(**snakemake.params.network, store=os.environ["SSCDL_STORE"]),
+            split_notes=snakemake.params.split_notes,
         )

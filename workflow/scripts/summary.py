@@ -14,6 +14,7 @@ if __name__ == "__main__":
         write_summary(
             Path(snakemake.output.page),
             Path(snakemake.output.description),
+            Path(snakemake.output.text),
             study=params.told["study"],
             facts=facts(
                 params.told,

@@ -20,6 +20,7 @@ if __name__ == "__main__":
             thesis_figures=snakemake.params.thesis_figures,
             stand_ins=snakemake.params.stand_ins,
             map_notes=map_notes(**snakemake.params.network, store=os.environ["SSCDL_STORE"]),
+            split_notes=snakemake.params.split_notes,
             batches=snakemake.params.batches,
             classes=snakemake.params.classes,
         )

@@ -136,7 +136,7 @@ class UVAE(nn.Module):
         """Return mean and standard deviation (>= 1) of q(z | x), each (B, latent)."""
         x = F.relu(self.enc12(F.relu(self.enc11(x))))
         for block in (self.enc2, self.enc3, self.enc4, self.enc5):
-            x = block(x)
+            x = block(x)  # type: ignore[operator]  # set by its name
         x = F.relu(self.bot11(x.flatten(2)))
         mean, raw = self.bot12(x.permute(0, 2, 1)).squeeze(2).chunk(2, dim=1)
         # softplus keeps the log-variance positive, hence the standard deviation at 1 or more.
@@ -153,7 +153,7 @@ class UVAE(nn.Module):
         """Return the U-Net encoder's maps of ``x`` (B, 1, H, W), from full resolution down."""
         found = [F.relu(self.uEnc12(F.relu(self.uEnc11(x))))]
         for block in (self.uEnc2, self.uEnc3, self.uEnc4, self.uEnc5):
-            found.append(block(found[-1]))
+            found.append(block(found[-1]))  # type: ignore[operator]  # set by its name
         return found
 
     def decode(self, features: list[Tensor], z: Tensor | None) -> Tensor:
@@ -165,7 +165,7 @@ class UVAE(nn.Module):
         if z is not None:
             up = torch.cat((self.latent_map(z), up), dim=1)
         for block in (self.dec5, self.dec4, self.dec3, self.dec2):
-            up = torch.cat((block(up), skips.pop()), dim=1)
+            up = torch.cat((block(up), skips.pop()), dim=1)  # type: ignore[operator]  # likewise
         return self.dec12(F.relu(self.dec11(up)))
 
     def forward(self, x: Tensor, eps: Tensor | None = None) -> tuple[Tensor, Tensor]:

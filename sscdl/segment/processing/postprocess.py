@@ -6,6 +6,8 @@ prediction stays empty here, so that it can be reported.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +55,7 @@ def close_gaps(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
 
 
-def lung_field(probability: NDArray) -> NDArray[np.bool_]:
+def lung_field(probability: NDArray[Any]) -> NDArray[np.bool_]:
     """Return the post-processed mask of a field: above 0.5, two largest components, closed.
 
     Args:
@@ -65,7 +67,7 @@ def lung_field(probability: NDArray) -> NDArray[np.bool_]:
     return close_gaps(mask, closing_radius(mask.shape[0]))
 
 
-def doubt_of(probability: NDArray) -> float:
+def doubt_of(probability: NDArray[Any]) -> float:
     """Return the area of probabilities from 0.1 to 0.9 as a share of the area above 0.5.
 
     A sharp outline leaves little; 0 where nothing is above 0.5. ``probability``: any shape.
@@ -75,7 +77,7 @@ def doubt_of(probability: NDArray) -> float:
     return undecided / lung if lung else 0.0
 
 
-def inside_of(probability: NDArray, where: Placement) -> NDArray:
+def inside_of(probability: NDArray[Any], where: Placement) -> NDArray[Any]:
     """Return the field with 0.5 outside of the image.
 
     There is no lung there: zero logits, as the original has them.
@@ -85,7 +87,9 @@ def inside_of(probability: NDArray, where: Placement) -> NDArray:
     return inside
 
 
-def masks_of(probability: NDArray, where: Placement) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def masks_of(
+    probability: NDArray[Any], where: Placement
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the raw and the post-processed mask (H, W) at the size of the image.
 
     Args:

@@ -6,7 +6,7 @@ gray, resize with the aspect kept, paste into the middle of a zero field with a 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -38,9 +38,10 @@ class Placement(NamedTuple):
     def scaled(self, factor: int) -> Placement:
         """Return the placement in a field with ``factor`` times as many rows and columns."""
         inner = (self.top, self.left, self.height, self.width)
-        return Placement(*(factor * length for length in inner), *self[4:])
+        # These are six numbers.
+        return Placement(*(factor * length for length in inner), *self[4:])  # type: ignore[call-arg]
 
-    def crop(self, field: NDArray) -> NDArray:
+    def crop(self, field: NDArray[Any]) -> NDArray[Any]:
         """Cut the region of interest out of ``field`` (..., field height, field width)."""
         return field[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
@@ -71,7 +72,7 @@ def placement(
     )
 
 
-def normalise(image: NDArray) -> NDArray[np.float64]:
+def normalise(image: NDArray[Any]) -> NDArray[np.float64]:
     """Divide an image of any numeric type by its maximum; all black stays zero.
 
     Floating-point values within [0, 1] are taken as scaled already.
@@ -83,7 +84,7 @@ def normalise(image: NDArray) -> NDArray[np.float64]:
     return values / peak if peak > 0 else np.zeros_like(values)
 
 
-def equalised(image: NDArray) -> NDArray[np.float32]:
+def equalised(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return ``image``, normalised, with its histogram equalised: of its shape, in [0, 1].
 
     The numbers are those of ``skimage.exposure.equalize_hist``; the channels of a colour image are
@@ -95,18 +96,23 @@ def equalised(image: NDArray) -> NDArray[np.float32]:
         levels = np.flatnonzero(counts)
         table = np.zeros(len(counts), dtype=np.float32)
         table[levels] = _share_below(levels / max(levels[-1], 1), counts[levels])
-        return cv2.LUT(image, table)
+        return cv2.LUT(image, table)  # type: ignore[return-value]  # as the table
     values = normalise(image)
     return _share_below(values.ravel(), None).reshape(values.shape).astype(np.float32)
 
 
-def is_blank(image: NDArray) -> bool:
+def is_blank(image: NDArray[Any]) -> bool:
     """Whether all pixels of an image, (H, W) or (H, W, 3), are the same: nothing to segment."""
     return bool((image.min(axis=(0, 1)) == image.max(axis=(0, 1))).all())
 
 
 def preprocess(
-    image: NDArray, *, height: int = 640, width: int = 512, border: int = 32, equalise: bool = True
+    image: NDArray[Any],
+    *,
+    height: int = 640,
+    width: int = 512,
+    border: int = 32,
+    equalise: bool = True,
 ) -> tuple[NDArray[np.float32], Placement]:
     """Return the network's input (height, width) in [0, 1] and the placement of the image in it.
 
@@ -127,13 +133,13 @@ def preprocess(
     return field, where
 
 
-def restore(field: NDArray, where: Placement) -> NDArray[np.float32]:
+def restore(field: NDArray[Any], where: Placement) -> NDArray[np.float32]:
     """Cut the image out of ``field`` (height, width) and bring it to the image's size (H, W)."""
     return resize(where.crop(field).astype(np.float32), where.image_height, where.image_width)
 
 
 def place_mask(
-    mask: NDArray, *, height: int = 640, width: int = 512, border: int = 32
+    mask: NDArray[Any], *, height: int = 640, width: int = 512, border: int = 32
 ) -> NDArray[np.bool_]:
     """Put a binary mask (H, W) where :func:`preprocess` puts its image: (height, width), bool."""
     where = placement(*mask.shape, height=height, width=width, border=border)
@@ -142,7 +148,7 @@ def place_mask(
     return field
 
 
-def _histogram(image: NDArray) -> NDArray[np.int64]:
+def _histogram(image: NDArray[Any]) -> NDArray[np.int64]:
     """Count the values of a uint8 or uint16 image: int64 (256,) or (65536,)."""
     size = 2 ** (8 * image.itemsize)
     if image.size >= _COUNTED_EXACTLY:

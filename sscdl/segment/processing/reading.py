@@ -11,6 +11,7 @@ equalisation that follows makes up for their scale. What it does and we do not:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from sscdl.images.picture import read_image
 _WHOLE_RANGE = Rendering(window="percentiles", percentiles=(0.0, 100.0), bits=16)
 
 
-def read_values(path: Path) -> NDArray:
+def read_values(path: Path) -> NDArray[Any]:
     """Return a DICOM, PNG, JPEG or TIFF file as an image for the segmenter, bright = dense.
 
     Gray (H, W) or colour (H, W, 3), not negative: integers as stored, or, where black and white are
@@ -48,7 +49,8 @@ def read_values(path: Path) -> NDArray:
     if shown.coloured and shown.bits_stored > 8:
         # Pillow keeps only 8 of 16 bits of a colour.
         channels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-        return np.ascontiguousarray(channels[..., 2::-1])
+        # Pillow has read it already.
+        return np.ascontiguousarray(channels[..., 2::-1])  # type: ignore[index]
     with Image.open(path) as picture:
         if shown.coloured:
             return np.asarray(picture.convert("RGB"))
@@ -58,7 +60,7 @@ def read_values(path: Path) -> NDArray:
     return shown.pixels if shown.bits_stored > 8 else (shown.pixels // 257).astype(np.uint8)
 
 
-def _stored_values(path: Path) -> NDArray | None:
+def _stored_values(path: Path) -> NDArray[Any] | None:
     """Return the values of a gray DICOM file that can be read, raised to 0 where some are negative.
 
     None if some stand for padding, or have more than 16 bits.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,9 @@ class Average:
     def __init__(self, where: Placement) -> None:
         self.where = where
         self.count = 0
-        self.field: NDArray = np.zeros(())
-        self.mean: NDArray = np.zeros(())
-        self.squares: NDArray = np.zeros(())
+        self.field: NDArray[Any] = np.zeros(())
+        self.mean: NDArray[Any] = np.zeros(())
+        self.squares: NDArray[Any] = np.zeros(())
 
     def add(self, probability: NDArray[np.float32]) -> None:
         """Take in the probabilities (height, width) of one more sample, by Welford's recurrence."""
@@ -60,7 +60,7 @@ class Average:
         )
 
 
-def draws_of(image: NDArray, samples: int, latent: int, seed: int) -> NDArray[np.float32]:
+def draws_of(image: NDArray[Any], samples: int, latent: int, seed: int) -> NDArray[np.float32]:
     """Return the standard normal numbers (samples, latent) of an image."""
     digest = hashlib.sha256(repr((image.shape, image.dtype.str)).encode())
     digest.update(np.ascontiguousarray(image).data)

@@ -112,7 +112,8 @@ def _impute(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np
     """Return ``pixels`` (H, W) with a block of one gray value, or with opacities strewn over."""
     height, width = pixels.shape
     if rng.random() < 0.5:
-        return pixels + OPACITY_GAIN * diffuse_opacity(height, width, rng) + OPACITY_OFFSET
+        # float32, as the pixels are.
+        return pixels + OPACITY_GAIN * diffuse_opacity(height, width, rng) + OPACITY_OFFSET  # type: ignore[return-value]
     tall, wide = rng.uniform(*BLOCK_SIDE, size=2)
     top, left = int(rng.uniform(0, 1 - tall) * height), int(rng.uniform(0, 1 - wide) * width)
     covered = pixels.copy()
@@ -126,5 +127,6 @@ def _degrade(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
         deviation = rng.uniform(0, NOISE)
         pixels = pixels + deviation * rng.standard_normal(pixels.shape, dtype=np.float32)
     if rng.random() < BLUR_PROBABILITY:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(*BLUR) * len(pixels))
+        # float32, as the pixels are.
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(*BLUR) * len(pixels))  # type: ignore[assignment]
     return np.clip(pixels, 0.0, 1.0).astype(np.float32)

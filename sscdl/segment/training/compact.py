@@ -128,8 +128,8 @@ def train_segmenter(
         }
         history += _fit(network, fields["train"], fields["val"], passes, phase, seed)
     scores = score(Segmenter(network.eval(), architecture, mask_convention), pairs or phantoms)
-    for split, found in scores.items():
-        logger.info("segmenter %s Dice %.4f (n=%d)", split, found["mean"], found["n"])
+    for split, reached in scores.items():
+        logger.info("segmenter %s Dice %.4f (n=%d)", split, reached["mean"], reached["n"])
     result = {
         "recipe": recipe,
         "dice": scores,
@@ -192,7 +192,8 @@ def _fit(
             total += loss.item() * len(chosen)
         line = {"phase": phase, "epoch": epoch, "loss": total / count}
         if len(validation[0]):
-            line["val_dice"] = field_dice(average, *validation, BATCH_SIZE)
+            # These are two, images and masks.
+            line["val_dice"] = field_dice(average, *validation, BATCH_SIZE)  # type: ignore[call-arg, arg-type]
         history.append(line)
         elapsed = time.monotonic() - started
         logger.info(
@@ -253,7 +254,7 @@ def score(segmenter: Segmenter, pairs: Sequence[Pair]) -> dict[str, dict[str, An
 
 def load_fields(pairs: Sequence[Pair], shape: Architecture | CompactArchitecture) -> list[Tensor]:
     """Return images and masks of ``pairs`` as float (N, 1, height, width)."""
-    size = {"height": shape.height, "width": shape.width, "border": shape.border}
+    size: dict[str, Any] = {"height": shape.height, "width": shape.width, "border": shape.border}
     images, masks, empty = [], [], 0
     for image_path, mask_path, _ in pairs:
         image, mask = read_gray(image_path), read_given_mask(mask_path)

@@ -21,7 +21,8 @@ def phantom_pairs(folder: Path, number: int, seed: int, *, behind_heart: bool) -
     ``behind_heart`` says whether the masks include the lung behind the heart. A segmenter trained
     on these has seen no image that a study validates or tests on.
     """
-    images, masks = [], []
+    images: list[Path] = []
+    masks: list[Path] = []
     for index in range(number):
         label, mark = LABELS[index % len(LABELS)], index % 2 == 1
         phantom = render(FIRST + seed * 100_000 + index, label, SIZE, mark=mark)

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from sscdl.segment.training.published_augmentation import augment_published, opa
 logger = logging.getLogger(__name__)
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-5
-HIDDEN = "both"
+HIDDEN: Final = "both"
 OPACITIES = 64
 
 

@@ -50,7 +50,8 @@ def draw(rng: np.random.Generator, kind: Kind, opacities: int) -> Draws:
     """Draw what :func:`apply` needs; ``opacities`` is how many there are to choose from."""
     uniform = [float(number) for number in rng.random(4)]
     needs_opacity = kind in ("blur", "both") and _happens(uniform[3])
-    return Draws(*uniform, int(rng.integers(opacities)) if needs_opacity else None)
+    # These are four.
+    return Draws(*uniform, int(rng.integers(opacities)) if needs_opacity else None)  # type: ignore[call-arg, arg-type]
 
 
 def apply(
@@ -73,7 +74,8 @@ def apply(
     if kind == "none" or not _happens(draws.imputation):
         return image, mask
     if kind == "blur" or (kind == "both" and draws.imputation >= PROBABILITY / 2):
-        return image + OPACITY_GAIN * opacities[draws.opacity] - OPACITY_OFFSET, mask
+        # float32, as the pixels are.
+        return image + OPACITY_GAIN * opacities[draws.opacity] - OPACITY_OFFSET, mask  # type: ignore[return-value]
     height, width = image.shape
     halves = (
         image[: height // 2],

@@ -5,7 +5,7 @@ The thesis's table 2.5 quotes Sirotkin et al., who train first on easy and then 
 over the first task alone as delta. How hard a task is, is measured here: its loss after training on
 it alone from random weights, over the loss of a network that knows nothing of the images. A task
 whose loss stays near that was hard for this network on these images. For most tasks that is the
-loss of guessing; MoCo's falls below guessing without an image being known, to its floor.
+loss of guessing; others fall below guessing without an image being known, to their floor.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ import pandas as pd
 
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import compare
-from sscdl.study.thesis import IMAGENET, first_task, pretext_tasks
+from sscdl.study.thesis import IMAGENET, VARIANTS, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import NAN, THESIS_VARIANTS, models_in, ordered, read_thesis, score_model
+from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
+from sscdl.tasks.options import DECLARATIONS
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
 UNKNOWN = "unknown"  # how hard a task is that was not trained alone
+NOTHING = 1e-4  # a floor below this share of the chance is nothing
 # Columns that say the difference to what, and the model that this is.
 REFERENCES = ("delta", "to_imagenet", "to_scratch")
 COLUMNS = (
@@ -42,9 +44,10 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     """Return how hard each task is on each variant: by (variant, task), mean over seeds.
 
     It is the last loss over the loss of knowing nothing: 1 is no better than that. Where the record
-    has a floor (MoCo), it is the loss and the floor of the last epoch of training; else the loss of
+    has a floor, it is the loss and the floor of the last epoch of training; else the loss of
     the validation images where there are any (protocol strict), or of training, over the loss of
-    guessing. NaN where a loss is not finite.
+    guessing. NaN where a loss is not finite, where images are not told apart so that the floor is
+    nothing, and for a task whose loss says nothing of it.
 
     Args:
         pointers: of pretext stages that start from random weights.
@@ -53,10 +56,11 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     for node in pointers:
         last = node["final"]["history"][-1]
         loss, nothing = last.get("val_loss", last["loss"]), last["chance"]
-        if last.get("floor"):
+        if last.get("floor") is not None:
             # Only training records it, so that the loss has to be training's, too.
             loss, nothing = last["loss"], last["floor"]
-        value = NAN if loss is None else loss / nothing
+        known = loss is not None and nothing > NOTHING * last["chance"]
+        value = loss / nothing if known and DECLARATIONS[node["task"]].comparable else NAN
         found.setdefault((node["variant"], node["task"]), []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 
@@ -113,7 +117,7 @@ def curriculum_kinds(
     for variant in dict.fromkeys(v for v, _ in groups if v != "metadata"):
         models = {name: group for (of, name), group in groups.items() if of == variant}
         hard = {task: value for (of, task), value in hardness.items() if of == variant}
-        known = printed[variant].to_dict() if variant in THESIS_VARIANTS else {}
+        known = printed[variant].to_dict() if variant in VARIANTS else {}
         for name in ordered(models, printed.index):
             tasks, first = pretext_tasks(name), first_task(name)
             score = score_model(models[name], measures.balanced_accuracy)

@@ -232,7 +232,8 @@ def appendix(runs: Sequence[Mapping[str, Any]], name: str, *, thesis_dir: Path) 
     place = {c: k for k, c in enumerate(ordered(frame["curriculum"], printed["curriculum"]))}
     frame["place"] = frame["curriculum"].map(place)
     lines = []
-    for (rate, _, epochs), group in frame.groupby(["rate", "place", "epochs"]):
+    groups: Any = frame.groupby(["rate", "place", "epochs"])  # by all three
+    for (rate, _, epochs), group in groups:
         first = group.iloc[0]
         label = f"{rate:g}" if np.isfinite(rate) else "best"
         line = {

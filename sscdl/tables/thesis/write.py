@@ -6,7 +6,7 @@ networks; and the kinds of curricula.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,14 @@ _NOTES = {
     "naive": ("mean: balanced accuracy; chance is 25.", INTERVALS),
     KINDS: (
         "difficulty: last loss of each task, trained alone from random weights, over the loss of a "
-        "network that knows nothing of the images: that of guessing, for MoCo its floor in "
-        "training (1 is no better; unknown: not trained alone in this study).",
+        "network that knows nothing of the images: that of guessing, or the floor in training "
+        "of a task that has one (1 is no better; unknown: not trained alone in this study).",
         "kind: curriculum, from easy to hard; anti-curriculum, from hard to easy; mixed, neither.",
         "delta: difference to the first task alone in percent points, paired over patients.",
         INTERVALS,
     ),
 }
-_DIGITS = {
+_DIGITS: dict[str, int | Callable[[float], str]] = {
     **dict.fromkeys(("lr", "lr_thesis", "best_lr", "best_lr_thesis"), as_given),
     **{"epochs_thesis": 0, "batch_size_thesis": 0},
 }
@@ -97,19 +97,20 @@ def write_thesis_table(
     classes: Sequence[str],
     stand_ins: list[str],
     map_notes: list[str],
+    split_notes: Sequence[str] = (),
 ) -> None:
     """Write the table ``name`` of ``THESIS_TABLES`` as CSV, Markdown and LaTeX.
 
     ``thesis_figures`` says whether those that the thesis prints stand in the table. ``classes`` are
     those of the study; ``stand_ins`` names the roots whose weights are random; ``map_notes``
-    is what is to be said of attention.
+    is what is to be said of attention, ``split_notes`` of a given split.
     """
     kind, variant, tasks = THESIS_TABLES[name]
     rows = read_predictions(predictions) if predictions else pd.DataFrame()
     frame = make_table(name, rows, pointers, split=split, thesis=thesis, batches=batches)
     notes = [*_NOTES[kind]]
     if predictions:
-        notes += [f"Set of images: {split}."]
+        notes += [f"Set of images: {split}.", *split_notes]
     if kind == KINDS:
         notes += means_by_kind(frame)
     frame, notes = beside_thesis(
@@ -120,7 +121,7 @@ def write_thesis_table(
         # The naive runs are of four classes in the thesis, too, and pretext stages of none.
         classes=TWO_CLASSES if kind in ("naive", "pretext") else classes,
     )
-    if any("ail" in column for column in frame):
+    if any("ail" in str(column) for column in frame):
         notes += map_notes
     notes += stand_in_notes(stand_ins)
     many = _MANY.get(max(tasks, default=0), "")

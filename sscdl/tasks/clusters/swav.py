@@ -7,19 +7,20 @@ prototypes by Sinkhorn-Knopp iterations; every other crop predicts them.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions, whole_epochs
-from sscdl.tasks.declaration import VIEWS
-from sscdl.tasks.sizes import smallest_side
+from sscdl.tasks.base import Setup, Step, full_precision, queue_positions, whole_epochs
+from sscdl.tasks.crops import GLOBAL_CROPS, MultiCrop, swapped_loss
+from sscdl.tasks.heads import mlp
 from sscdl.training import ranks
-from sscdl.training.augment import Augmentation
 
-GLOBAL_CROPS = 2
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 
 @torch.no_grad()
@@ -39,32 +40,21 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     return codes
 
 
-def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) -> Tensor:
-    """Return the mean cross-entropy between each code and the predictions of all other crops.
-
-    ``scores``: (B, K) for every crop, global crops first. ``codes``: (B, K) for the global crops.
-    """
-    terms = []
-    for source, code in enumerate(codes):
-        for crop, score in enumerate(scores):
-            if crop != source:
-                prediction = F.log_softmax(score / temperature, dim=1)
-                terms.append(-(code * prediction).sum(dim=1).mean())
-    return torch.stack(terms).mean()
-
-
 def _forget(task: SwAV, _: object) -> None:
     """Have ``task``, whose state was just loaded, look at its queue again."""
     task._known = None
 
 
-class SwAV(Task):
+class SwAV(MultiCrop):
     """Swapped assignments with two global and several local crops."""
 
     name = "swav"
-    metric = "loss"
+    # Buffers.
+    queue: Tensor
+    queue_pointer: Tensor
+    queue_filled: Tensor
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension, length = backbone.channels, options["dimension"], options["queue"]
@@ -72,39 +62,17 @@ class SwAV(Task):
             raise InputError(
                 f"swav: queue is {length}; give 0 or a multiple of the batch, {setup.batch_size}"
             )
-        self.head = nn.Sequential(
-            nn.Linear(width, width),
-            nn.BatchNorm1d(width),
-            nn.ReLU(inplace=True),
-            nn.Linear(width, dimension),
-        )
+        self.head = mlp(width, width, dimension)
         self.prototypes = nn.Linear(dimension, options["prototypes"], bias=False)
-        self.options = options
-        shared = {name: options[name] for name in ("flip", *VIEWS)}
-        self.augment = Augmentation(setup.image_size, crop=tuple(options["crop"]), **shared)
-        self.augment_local = Augmentation(
-            max(smallest_side(backbone), round(options["local_size"] * setup.image_size)),
-            crop=tuple(options["local_crop"]),
-            **shared,
-        )
-        self.draws = Augmentation.draws * (GLOBAL_CROPS + options["local_crops"])
         self.register_buffer("queue", torch.zeros(GLOBAL_CROPS, length, dimension))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("queue_filled", torch.zeros((), dtype=torch.long))
         self._known: int | None = None  # queue_filled, as the host knows it
-        self.register_load_state_dict_post_hook(_forget)
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]  # torch's
 
     @property
     def chance_loss(self) -> float:
         return math.log(self.prototypes.out_features)
-
-    def views(self, images: Tensor, draws: Tensor) -> list[Tensor]:
-        """Return the global crops (2B, 1, s, s), first and second, then any local ones."""
-        draws = draws.chunk(GLOBAL_CROPS + self._locals, dim=1)
-        views = [torch.cat([self.augment(images, u) for u in draws[:GLOBAL_CROPS]])]
-        if self._locals:
-            views.append(torch.cat([self.augment_local(images, u) for u in draws[GLOBAL_CROPS:]]))
-        return views
 
     def forward(self, views: list[Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
         embeddings = self._embed(views)
@@ -114,7 +82,7 @@ class SwAV(Task):
                 with torch.no_grad():
                     self.prototypes.weight.copy_(weight)
                 weight = self.prototypes.weight
-            scores = list((embeddings @ weight.T).chunk(GLOBAL_CROPS + self._locals))
+            scores = list((embeddings @ weight.T).chunk(self.crops))
             codes = self._codes(scores, weight.detach(), epoch, epochs)
             loss = swapped_loss(scores, codes, self.options["temperature"])
         if self.training and self.queue.shape[1] > 0:
@@ -126,14 +94,9 @@ class SwAV(Task):
         if epoch < whole_epochs(self.options["freeze"], epochs):
             self.prototypes.weight.grad = None
 
-    @property
-    def _locals(self) -> int:
-        return self.options["local_crops"]
-
     def _embed(self, views: list[Tensor]) -> Tensor:
         """Return unit vectors ((2 + local crops) * B, dimension), crop by crop."""
-        features = torch.cat([self.backbone(self.normalise(view)) for view in views])
-        return F.normalize(self.head(features).float(), dim=1)
+        return F.normalize(self.head(self.features(views)).float(), dim=1)
 
     def _codes(self, scores: list[Tensor], weight: Tensor, epoch: int, epochs: int) -> list[Tensor]:
         """Return the codes of the global crops, balanced over the queue too once it is in use."""

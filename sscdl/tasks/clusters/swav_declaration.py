@@ -8,6 +8,7 @@ from typing import Any
 from sscdl.tasks.declaration import (
     CROPPED,
     FLIP,
+    LOCAL_CROPS,
     VIEWS,
     Declaration,
     Size,
@@ -22,7 +23,11 @@ def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the head, of the prototypes and of a queue for each global crop."""
     width, dimension = size.width, options["dimension"]
     head = size.linear(width, width) + size.normalisation(width) + size.linear(width, dimension)
-    return head + 4 * dimension * (options["prototypes"] + 2 * options["queue"]) + 16
+    return head + 4 * dimension * options["prototypes"] + _queue_bytes(size, options)
+
+
+def _queue_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    return 8 * options["dimension"] * options["queue"] + 16
 
 
 DECLARATION = Declaration(
@@ -56,24 +61,13 @@ DECLARATION = Declaration(
             other=0.5, off=0.0,
         ),
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
-        "local_crops": integer(
-            4, "Number of small crops beside the two global ones.", "[0, 64]", other=0, small=1
-        ),
-        "local_size": number(
-            0.43,
-            "Side of a small crop as a share of the image size, but no smaller than the network "
-            "can take.",
-            "(0, 1]", other=0.6,
-        ),
-        "local_crop": shares(
-            [0.2, 0.4], "Range of the cropped share of the image area, small crops.",
-            other=[0.1, 0.3],
-        ),
+        **LOCAL_CROPS,
         "crop": shares([0.4, 1.0], CROPPED, other=[0.6, 0.9]),
         "flip": FLIP,
         **VIEWS,
     },
     state_bytes=_state_bytes,
+    followed_bytes=_queue_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,
     shares_of_epochs=True,
     near_chance=0.15,

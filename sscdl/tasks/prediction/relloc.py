@@ -8,6 +8,7 @@ Each of the nine patches is encoded once and the centre is paired with its eight
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task
 from sscdl.tasks.sizes import smallest_side
 from sscdl.training.augment import sample_boxes, symmetric, to_unit
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 CELLS = 9
 CENTRE = 4
@@ -47,7 +51,7 @@ class RelativeLocation(Task):
     # Grid position (2), mirroring, dropout; then x, y, brightness and contrast of each patch.
     draws = 4 + 4 * CELLS
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         if options["patch"] + options["gap"] > 1:

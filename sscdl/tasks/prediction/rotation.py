@@ -7,6 +7,7 @@ could recognise), and all four of an image are in the same batch.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from torch.nn import functional as F
 
 from sscdl.tasks.base import Setup, Step, Task
 from sscdl.training.augment import Augmentation
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 TURNS = 4
 
@@ -35,7 +39,7 @@ class Rotation(Task):
     metric = "accuracy"
     draws = Augmentation.draws
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         self.head = nn.Linear(backbone.channels, TURNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from torch.nn import functional as F
 from sscdl.errors import InputError
 from sscdl.tasks.base import Setup, Step, Task
 from sscdl.training.augment import Augmentation, center_resize
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
@@ -39,8 +43,11 @@ class Classify(Task):
     metric = "balanced_accuracy"
     classifies = True
     draws = Augmentation.draws
+    # Buffers.
+    labels: Tensor
+    weights: Tensor
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options, labels, classes = setup.options, setup.labels, setup.classes
         if labels is None or classes is None:

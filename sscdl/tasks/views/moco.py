@@ -9,20 +9,23 @@ easier than those that follow.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sscdl.tasks.base import Setup, Step, Task, full_precision, queue_positions
-from sscdl.tasks.declaration import VIEWS
+from sscdl.tasks.base import Setup, Step, full_precision, queue_positions
+from sscdl.tasks.pairs import TwoViews, another
 from sscdl.tasks.queues import queue_length
+from sscdl.tasks.teachers import follow, teacher_of
 from sscdl.training import ranks
-from sscdl.training.augment import Augmentation
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 
 def info_nce(
@@ -49,63 +52,37 @@ def floor_loss(logits: Tensor, other: Tensor) -> Tensor:
     return (torch.logsumexp(everything, dim=1) - other).mean()
 
 
-def another(index: Tensor, among: Tensor, start: int, patients: Tensor | None) -> Tensor:
-    """Return for each image of ``index`` (B,) the place in ``among`` (A,) of another one.
-
-    ``index`` stands in ``among`` from ``start`` on. It is the next one, around the end, and where
-    ``patients`` (N,) are known the next of another patient, if there is one.
-    """
-    count = len(among)
-    own = torch.arange(len(index), device=index.device) + start
-    ahead = torch.arange(1, max(2, count), device=index.device)
-    places = (own[:, None] + ahead) % count
-    if patients is None:
-        return places[:, 0]
-    foreign = patients[among][places] != patients[index][:, None]
-    return places.gather(1, foreign.int().argmax(dim=1, keepdim=True))[:, 0]
-
-
-class MoCo(Task):
+class MoCo(TwoViews):
     """Momentum contrast with a projection head of two layers and no batch normalisation."""
 
     name = "moco"
-    metric = "loss"
+    # Buffers.
+    queue: Tensor
+    queue_rows: Tensor
+    queue_pointer: Tensor
+    patients: Tensor | None
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension = backbone.channels, options["dimension"]
         self.head = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, dimension)
         )
-        self.key_backbone = copy.deepcopy(backbone).requires_grad_(False)
-        self.key_head = copy.deepcopy(self.head).requires_grad_(False)
+        self.key_backbone = teacher_of(backbone)
+        self.key_head = teacher_of(self.head)
         self.temperature = options["temperature"]
         self.momentum = options["momentum"]
         self.fill, self.batch_size = options["fill"], setup.batch_size
-        self.augment = Augmentation(
-            setup.image_size,
-            crop=tuple(options["crop"]),
-            flip=options["flip"],
-            **{name: options[name] for name in VIEWS},
-        )
-        self.draws = 2 * Augmentation.draws
         length = queue_length(options["queue"], setup.images, setup.batch_size)
         self.register_buffer("queue", torch.zeros(length, dimension))
         # Row of each key's image in the packed array; -1 marks a slot that was never filled.
         self.register_buffer("queue_rows", torch.full((length,), -1))
         self.register_buffer("queue_pointer", torch.zeros((), dtype=torch.long))
-        # Comes from the data, so it is no part of the state.
-        self.register_buffer("patients", setup.patients, persistent=False)
 
     @property
     def chance_loss(self) -> float:
         return math.log(1 + len(self.queue))
-
-    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Return two random views (B, 1, s, s) of each image, for the query and for the key."""
-        first, second = draws.chunk(2, dim=1)
-        return self.augment(images, first), self.augment(images, second)
 
     def before_training(self, batches: Iterator[tuple[tuple[Tensor, Tensor], Tensor]]) -> None:
         """Fill the queue with keys of training images, as steps would: see ``fill``.
@@ -149,12 +126,8 @@ class MoCo(Task):
 
     def _average(self) -> None:
         """Move the key network towards the query network: parameters, not BN statistics."""
-        pairs = ((self.key_backbone, self.backbone), (self.key_head, self.head))
-        for slow, fast in pairs:
-            # One call for all tensors, and not a kernel for each.
-            torch._foreach_lerp_(
-                list(slow.parameters()), list(fast.parameters()), 1 - self.momentum
-            )
+        follow(self.key_backbone, self.backbone, self.momentum)
+        follow(self.key_head, self.head, self.momentum)
 
     def _allowed(self, index: Tensor) -> Tensor:
         """Return (B, Q): whether a key is of another image, and of another patient if known."""

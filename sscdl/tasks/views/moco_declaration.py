@@ -22,12 +22,20 @@ from sscdl.tasks.declaration import (
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the key network, of both heads and of the queue."""
+    return _head_bytes(size, options) + _followed_bytes(size, options)
+
+
+def _head_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    return size.linear(size.width, size.width) + size.linear(size.width, options["dimension"])
+
+
+def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the key network with its head, and of the queue."""
     from sscdl.tasks.queues import queue_length  # part of this task's source, and of no other's
 
-    width, dimension = size.width, options["dimension"]
-    heads = 2 * (size.linear(width, width) + size.linear(width, dimension))
     length = queue_length(options["queue"], size.images, size.batch_size)
-    return size.backbone + heads + length * (4 * dimension + 8) + 8
+    queue = length * (4 * options["dimension"] + 8) + 8
+    return size.backbone + _head_bytes(size, options) + queue
 
 
 DECLARATION = Declaration(
@@ -59,6 +67,6 @@ DECLARATION = Declaration(
         **VIEWS,
     },
     state_bytes=_state_bytes,
-    optimised=False,
+    followed_bytes=_followed_bytes,
     check=queue_fits,
 )  # fmt: skip

@@ -7,14 +7,19 @@ embedding is kept up, and numbers that say the same are pulled apart.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sscdl.tasks.base import Setup, Step, Task, full_precision
-from sscdl.tasks.declaration import VIEWS
-from sscdl.training import ranks
-from sscdl.training.augment import Augmentation
+from sscdl.tasks.base import Setup, Step, full_precision
+from sscdl.tasks.heads import mlp
+from sscdl.tasks.pairs import TwoViews
+from sscdl.tasks.whole_batch import fullness, share, whole
+
+if TYPE_CHECKING:
+    from sscdl.training.backbones import Backbone
 
 EPSILON = 1e-4  # added to variances before their root
 
@@ -34,44 +39,23 @@ def spread_and_redundancy(embeddings: Tensor) -> tuple[Tensor, Tensor]:
     return spread, between / dimension
 
 
-class VICReg(Task):
+class VICReg(TwoViews):
     """Two views, an expander of three layers, and a loss without negatives."""
 
     name = "vicreg"
-    metric = "loss"
 
-    def __init__(self, backbone: nn.Module, setup: Setup) -> None:
+    def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
         options = setup.options
         width, dimension = backbone.channels, options["dimension"]
-        self.head = nn.Sequential(
-            nn.Linear(width, dimension),
-            nn.BatchNorm1d(dimension),
-            nn.ReLU(inplace=True),
-            nn.Linear(dimension, dimension),
-            nn.BatchNorm1d(dimension),
-            nn.ReLU(inplace=True),
-            nn.Linear(dimension, dimension, bias=False),
-        )
+        self.head = mlp(width, dimension, dimension, dimension, last_bias=False)
         self.weights = options["invariance"], options["variance"], options["covariance"]
         self.batch_size = setup.batch_size
-        self.augment = Augmentation(
-            setup.image_size,
-            crop=tuple(options["crop"]),
-            flip=options["flip"],
-            **{name: options[name] for name in VIEWS},
-        )
-        self.draws = 2 * Augmentation.draws
 
     @property
     def chance_loss(self) -> float:
         """The loss of a network that has one embedding for all images."""
         return self.weights[1] * (1 - EPSILON**0.5)
-
-    def views(self, images: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
-        """Return two random views (B, 1, s, s) of each image."""
-        first, second = draws.chunk(2, dim=1)
-        return self.augment(images, first), self.augment(images, second)
 
     def forward(self, views: tuple[Tensor, Tensor], index: Tensor, epoch: int, epochs: int) -> Step:
         first, second = map(self._embed, views)
@@ -79,27 +63,13 @@ class VICReg(Task):
             invariance, variance, covariance = self.weights
             loss = invariance * (first - second).square().mean()
             for one in (first, second):
-                whole = self._of_all_ranks(one)
-                spread, redundancy = spread_and_redundancy(whole)
-                # Covariances of few images are large by chance, by one over their number: those of
-                # a last batch that is short would decide what a validation says.
-                full = min(1.0, (len(whole) - 1) / (self.batch_size - 1))
-                share = variance * spread / 2 + covariance * full * redundancy
-                # Each rank has the gradient of its own images; the mean over ranks would be too
-                # small by their number.
-                many = ranks.world() if self.training else 1
-                loss = loss + share.detach() + many * (share - share.detach())
+                everyone = whole(one, self.training)
+                spread, redundancy = spread_and_redundancy(everyone)
+                full = fullness(len(everyone), self.batch_size)
+                part = variance * spread / 2 + covariance * full * redundancy
+                loss = loss + share(part, self.training)
         return Step(loss=loss, count=len(index))
 
     def _embed(self, view: Tensor) -> Tensor:
         """Return the embeddings (B, D) of one view: in training, it is a batch by itself."""
         return self.head(self.backbone(self.normalise(view))).float()
-
-    def _of_all_ranks(self, embeddings: Tensor) -> Tensor:
-        """Return the embeddings of the whole batch, of which only this rank's have a gradient."""
-        # Ranks evaluate batches of their own, maybe not the same number of them.
-        if not self.training or ranks.world() == 1:
-            return embeddings
-        whole = ranks.gathered(embeddings)
-        own = ranks.own_part(len(whole))
-        return torch.cat([whole[: own.start], embeddings, whole[own.stop :]])

@@ -10,9 +10,7 @@ from sscdl.tasks.declaration import CROPPED, FLIP, VIEWS, Declaration, Size, int
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the expander, whose last layer has no biases."""
-    long = options["dimension"]
-    layers = size.linear(size.width, long) + size.linear(long, long) + 4 * long * long
-    return layers + 2 * size.normalisation(long)
+    return size.mlp(size.width, *[options["dimension"]] * 3, last_bias=False)
 
 
 DECLARATION = Declaration(

@@ -231,3 +231,43 @@ def test_only_the_last_parts_of_a_long_name_are_compared(monkeypatch):
 def test_dispatch_names_the_layout(tmp_path):
     dataset = nih(tmp_path)
     assert read_index(dataset).images.equals(table.read_index(dataset).images)
+
+
+def test_further_tables_have_rows_like_the_first(tmp_path):
+    """CheXpert has a table for each of its sets."""
+    dataset = chexpert(tmp_path)
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    (tmp_path / "table.csv").write_text("\n".join(lines[:2]) + "\n")
+    (tmp_path / "valid.csv").write_text("\n".join([lines[0], *lines[2:], lines[1]]) + "\n")
+    dataset |= {"further": ["valid.csv"]}
+    index = read_index(dataset)
+    assert set(index.images["shown"]) == {
+        "table.csv, line 2", "valid.csv, line 2", "valid.csv, line 4"
+    }  # fmt: skip
+    assert set(index.images["label"]) == {"negative", "typical", ""}
+    again = ("valid.csv", "line 5: file of an earlier row; left out (table.csv, line 2)")
+    assert again in problems(dataset)
+    text = (tmp_path / "valid.csv").read_text()
+    (tmp_path / "valid.csv").write_text(text.replace(",AP,1.0,", ",AP,,1.0"))
+    message = "table.csv, line 2, and valid.csv, line 5: one image file, but the label differs"
+    with pytest.raises(InputError, match=message):
+        read_index(dataset)
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ("vaild.csv", "there is no such file; 'valid.csv' is there; set table.further to the CSV"),
+        ("other/table.csv", "table.further: table.csv is the name of two tables"),
+        ("bare.csv", "bare.csv: column 'Age' is missing"),
+    ],
+)
+def test_further_tables_that_cannot_be_read_are_named(tmp_path, further, message):
+    dataset = chexpert(tmp_path) | {"further": [further]}
+    text = (tmp_path / "table.csv").read_text()
+    (tmp_path / "other").mkdir()
+    for name in ("valid.csv", "other/table.csv"):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "bare.csv").write_text(text.replace("Age", "Years"))
+    with pytest.raises(InputError, match=message):
+        read_index(dataset)

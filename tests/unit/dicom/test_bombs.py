@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zlib
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -27,7 +28,8 @@ def no_decoder(monkeypatch):
     def fail(syntax):
         pytest.fail("was decoded")
 
-    monkeypatch.setattr("sscdl.dicom.pixels.get_decoder", fail)
+    for decoder in ("get_decoder", "jpeg_decoder"):
+        monkeypatch.setattr(f"sscdl.dicom.pixels.{decoder}", fail)
 
 
 @pytest.fixture
@@ -239,6 +241,21 @@ def test_frames_that_declare_another_size(tmp_path, no_decoder, refused, syntax)
         deep = frame[: place + 9] + b"\xff" + frame[place + 10 :]
         refused(rewritten(path, deep), "255 channels, not 1", most=MIB)
     refused(rewritten(path, wide), "not of the size that the header states", most=MIB)
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.JPEGLosslessSV1])
+def test_jpeg_frames_that_declare_another_size(tmp_path, no_decoder, refused, syntax):
+    stored = np.tile(RAMP, (5, 5))
+    lossless = syntax == uid.JPEGLosslessSV1
+    values = stored if lossless else (stored >> 4).astype(np.uint8)
+    frame = imagecodecs.jpeg8_encode(values, lossless=lossless, bitspersample=12 if lossless else 8)
+    frame += b"\0" * (len(frame) % 2)
+    path = write_dicom(tmp_path / "x.dcm", values, syntax=syntax, frame=frame)
+    place = frame.index(b"\xff\xc3" if lossless else b"\xff\xc0")
+    wide = frame[: place + 5] + struct.pack(">2H", 65535, 65535) + frame[place + 9 :]
+    refused(rewritten(path, wide), "not of the size that the header states", most=MIB)
+    deep = frame[: place + 9] + b"\xff" + frame[place + 10 :]
+    refused(rewritten(path, deep), "255 channels, not 1", most=MIB)
 
 
 def test_sequence_that_says_it_is_text(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from sscdl.planning.disk import state_bytes, task_state_bytes, weights_bytes
 from sscdl.stages.task_state import own_state
@@ -55,11 +56,18 @@ def test_what_a_task_keeps_is_what_the_real_one_has(task, given):
     state = own_state(real)
     size = task_state_bytes(node, 200, NOWHERE)
     assert size == sum(t.numel() * t.element_size() for t in state.values())
-    buffers = size if task == "moco" else 2 * size  # a key network has none
     weights, whole = weights_bytes(node, NOWHERE), state_bytes(node, 200, NOWHERE)
-    assert whole == 2 * (2 * weights + buffers)
+    buffers = whole // 2 - 2 * weights - size
+    # An optimiser has none for the statistics of normalisations, nor for weights that stay.
+    trained = sum(
+        p.numel() * p.element_size() for name, p in real.named_parameters()
+        if p.requires_grad and not name.startswith("backbone.")
+    )  # fmt: skip
+    norms = [m for m in real.modules() if isinstance(m, nn.BatchNorm1d)]
+    spare = sum(t.numel() * t.element_size() for m in norms for t in m.state_dict().values())
+    assert trained <= buffers <= trained + spare
     averaged = replace(node, recipe={**node.recipe, "averaged_weights": "source"})
-    more = 2 * (weights + buffers - size)
+    more = 2 * (weights + buffers)
     assert state_bytes(averaged, 200, NOWHERE) == whole + more
     adam = make_nodes(task, stages={task: {"options": options, "optimizer": "adam"}})[0]
     assert state_bytes(adam, 200, NOWHERE) == whole + more, "a second buffer"

@@ -220,3 +220,11 @@ def test_another_table_in_the_place_of_the_list_counts_nothing(tmp_path, content
     counts = ImageCounts(tmp_path / "images.csv", 100, SPLIT)
     data = {"train": "train", "validate": "val", "normalise": "train", "masked": False, "also": "x"}
     assert not counts.of(data)
+
+
+def test_without_a_list_a_given_split_counts_as_if_nothing_of_it_were_held_out(tmp_path):
+    recipe = {"train": "train", "masked": False}
+    for split, expected in (
+        ({"val": 0.15, "test": 0.2}, 65), ({"val": 0.15, "given": "x"}, 85), ({"given": "x"}, 100)
+    ):  # fmt: skip
+        assert ImageCounts(tmp_path / "images.csv", 100, split).of(recipe) == expected

@@ -128,6 +128,7 @@ def test_every_cell_is_made_again(finished):
         (lambda content: content.partition(b"\n")[0] + b"\n", "has no rows"),
         (lambda content: b'image_id\n"1\n', "is no table"),
         (lambda content: b"image_id\n\xff\n", "is no table"),
+        (lambda content: content.replace(b"label", b"lable", 1), "has no column 'label'"),
     ],
 )
 @pytest.mark.parametrize("name", ["full.moco.s0", "probe/full.s0"])

@@ -10,7 +10,8 @@ import pytest
 
 from sscdl.images.vouched import describe_list
 from sscdl.report.facts import TOLD, facts
-from sscdl.report.summary import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, write_summary
+from sscdl.report.findings import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, outcome
+from sscdl.report.summary import write_summary
 from sscdl.tables.column_texts import explain
 
 STAGE = {"search_epochs": 2, "final_epochs": 1, "batch_size": 16}
@@ -167,6 +168,42 @@ def test_the_planted_mark_is_told_of():
     assert "fall by 5.0 percent points" in findings({**TABLES, SHORTCUT: table})[-1]
 
 
+def test_the_lines_for_the_terminal_have_models_intervals_and_the_finding():
+    lines = outcome(TABLES).splitlines()
+    assert lines[:4] == [
+        "Balanced accuracy in percent, with 95 % intervals (chance: 50.0)",
+        "           full",
+        "  scratch  60.0 (50.0 to 70.0)",
+        "  moco     80.0 (70.0 to 90.0)",
+    ]
+    assert "and trainings: 1 better." in " ".join(map(str.strip, lines[4:]))
+    assert max(map(len, lines)) <= 100
+    assert "Attention" not in outcome(TABLES)
+
+
+def test_variants_are_named_where_what_is_said_of_them_differs():
+    accuracy = TABLES[ACCURACY]
+    other = {column.replace("full", "inverted"): accuracy[column] for column in accuracy}
+    accuracy = accuracy.assign(**other | {"inverted": [float("nan"), 75.0]})
+    rows = TABLES[COMPARISONS]
+    same = pd.concat([rows, rows.assign(variant="inverted")])
+    text = outcome({**TABLES, ACCURACY: accuracy, COMPARISONS: same})
+    assert "  scratch  60.0 (50.0 to 70.0)  -\n" in text
+    assert text.count("Comparisons with") == 1
+    assert "full: " not in text
+    same = pd.concat([rows, rows.assign(variant="inverted", verdict="worse")])
+    text = outcome({**TABLES, ACCURACY: accuracy, COMPARISONS: same})
+    assert "\nfull: Comparisons" in text
+    assert "\ninverted: Comparisons" in text
+
+
+def test_of_many_curricula_the_terminal_has_the_best_and_the_worst():
+    many = pd.concat([TABLES[ACCURACY]] * 7).assign(curriculum=[f"c{n}" for n in range(14)])
+    text = " ".join(outcome({**TABLES, ACCURACY: many}).split())
+    assert "Balanced accuracy on full: highest with 7 curricula, 80.0 %" in text
+    assert "c13" not in text
+
+
 @pytest.fixture
 def written(tmp_path):
     rows = [("p1", "train", "negative"), ("p1", "train", "typical"), ("p2", "test", "negative")]
@@ -181,10 +218,11 @@ def written(tmp_path):
     picture.write_bytes(b"\x89PNG")
     page, text = tmp_path / "summary.html", tmp_path / "summary.rst"
     write_summary(
-        page, text, study="small_*x*", facts=list(told().items()), tables=tables,
-        images_csv=tmp_path / "images.csv",
+        page, text, tmp_path / "summary.txt", study="small_*x*", facts=list(told().items()),
+        tables=tables, images_csv=tmp_path / "images.csv",
         figures=dict.fromkeys(["accuracy_overview", "comparisons-full-scratch"], picture),
     )  # fmt: skip
+    assert (tmp_path / "summary.txt").read_text(encoding="utf-8") == outcome(TABLES)
     return page.read_text(encoding="utf-8"), text.read_text(encoding="utf-8")
 
 

@@ -58,6 +58,7 @@ def paths(value: dict, schema: dict, where: str = "") -> list[tuple[str, str]]:
             for name in ("thesis", "nih-siim", "nih-siim-quick", "nih-seeds")
         ),
         *((name, "dataset.table.root") for name in ("nih-chestxray14", "chexpert", "pediatric")),
+        ("kermany", "dataset.folders.root"),
         ("segmenter", "lungs.train.folder"),
     ],
 )

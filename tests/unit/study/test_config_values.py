@@ -130,22 +130,26 @@ def test_which_keys_are_paths():
     roots = SCHEMA["properties"]["roots"]["additionalProperties"]["properties"]
     assert roots["file"]["format"] == "path"
     archives = [f"{one}.{kind}" for one in ("dataset", "pretraining_dataset")
-                for kind in ("siim.root", "table.root", "table.table")]  # fmt: skip
+                for kind in ("siim.root", "table.root", "table.table", "table.further",
+                             "folders.root")]  # fmt: skip
     lungs = ["lungs.checkpoint.file", "lungs.masks.folder", "lungs.train.folder"]
-    assert sorted([*archives, *lungs, "store"]) == PATHS
+    lists = [f"split.lists.{side}" for side in ("train", "val", "test")]
+    assert sorted([*archives, *lungs, *lists, "store"]) == PATHS
 
 
 def test_a_home_folder_is_written_out_and_a_variable_refused():
     home = os.path.expanduser("~")
     roots = {"mine": {"file": "~/w.pt"}}
     for path in PATHS:
-        found = check_config(nested(path, "~/data/$") | {"roots": roots}, SCHEMA)
+        several = KEYS[path].get("type") == "array"
+        given = ["~/data/$"] if several else "~/data/$"
+        found = check_config(nested(path, given) | {"roots": roots}, SCHEMA)
         assert found["roots"]["mine"]["file"] == f"{home}/w.pt"
         for part in path.split("."):
             found = found[part]
-        assert found == f"{home}/data/$"
+        assert found == ([f"{home}/data/$"] if several else f"{home}/data/$")
         for text in ("$HOME/x", "/data/${USER}", "/data/{one}", "~nobody-of-this-name/x"):
-            assert f"{path}: {text!r}" in refused(nested(path, text))
+            assert f"{path}: {text!r}" in refused(nested(path, [text] if several else text))
     assert "roots.mine.file" in refused(SMALL | {"roots": {"mine": {"file": "$W/w.pt"}}})
     assert not Path("~").exists()
 

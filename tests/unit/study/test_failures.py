@@ -154,6 +154,20 @@ def test_an_interrupted_job_is_told_to_go_on(tmp_path):
     assert reason([str(path)]).text.startswith("stopped by SIGTERM; what was finished is kept")
 
 
+def test_a_job_without_words_ended_with_the_run_that_was_interrupted(tmp_path):
+    """And was not killed for its memory; what others say of themselves stays."""
+    failures = Failures()
+    told = log_of(tmp_path / "a.log", InputError("no rows"))
+    failures.filter(failed(1, "ingest"))
+    failures.filter(record("", "Terminating processes on user request, this might take some time."))
+    failures.filter(failed(2, "stage", tmp_path / "none.log"))
+    failures.filter(failed(3, "list_images", told))
+    words = failures.words()
+    assert "ingest and 1 more: ended on request; run the same command again to go on" in words
+    assert "list_images: no rows" in words
+    assert "killed" not in words
+
+
 def test_only_words_that_sound_like_loss_are_hidden():
     failures = Failures()
     assert not failures.filter(record("", "Cannot restore store/a.json: no backup found."))

@@ -22,6 +22,7 @@ from sscdl.tasks.declaration import ABSENT
 from sscdl.tasks.options import DECLARATIONS, DEFAULTS, SHARES_OF_ALL_EPOCHS
 from sscdl.training.backbones import ResNetBackbone
 from sscdl.training.loop import Images
+from tests.unit.task_helpers import make_task, pictures, step
 from tests.unit.training import test_loop
 from tests.unit.training.test_loop import make, run, same
 
@@ -91,13 +92,39 @@ def test_what_depends_on_the_epochs_that_follow_is_declared(tmp_path, phantoms, 
     assert same(*tasks) or name in SHARES_OF_ALL_EPOCHS
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+COLLAPSING = [name for name, declared in DECLARATIONS.items() if declared.collapses]
+
+
+@pytest.mark.parametrize("name", [name for name in DEFAULTS if name not in COLLAPSING])
 def test_the_loss_falls_on_phantoms(tmp_path, phantoms, name):
     """Of the second half of the epochs beside that of the first, at a rate that suits them all."""
     task, schedule = small(name, epochs=12, decay="constant")
     schedule = replace(schedule, optimizer="adamw", learning_rate=5e-4)
     losses = [r["loss"] for r in run(task, schedule, phantoms, tmp_path / "s.pt", stop=12)]
     assert sum(losses[6:]) < 0.99 * sum(losses[:6]), losses
+
+
+@pytest.mark.parametrize("name", COLLAPSING)
+def test_a_loss_that_collapse_makes_lowest_falls_below_its_floor(name):
+    """On one batch: it is of the images that a network learns, and not one embedding for all."""
+    options = DECLARATIONS[name].options.items()
+    settings = {key: one.small for key, one in options if one.small is not ABSENT}
+    # A teacher that follows within these steps.
+    settings |= {key: one.other for key, one in options if key == "momentum"}
+    task, images = make_task(name, **settings), pictures()
+    assert task.metric != "loss"
+    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+    below = []
+    for number in range(36):
+        result = step(task, images, epoch=1)
+        optimizer.zero_grad()
+        result.loss.backward()
+        optimizer.step()
+        task.after_step((number + 1) / 36, 1)
+        below.append((result.floor - result.loss).item() / task.chance_loss)
+    assert sum(below[-6:]) > 2 * sum(below[:6])
+    assert sum(below[-6:]) / 6 > 0.005
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -116,10 +143,10 @@ def _beyond(limits):
     for one in (limits, *limits.get("anyOf", [])):
         if one.get("type") == "array":
             yield from ([inner] * one["minItems"] for inner in _beyond(one["items"]))
-        for key, step in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0),
+        for key, past in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", 0),
                           ("exclusiveMaximum", 0)):  # fmt: skip
             if key in one:
-                yield one[key] + step
+                yield one[key] + past
         if "enum" in one:
             yield "no such word"
 

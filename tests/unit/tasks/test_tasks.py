@@ -15,7 +15,11 @@ from sscdl.tasks.base import Task
 from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures, step
 
 PATIENTS = torch.arange(IMAGES) // 2
-FAST = {"swav": {"local_crops": 1, "queue": 16, "queue_start": 0.0}, "moco": {"queue": 16}}
+FAST = {
+    "moco": {"queue": 16},
+    "swav": {"local_crops": 1, "queue": 16, "queue_start": 0.0},
+    "dino": {"local_crops": 1, "hidden": 32, "prototypes": 16},
+}
 
 
 def make(name: str, seed: int = 0) -> Task:
@@ -32,6 +36,7 @@ def update(task: Task, number: int) -> float:
         for parameter in task.parameters():
             if parameter.grad is not None:
                 parameter.sub_(parameter.grad, alpha=0.02)
+    task.after_step(2, 4)
     return loss.item()
 
 
@@ -96,7 +101,13 @@ def test_runs_in_bfloat16_autocast(name):
     assert all(torch.isfinite(p.grad).all() for p in task.backbone.parameters())
 
 
-@pytest.mark.parametrize(("name", "function"), [("moco", "info_nce"), ("swav", "sinkhorn")])
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("moco", "info_nce"), ("swav", "sinkhorn"), ("simclr", "nt_xent"),
+        ("barlowtwins", "cross_correlation"),
+    ],
+)  # fmt: skip
 def test_similarities_are_not_computed_in_16_bits(name, function, monkeypatch):
     module = importlib.import_module(TASK_MODULES[name])
     original, autocast = getattr(module, function), []

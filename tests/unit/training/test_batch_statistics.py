@@ -23,6 +23,7 @@ from tests.unit.real_stage import real_stage, weights
 from tests.unit.task_helpers import draws_for, make_task, pictures, train
 
 TASKS = tuple(DEFAULTS)
+NORMALISED_APART = ("simsiam", "dino", "swav")
 
 
 def net():
@@ -122,8 +123,9 @@ def test_a_task_s_state_and_random_numbers_are_left_alone(name):
     assert task.training
 
 
-# Not SwAV: crops of two sizes share what they are normalised by; in training, they do not.
-@pytest.mark.parametrize("name", [name for name in TASKS if name != "swav"])
+# Not these: crops of two sizes (dino, swav) and targets of two views (simsiam) share what they are
+# normalised by; in training, they do not.
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in NORMALISED_APART])
 def test_validation_agrees_with_the_loss_of_training_batches(name):
     """After few steps, the running averages are still those of a network that never was."""
     task, images = make_task(name), pictures()

@@ -42,7 +42,7 @@ def make(name="moco", *, epochs=4, rate=0.05, decay="cosine", **options):
         training_rows=torch.arange(16),
     )
     # The rate is for losses of a size with one; LARS does not care.
-    kind = "lars" if name == "vicreg" else "sgd"
+    kind = "lars" if name in ("barlowtwins", "vicreg") else "sgd"
     return task, Schedule(kind, rate, 0.9, 1e-4, 4, epochs, decay)
 
 

@@ -110,8 +110,9 @@ def test_a_layer_without_running_statistics_is_refused():
 @pytest.mark.parametrize("name", OPTIONS)
 def test_two_ranks_train_as_one_process(found, alone, name):
     whole = alone[f"alone, {name}"]
-    # moco's floors are behind its losses.
-    assert len(whole["losses"].unique()) == STEPS * (2 if name == "moco" else 1)
+    # Floors, of tasks that have them, are behind the losses.
+    assert len(whole["losses"].unique()) == len(whole["losses"])
+    assert len(whole["losses"]) in (STEPS, 2 * STEPS)
     for rank in found:
         parts = rank[f"together, {name}"]
         # float64 rounds at 1e-16; training amplifies that, a mistake shows at 1e-3 and above.

@@ -82,6 +82,20 @@ def test_what_a_task_reaches_without_an_image_being_known_is_no_ease():
     assert difficulties([pointer("moco", 3.0, 6.0, floor=None)])["full", "moco"] == 0.5
 
 
+def test_how_hard_a_task_was_is_not_known_of_one_embedding_for_all_images():
+    """Its loss and its floor are both nothing, of which a ratio would be rounding."""
+    found = difficulties(
+        [
+            pointer("byol", 0.0, 4.0, floor=0.0),
+            pointer("simsiam", -1.2e-7, 1.0, floor=6e-8),
+            pointer("dino", 4.0, 6.9, floor=5.0),  # holds how sure the teacher is
+            pointer("simclr", 3.0, 4.8, floor=4.0),
+        ]
+    )
+    assert found["full", "simclr"] == 0.75
+    assert all(math.isnan(found["full", task]) for task in ("byol", "simsiam", "dino"))
+
+
 def test_the_table_has_the_gains_of_every_model():
     scores = {"scratch": 0.5, "moco": 0.7, "moco+rotation": 0.9, "rotation+moco": 0.6}
     parts = [made_up("full", name, right=right, rows=200) for name, right in scores.items()]

@@ -1,0 +1,138 @@
+"""What the parts of paths mean in an archive without a table: layout ``folders``, checked.
+
+Needs only the standard library: it is checked each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sscdl.archives.entries import DESCRIBED
+from sscdl.archives.listing import Listing, told
+from sscdl.errors import InputError
+
+LABEL, SPLIT = "label", "split"
+GROUPS = (LABEL, SPLIT, *DESCRIBED)
+
+
+@dataclass(frozen=True)
+class FolderSettings:
+    """The settings of layout ``folders``: of ``labels``, the texts of the group that mean each."""
+
+    root: Path
+    id_key: str
+    ids: str
+    patterns: tuple[re.Pattern[str], ...]
+    labels: dict[str, frozenset[str]]
+
+    @property
+    def groups(self) -> set[str]:
+        """Return the names of the groups that any pattern has."""
+        return {name for pattern in self.patterns for name in pattern.groupindex}
+
+
+def read_settings(dataset: Mapping[str, Any]) -> FolderSettings:
+    """Return the settings in ``dataset``: root, patterns, labels, id_key and ids.
+
+    ``patterns`` are regular expressions with groups named as in ``GROUPS``; ``labels`` maps each
+    class to the texts of the group ``label`` that mean it, or to None, and may be missing.
+
+    Raises InputError if there is no pattern, one is no regular expression or has other groups, or
+    there are labels and no group for them.
+    """
+    given = dataset.get("patterns") or []
+    if not given:
+        raise InputError(
+            "folders.patterns: missing; regular expressions that say what the paths mean, such as "
+            "'(?P<label>[^/]+)/(?P<patient>p\\d+)_'"
+        )
+    patterns = tuple(_pattern(text, number) for number, text in enumerate(given))
+    labels = {
+        name: frozenset(map(str, texts))
+        for name, texts in (dataset.get("labels") or {}).items()
+        if texts
+    }
+    settings = FolderSettings(
+        Path(dataset["root"]), dataset["id_key"], dataset.get("ids", "hash"), patterns, labels
+    )
+    texts = Counter(text for meant in labels.values() for text in meant)
+    if twice := sorted(text for text, number in texts.items() if number > 1):
+        raise InputError(
+            f"folders.labels: {twice[0]!r} means two labels; leave it at the one that it means"
+        )
+    if labels and LABEL not in settings.groups:
+        raise InputError(
+            "folders.labels: no pattern has a group (?P<label>…), so that no file has a label; add "
+            "one, or leave the labels out"
+        )
+    return settings
+
+
+def _pattern(text: str, number: int) -> re.Pattern[str]:
+    key = f"folders.patterns.{number}"
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(
+            f"{key}: {text!r} is no regular expression ({error}); correct it"
+        ) from None
+    for name in pattern.groupindex:
+        if name not in GROUPS:
+            near = difflib.get_close_matches(name, GROUPS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(GROUPS)}"
+            raise InputError(f"{key}: has a group named {name!r}; {hint}")
+    if not pattern.groupindex:
+        raise InputError(
+            f"{key}: {text!r} has no named group, such as (?P<label>…); known are "
+            f"{', '.join(GROUPS)}"
+        )
+    return pattern
+
+
+def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str, str]]:
+    """Return what the path of each file says: the text of each of ``GROUPS``, '' where none.
+
+    The first pattern that is found in a path counts; files in which none is found are left out.
+
+    Raises InputError if a pattern is found in no path, a group says nothing in any, or no file has
+    one of the labels.
+    """
+    parts: dict[str, dict[str, str]] = {}
+    used: Counter[int] = Counter()
+    for path, _ in listing.files:
+        for number, pattern in enumerate(settings.patterns):
+            if match := pattern.search(path):
+                used[number] += 1
+                texts = {name: text or "" for name, text in match.groupdict().items()}
+                parts[path] = dict.fromkeys(GROUPS, "") | texts
+                break
+    files = f"the {len(listing.files)} image files below {settings.root}"
+    example = f", for example {listing.files[0][0]}"
+    for number, pattern in enumerate(settings.patterns):
+        if not used[number]:
+            before = " that no earlier one fits" if number else ""
+            raise InputError(
+                f"folders.patterns.{number}: {pattern.pattern!r} is found in none of {files}"
+                f"{before}{example}; correct it, or folders.root{told(listing.problems)}"
+            )
+    for name in sorted(settings.groups):
+        if not any(texts[name] for texts in parts.values()):
+            raise InputError(
+                f"folders.patterns: the group {name!r} says nothing in any of {files}{example}; "
+                "correct it, or leave it out"
+            )
+    found = Counter(texts[LABEL] for texts in parts.values())
+    for name, meant in settings.labels.items():
+        if not meant & found.keys():
+            there = ", ".join(sorted(filter(None, found))[:9])
+            raise InputError(
+                f"folders.labels.{name}: no file has {' or '.join(sorted(meant))} as its label "
+                f"(there are {there}); correct the texts or the patterns"
+            )
+    return parts

@@ -1,0 +1,160 @@
+"""What a split that is given says of the images of a study: their sides, and what is odd in it.
+
+What it says stands, and nothing moves an image to another side: what speaks against it is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sscdl.archives.cohorts import MAIN
+from sscdl.archives.given_split import image_paths, read_given_split
+from sscdl.archives.reading import read_index
+from sscdl.archives.sides import (
+    ACROSS,
+    EXAMPLES,
+    REFUSE,
+    SIDES,
+    UNLISTED,
+    straddling_refused,
+)
+from sscdl.errors import InputError
+from sscdl.records import SAME_COMMAND
+
+LOGGER = logging.getLogger("sscdl.archives")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a given split says: the side of each image by its id, and how it is to be taken.
+
+    ``validated``: validation images are given, too. ``straddling`` says what becomes of patients on
+    several sides, ``source`` is the key below ``split`` that gives the split, ``problems`` are
+    (file, reason) of what is odd in it.
+    """
+
+    of: dict[str, str]
+    validated: bool
+    source: str
+    straddling: str
+    problems: list[tuple[str, str]]
+
+
+def read_sides(dataset: Mapping[str, Any], split: Mapping[str, Any], recipe: str) -> Sides:
+    """Return what the split says that is given for the main archive.
+
+    ``dataset`` describes that archive, ``split`` is the block of the configuration, ``recipe`` what
+    stands of it in the recipe by which stages were planned. Raises InputError if that is no longer
+    so, or if the split cannot be used (see ``sscdl.archives.given_split``).
+    """
+    given = read_given_split(dataset, split, image_paths(dataset))
+    if given.recipe() != recipe:
+        raise InputError(
+            f"split.{split['source']}: the split that is given has changed since this run was "
+            f"planned. Nothing was trained: {SAME_COMMAND}, and all is planned with it"
+        )
+    index = read_index(dataset).images
+    of = {
+        image: side
+        for image, path in zip(index["image_id"], index["path"], strict=True)
+        if (side := given.sides.get(path))
+    }
+    return Sides(of, given.validated, split["source"], split["straddling"], given.problems)
+
+
+def set_apart(images: pd.DataFrame, sides: Sides) -> pd.DataFrame:
+    """Return ``images`` in which those of the main archive on no side are a cohort of their own."""
+    lost = (images["cohort"] == MAIN) & ~images["image_id"].isin(sides.of)
+    return images.assign(cohort=images["cohort"].where(~lost, UNLISTED))
+
+
+def copies_on_other_sides(images: pd.DataFrame, sides: Sides) -> dict[str, str]:
+    """Return why an image of the main archive is set aside whose picture another side has.
+
+    The copy that stays is that in the test set, or else in validation: published test sets stay
+    whole. Copies whose labels contradict each other are not among these. ``images`` is as
+    ``sscdl.images.duplicates`` takes it.
+    """
+    main = images[images["cohort"] == MAIN]
+    copies = main[main.duplicated("pixel_hash", keep=False)].sort_values("image_id")
+    reasons: dict[str, str] = {}
+    for _, group in copies.groupby("pixel_hash"):
+        side = group["image_id"].map(sides.of)
+        if side.nunique() == 1 or len(set(group["label"]) - {""}) > 1:
+            continue
+        best = next(one for one in reversed(SIDES) if (side == one).any())
+        kept = group[side == best].iloc[0]
+        for row in group[side != best].to_dict("records"):
+            whose = "" if row["patient_id"] == kept["patient_id"] else " of another patient"
+            reasons[row["image_id"]] = (
+                f"the same picture as {kept['image_id']}{whose}, which the given split has in "
+                f"{best}"
+            )
+    return reasons
+
+
+def check_sides(images: pd.DataFrame, sides: Sides, classes: Sequence[str]) -> dict[str, str]:
+    """Return the remark on each image of a patient who has images on several sides.
+
+    ``images`` are those that are not set aside. Raises InputError if there are such patients and
+    the configuration does not say to go on, or if one of ``classes`` has no image on a side.
+    """
+    main = images[images["cohort"] == MAIN]
+    side = main["image_id"].map(sides.of)
+    for name in classes:
+        for one in SIDES if sides.validated else ("train", "test"):
+            if not ((main["label"] == name) & (side == one)).any():
+                raise InputError(
+                    f"split.{sides.source}: no image labelled {name!r} is on the side {one}, of "
+                    f"{int((side == one).sum())} there; correct the split, or leave the class out "
+                    "of classes"
+                )
+    homes = side.groupby(main["patient_id"]).nunique()
+    several = sorted(homes.index[homes > 1])
+    if several and sides.straddling == REFUSE:
+        raise InputError(straddling_refused(sides.source, len(several), several))
+    if several:
+        LOGGER.warning(
+            "%d patients have images on several sides of the given split (split.straddling: tell), "
+            "such as %s", len(several), ", ".join(several[:EXAMPLES]),
+        )  # fmt: skip
+    ids = main.loc[main["patient_id"].isin(several), "image_id"]
+    return dict.fromkeys(ids, "of a patient on several sides of the given split")
+
+
+def findings(images: pd.DataFrame, sides: Sides) -> pd.DataFrame:
+    """Return file and reason of what is odd in the given split, and of what it does not name."""
+    lost = int((images["cohort"] == UNLISTED).sum())
+    rows = list(sides.problems)
+    if lost:
+        rows.append((".", f"images on no side of the given split, left out: {lost}"))
+        LOGGER.warning("%d images are on no side of the given split, and are left out", lost)
+    return pd.DataFrame(rows, columns=["file", "reason"])
+
+
+def apart(images: pd.DataFrame, pairs: Sequence[Mapping[str, Any]], sides: Sides) -> dict[str, str]:
+    """Return the remark on each image of the given sides whose near-duplicate is on another one.
+
+    Those are only told: nothing moves what was given. ``images`` has the final splits; what is set
+    aside is on no side.
+    """
+    used = images[images["split"].isin(SIDES)]
+    side = {one: sides.of[one] for one in used["image_id"]}
+    found: dict[str, str] = {}
+    number = 0
+    for pair in pairs:
+        one, other = pair["image_ids"]
+        if one in side and other in side and side[one] != side[other]:
+            found |= dict.fromkeys((one, other), ACROSS)
+            number += 1
+    if number:
+        LOGGER.warning(
+            "%d pairs of near-duplicates are on two sides of the given split, which nothing moves; "
+            "split.near_duplicates: aside uses one picture of each", number,
+        )  # fmt: skip
+    return found

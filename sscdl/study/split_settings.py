@@ -1,0 +1,44 @@
+"""What is wrong between the keys of a split, each of which is right by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sscdl.archives.sides import COLUMN, DRAWN, LISTS, SIDES
+from sscdl.csv_rows import plain_number
+
+
+def wrong_in_split(config: dict[str, Any]) -> list[str]:
+    """Return a message for each contradiction in ``config["split"]``, its defaults filled in."""
+    split = config["split"]
+    source = split["source"]
+    drawn = split["val"] + (split["test"] if source == DRAWN else 0)
+    validated = source != DRAWN and split[source]["val"] is not None
+    found = []
+    if drawn >= 1:
+        found.append("split: val and test together leave nothing to train on; lower them")
+    if config["protocol"] == "strict" and split["val"] == 0 and not validated:
+        found.append("split.val: 0, but protocol strict chooses on it; give it 0.15")
+    if source == DRAWN:
+        return found
+    layout = config["dataset"]["layout"]
+    if layout == "phantom":
+        return [*found, f"split.source: {source} goes with real archives; layout phantom has none"]
+    if source == COLUMN and layout == "siim":
+        found.append("split.source: column, but layout siim has none for it; give lists")
+    if source == COLUMN and not split[COLUMN]["name"]:
+        found.append("split.column.name: missing; the column, or part of the path, with the side")
+    given = split[source]
+    if given["test"] is None:
+        what = "its values" if source == COLUMN else "the list of the test images"
+        found.append(f"split.{source}.test: missing; {what}")
+    texts = {side: given[side] for side in SIDES if given[side] is not None}
+    if source == LISTS:
+        texts = {side: [name] for side, name in texts.items()}
+    owners: dict[str, str] = {}
+    for side, ones in texts.items():
+        for one in {plain_number(str(one)) for one in ones}:
+            if one in owners:
+                found.append(f"split.{source}.{side}: {one!r} is also {owners[one]}; leave one")
+            owners.setdefault(one, side)
+    return found

@@ -1,0 +1,91 @@
+"""What a user sees of a run: its steps, what came out, and what went wrong."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from tests.workflow.conftest import Runner
+
+STEP = re.compile(r"^\d\d:\d\d:\d\d  (\d+) of (\d+)  (.*): [\d:]+ (?:s|min)(; about .* left)?$")
+MOST = 150  # lines
+
+
+def test_a_run_has_a_line_for_each_step_and_ends_with_what_came_out(told, study):
+    lines = told.splitlines()
+    assert len(lines) < MOST
+    steps = [found for line in lines if (found := STEP.match(line))]
+    assert [int(one[1]) for one in steps] == list(range(1, len(steps) + 1))
+    assert {int(one[2]) for one in steps} == {len(steps)}
+    titles = {one[3] for one in steps}
+    assert {"phantom", "pretext_stage rotation full s0", "predict full scratch s0"} <= titles
+    assert steps[-2][4], "the time that is left"
+    assert " epoch " not in told  # each is over in less than the time between two such lines
+    table = pd.read_csv(study.results / "tables/4.14_accuracy_overview.csv").set_index("curriculum")
+    end = told[told.index("What came out of tiny:") :]
+    for curriculum in ("scratch", "rotation"):
+        row = table.loc[curriculum]
+        scores = [
+            f"{row[v]:.1f} ({row[f'{v}_low']:.1f} to {row[f'{v}_high']:.1f})"
+            for v in ("full", "segmented_black")
+        ]
+        assert re.search(rf"^  {curriculum} +{re.escape('  '.join(scores))}$", end, re.MULTILINE)
+    assert "Without the planted mark, models on full fall by" in " ".join(end.split())
+    assert lines[-3:] == [
+        "Summary: results/tiny/summary.html",
+        "Tables: results/tiny/tables    figures: results/tiny/figures",
+        "Logs: results/tiny/logs and .snakemake/log",
+    ]
+
+
+def test_log_files_have_what_the_terminal_has_not(told, study):
+    logs = sorted((study.results / "logs/pretrain").glob("rotation.*.log"))
+    assert "lr 0.01 epoch 1/1" in logs[0].read_text()
+    first = min((study.folder / ".snakemake/log").glob("*.log"))
+    assert "reason: Missing output files" in first.read_text()
+    assert "reason: " not in told
+
+
+def test_all_is_shown_to_who_asks(copy):
+    (copy.results / "summary.html").unlink()
+    output = copy()
+    assert "Job stats:" in output
+    assert "1 of 2 steps (50%) done" in output
+    assert "\nWhat came out of tiny:\n" in output
+
+
+def test_a_part_of_a_study_ends_with_where_it_lies(copy):
+    (copy.results / "tables/dataset.md").unlink()
+    told = Runner(copy.folder, copy.config, terminal="")("tables").splitlines()
+    assert STEP.match(told[-2])[3] == "table_dataset"
+    assert told[-1] == "Results: results/tiny    logs: results/tiny/logs and .snakemake/log"
+
+
+def test_a_failure_is_told_last(copy):
+    path = copy.results / "predictions/full.scratch.s0.csv"
+    path.write_text("")
+    output = Runner(copy.folder, copy.config, terminal="")("tables", ok=False)
+    end = output[output.index("\nWhat failed (") :]
+    assert "full.scratch.s0.csv: " in end
+    assert re.search(r"^  log: results/tiny/logs/tables/\S+\.log$", end, re.MULTILINE)
+    assert "Error in rule table_" in output
+    assert "Complete log(s): " in output
+    assert len(output.splitlines()) < MOST
+
+
+def test_a_setting_of_the_terminal_that_is_none_is_named(study):
+    output = Runner(study.folder, study.config, terminal="more")("images", ok=False)
+    assert "SSCDL_TERMINAL: 'more' in the environment; 'all' shows" in output
+
+
+def test_a_dry_run_shows_what_snakemake_shows(study):
+    assert "Nothing to be done" in Runner(study.folder, study.config, terminal="")("-n")
+    output = Runner(study.folder, study.config, terminal="")("-n", "-f", "tables")
+    assert "reason: Forced execution" in output
+
+
+def test_a_plan_is_not_followed_by_words_about_results(study):
+    told = Runner(study.folder, study.config, terminal="")("plan")
+    assert "6 finished" in told
+    assert STEP.match(told.splitlines()[-1])[3] == "plan"
