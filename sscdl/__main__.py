@@ -40,6 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "sscdl":
+            raise
+        print(f"{error}; in a clone: make install, then source .venv/bin/activate", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -36,9 +36,9 @@ def jpeg_decoder(syntax: uid.UID) -> Decoder:
 def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     """Return the samples of a frame as they are stored, pixel by pixel, for pydicom.
 
-    They have a byte each, or two in the machine's order if there are more than eight bits of them;
-    colours are not converted. ``runner`` says how many samples a pixel has. Raises
-    RuntimeError, of a kind of imagecodecs, if the frame cannot be decoded.
+    They have a byte each, or two in the machine's order if there are more than eight bits of them,
+    or the file says that there are; colours are not converted. ``runner`` says how many samples a
+    pixel has. Raises RuntimeError, of a kind of imagecodecs, if the frame cannot be decoded.
     """
     # Frames of a later standard are not what the syntax says, but they can be read.
     standard = standard_of(frame)
@@ -50,4 +50,6 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     else:
         space = "GRAYSCALE" if runner.samples_per_pixel == 1 else "YCBCR"
         words = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space)
+    if words.itemsize == 1 and runner.bits_allocated == 16:
+        words = words.astype(np.uint16)  # a frame of few bits in a file that has room for more
     return words.tobytes()

@@ -97,6 +97,14 @@ def test_frames_of_a_later_standard_under_the_syntax_of_jpeg(stored, standard):
         assert np.array_equal(read(frame, stored, syntax), stored)
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+def test_frames_of_few_bits_where_the_file_has_room_for_more(lossless):
+    stored = gray(8).astype(np.uint16)  # a file of 16 bits a sample
+    frame = imagecodecs.jpeg8_encode(gray(8), level=100, lossless=lossless)
+    read_back = read(frame, stored, uid.JPEGLossless if lossless else uid.JPEGExtended12Bit)
+    assert np.abs(read_back.astype(int) - gray(8)).max() <= (0 if lossless else 2)
+
+
 def test_frames_of_more_bytes_a_sample_than_the_header_says():
     frame = imagecodecs.jpeg8_encode(gray(12), lossless=True, bitspersample=12)
     with pytest.raises(ImageError, match="damaged or unsupported"):
