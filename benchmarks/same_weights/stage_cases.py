@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 from sscdl.tasks.declaration import ABSENT
@@ -84,7 +85,8 @@ def stage_cases() -> list[Found]:
         found.append((f"averaged weights: {task}", ["averaged weights"], told))
     for name in ("test_vit", "test_convnext"):  # timm's own for tests, of some 100,000 weights
         network = {"name": name, "last_stage": 4, "image_size": 64}
-        one = link("rotation", image_size=64, backbone=network, recipe={"timm": "by any source"})
+        built = {"timm": ["by any source", metadata.version("timm")]}
+        one = link("rotation", image_size=64, backbone=network, recipe=built)
         told = {"links": [one], "needs": ["sscdl/training/timm_backbones.py"]}
         found.append((f"timm networks: {name}", ["timm networks"], told))
     return found
