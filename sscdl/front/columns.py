@@ -13,6 +13,7 @@ from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.classes import labels_of
 from sscdl.front.look import Folder, Table
+from sscdl.front.patients import patient_setting
 
 _MOST_TABLES = 20
 
@@ -28,10 +29,11 @@ def table_settings(folder: Folder, options: argparse.Namespace, asker: Asker) ->
             except InputError as error:
                 raise InputError(f"--{flag}: {error}") from None
     file = options.file or _file(table, folder, asker)
-    patient = _patient(table, folder, options, asker, file)
-    label = options.label or _label(table, asker, [file, patient])
-    columns = {"file": file, **({"patient": patient} if patient else {})}
-    columns |= propose.describing_columns(table, [file, patient, label])
+    patient = patient_setting(table, folder, options, asker, file)
+    taken = [file, *([patient] if isinstance(patient, str) else [])]
+    label = options.label or _label(table, asker, taken)
+    columns: dict[str, Any] = {"file": file, **({"patient": patient} if patient else {})}
+    columns |= propose.describing_columns(table, [*taken, label])
     path = table.path
     inside = path.is_relative_to(folder.root)
     return {
@@ -103,29 +105,6 @@ def _file(table: Table, folder: Folder, asker: Asker) -> str:
     return asker.choose(
         "Column of the image files", list(table.columns), found.first, "--file", sure=found.sure
     )
-
-
-def _patient(
-    table: Table, folder: Folder, options: argparse.Namespace, asker: Asker, file: str
-) -> str:
-    """Return the column that tells the patient, '' if none does."""
-    if options.no_patient:
-        return ""
-    if options.patient is not None:
-        return options.patient
-    found = propose.patient_column(table, [file])
-    left = [name for name in table.columns if name != file]
-    sure = found.sure or (folder.all_dicom and not found.columns)
-    if not (sure or asker.terminal):
-        flags = "--patient COLUMN, or --no-patient (DICOM headers tell it, others are of one each)"
-        asker.refuse("Column of the patient", flags, left)
-    none = "none"
-    while none in left:
-        none += "!"
-    answer = asker.choose(
-        "Column of the patient", [*left, none], found.first or none, "--patient", sure=sure
-    )
-    return "" if answer == none else answer
 
 
 def _label(table: Table, asker: Asker, taken: Sequence[str]) -> str:

@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         counted=counted,
         total=len(folder.paths),
         quick=options.quick,
+        headers=folder.all_dicom,
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
