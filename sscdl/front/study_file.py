@@ -120,8 +120,13 @@ def study_text(draft: Draft) -> str:
 
 def scalar(text: str) -> str:
     """Return a text as YAML, in quotes where it would be something else without."""
+    quoted = '"' if "\n" in text or "\r" in text else None  # other quotes would end the line
     return yaml.safe_dump(
-        [text], default_flow_style=True, allow_unicode=True, width=float("inf")
+        [text],
+        default_flow_style=True,
+        default_style=quoted,
+        allow_unicode=True,
+        width=float("inf"),
     ).strip()[1:-1]
 
 

@@ -135,3 +135,26 @@ def test_one_number_written_in_several_ways_is_one_class(tmp_path):
     assert counts("told.yaml") == {"a": 30, "b": 10}
     with pytest.raises(InputError, match="'1' is there twice"):
         new.main([str(root), "--classes", "a=1.0", "b=1", "0", "--study", "twice"])
+
+
+def test_a_column_that_is_there_twice_is_told_to_be(tmp_path):
+    rows = [f"images/{n}.png,p{n // 2},{n % 2},{n % 2}" for n in range(40)]
+    root = archive(tmp_path / "mine", "path,patient,label,label", rows)
+    with pytest.raises(InputError, match="--label: .*'label' is there twice"):
+        new.main([str(root), "--label", "label"])
+
+
+def test_a_name_of_a_column_may_have_a_line_break(tmp_path):
+    rows = [f"images/{n}.png,p{n // 2},{'ab'[n % 2]}" for n in range(40)]
+    root = archive(tmp_path / "mine", 'path,"patient\nid","the\nfinding"', rows)
+    new.main([str(root)])
+    assert written("mine.yaml")["dataset"]["table"]["columns"]["patient"] == "patient\nid"
+    assert counts("mine.yaml") == {"a": 20, "b": 20}
+
+
+def test_the_root_stands_in_the_file_as_it_is(tmp_path):
+    root = archive(tmp_path / "mine")
+    (tmp_path / "beside").mkdir()
+    new.main([str(tmp_path / "beside" / ".." / "mine"), "--table", "../mine/labels.csv"])
+    table = written("mine.yaml")["dataset"]["table"]
+    assert (table["root"], table["table"]) == (str(root), "labels.csv")

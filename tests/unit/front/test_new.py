@@ -264,9 +264,17 @@ SHORT = refused(["images/0.png,p0"])
 @pytest.mark.parametrize(
     ("made", "words", "said"),
     [
-        ({}, ["--label", "fnding"], "--label: .*'fnding' is missing; the nearest .* 'finding'"),
-        ({}, ["--patient", "x"], "--patient: .*'x' is missing"),
-        ({}, ["--file", "x"], "--file: .*'x' is missing"),
+        (
+            {},
+            ["--label", "fnding"],
+            "--label fnding: .* has no such .*did you mean 'finding'",
+        ),
+        (
+            {},
+            ["--patient", "x"],
+            "--patient x: .* has no such .*path, .*give one of",
+        ),
+        ({}, ["--file", "x"], "--file x: .*has no such column"),
         ({}, ["--file", "patient_id", "--no-patient"], "no row leads to a file"),
         ({}, ["--table", "x.csv"], "--table x.csv: there is no such file.*labels.csv"),
         ({}, ["--classes", "normal", "il"], r"--classes il: .*normal \(26\), ill \(14\)"),
@@ -299,7 +307,7 @@ def test_what_is_not_sure_or_wrong_is_refused_and_nothing_is_written(
 
 
 def test_folders_without_what_is_needed(tmp_path):
-    with pytest.raises(InputError, match="FOLDER"):
+    with pytest.raises(InputError, match="the folder of the images is missing: .* new FOLDER`"):
         new.main([])
     with pytest.raises(InputError, match="there is no such folder"):
         new.main([str(tmp_path / "none")])
