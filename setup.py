@@ -16,6 +16,23 @@ CARRIED = ("Snakefile", "config", "envs", "profiles", "resources", "workflow")
 IN = "sscdl/_project"
 
 
+def configurations() -> set[str]:
+    """Return the names of the files in config/ that belong to the project: MANIFEST.in has them.
+
+    Others lie there, too, in somebody's checkout: their folders and keys are no part of a package.
+    (An sdist has no git that could tell which these are.)
+    """
+    words = (Path(__file__).parent / "MANIFEST.in").read_text(encoding="utf-8").split()
+    return {Path(word).name for word in words if word.startswith("config/")}
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Return what in a folder that is carried stays behind, as ``shutil.copytree`` asks it."""
+    others = {name for name in names if name == "__pycache__" or name.startswith(".")}
+    own = Path(folder) == Path(__file__).parent / "config"
+    return others | (set(names) - configurations() if own else set())
+
+
 class WithWorkflow(build_py):
     """Builds the package and copies the workflow into it."""
 
@@ -32,10 +49,10 @@ class WithWorkflow(build_py):
         for name in CARRIED:
             source = here / name
             if source.is_dir():
-                left_out = shutil.ignore_patterns("__pycache__", ".*")
                 shutil.copytree(source, there / name, ignore=left_out)
             else:
                 shutil.copy2(source, there / name)
 
 
-setup(cmdclass={"build_py": WithWorkflow})
+if __name__ == "__main__":
+    setup(cmdclass={"build_py": WithWorkflow})

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sscdl.csv_rows import is_number, plain_number
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.look import Table
 
 _CLASS = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_NO_NAME = "letters, digits, - and _, no more than 32, a letter or digit first"
 _MOST_SHOWN = 30
+# What says that nothing is known, in plain letters (propose.plain).
+_NOT_KNOWN = frozenset(
+    ["na", "nan", "null", "nil", "none", "unknown", "unk", "undetermined", "uncertain", "unclear"]
+    + ["missing", "notavailable", "notapplicable", "notknown", "nd", "tbd"]
+)
 
 
 def labels_of(
@@ -22,47 +29,148 @@ def labels_of(
     """Return which rows have which label, by the names of classes."""
     sign = propose.separator(table, column)
     counts = propose.parts(table, column, sign)
+    classes = classes_of(
+        counts, column, told, asker, where=f"{column!r} ({table.path})", whole=not sign
+    )
+    more = {"separator": sign} if sign else {}
+    return {name: {"column": column, "values": values, **more} for name, values in classes.items()}
+
+
+def classes_of(
+    counts: Counter[str],
+    column: str,
+    told: Sequence[str] | None,
+    asker: Asker,
+    *,
+    where: str,
+    whole: bool = True,
+) -> dict[str, list[str]]:
+    """Return the values that mean each class.
+
+    ``counts`` has the number of images of each value, ``column`` is what the values are of, and
+    ``where`` that for messages; ``whole`` is False where an image may have several values.
+    """
     listed = _listed(counts)
     if told is not None:
         classes = _told(counts, told, column)
     else:
         likely = [value for value, n in counts.items() if n >= propose.FEWEST_IMAGES]
-        whole = not sign and len(likely) == len(counts)
-        sure = whole and 2 <= len(likely) <= propose.MOST_CLASSES
-        if not asker.terminal:
-            if not sure:
-                asker.refuse(f"which values of {column!r} are classes", "--classes", listed)
-            values = likely
-        else:
-            values = _chosen(counts, likely[: propose.MOST_CLASSES], column, asker)
-        classes = {name: [v] for v, name in propose.class_names(values, column).items()}
+        doubts = doubtful(counts)
+        all_fit = whole and not doubts and len(likely) == len(counts)
+        sure = all_fit and 2 <= len(likely) <= propose.MOST_CLASSES
+        if not (sure or asker.terminal):
+            why = f" ({'; '.join(dict.fromkeys(doubts.values()))})" if doubts else ""
+            flag = "--classes VALUE | NAME=VALUE ..."
+            asker.refuse(f"which values of {column!r} are classes{why}", flag, listed)
+        values = likely
+        if asker.terminal:
+            for reason in dict.fromkeys(doubts.values()):
+                print(f"  {reason}")
+            clear = [value for value in likely if not _no_answer(value)]
+            values = _chosen(counts, clear[: propose.MOST_CLASSES], column, asker)
+        classes = _named(values, column, asker)
     if len(classes) < 2:
         raise InputError(
-            f"{column!r} ({table.path}): a study tells at least two classes apart, and these are "
+            f"{where}: a study tells at least two classes apart, and these are "
             f"{len(classes)} of {', '.join(listed)}"
         )
-    more = {"separator": sign} if sign else {}
-    return {name: {"column": column, "values": values, **more} for name, values in classes.items()}
+    return classes
+
+
+def doubtful(values: Iterable[str]) -> dict[str, str]:
+    """Return why it is not sure that a value is a class of its own, of those that are doubtful."""
+    found: dict[str, str] = {}
+    alike: dict[str, list[str]] = defaultdict(list)
+    for value in values:
+        alike[_short(value)].append(value)
+        if reason := _no_answer(value):
+            found[value] = reason
+        elif not propose.own_name(value):
+            found[value] = f"{value!r} has no letter or digit (A-Z, 0-9) to name a class by"
+    for some in alike.values():
+        if len(some) > 1:
+            reason = f"{_list(some)} are alike, and may be one class"
+            found |= {value: reason for value in some if value not in found}
+    return found
+
+
+def _no_answer(value: str) -> str:
+    """Return why a value may say that it is not known, '' if it does not."""
+    if is_number(value) and value.startswith("-"):
+        return f"{value!r} is negative, as what is uncertain or missing often is"
+    if propose.plain(value) in _NOT_KNOWN or not re.search(r"\w", value):
+        return f"{value!r} may mean that it is not known"
+    return ""
+
+
+def _named(values: Sequence[str], column: str, asker: Asker) -> dict[str, list[str]]:
+    """Return the values by names of classes; those that are alike are asked about."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for value in values:
+        alike[value.casefold()].append(value)
+    groups: list[list[str]] = []
+    for some in alike.values():
+        one = len(some) > 1 and _one_class(some, asker)
+        groups += [some] if one else [[value] for value in some]
+    proposed = propose.class_names([group[0] for group in groups], column)
+    shorts = Counter(_short(group[0]) for group in groups)
+    classes: dict[str, list[str]] = {}
+
+    def wrong(answer: str) -> str | None:
+        if not _CLASS.fullmatch(answer):
+            return _NO_NAME
+        return f"{answer} is the name of another class" if answer in taken else None
+
+    for group in groups:
+        name, short = proposed[group[0]], _short(group[0])
+        if asker.terminal and (not short or shorts[short] > 1):
+            others = {proposed[one[0]] for one in groups if one is not group}
+            taken = {*classes, *others}
+            name = asker.ask(
+                f"Name of the class of {_list(group)}", "" if not short else name, wrong
+            )
+        classes[name] = group
+    return classes
+
+
+def _one_class(some: Sequence[str], asker: Asker) -> bool:
+    question = f"{_list(some)} differ in capitals alone; are they one class"
+    return asker.choose(question, ["yes", "no"], "yes", "--classes", sure=False) == "yes"
+
+
+def _short(value: str) -> str:
+    return propose.own_name(value).lower()[:28].strip("_")
+
+
+def _list(values: Sequence[str]) -> str:
+    return " and ".join(map(repr, values))
 
 
 def _told(counts: Counter[str], told: Sequence[str], column: str) -> dict[str, list[str]]:
     """Return the values of each class that ``--classes`` gives."""
     classes: dict[str, list[str]] = defaultdict(list)
-    names = propose.class_names([word for word in told if word in counts], column)
+    known = {plain_number(value): value for value in counts}
+    whole = {word: known[plain_number(word)] for word in told if plain_number(word) in known}
+    names = propose.class_names(whole.values(), column)
     for word in told:
         name, sign, value = word.partition("=")
-        if word in names:
-            name, value = names[word], word
-        elif not (sign and value in counts):
+        if word in whole:
+            value = whole[word]
+            name = names[value]
+            if not propose.own_name(value):
+                raise InputError(
+                    f"--classes {word}: has no letter or digit (A-Z, 0-9) to name a class by; give "
+                    f"NAME={word}"
+                )
+        elif not (sign and plain_number(value) in known):
             raise InputError(
                 f"--classes {word}: {column!r} has no such value (there are: "
                 f"{', '.join(_listed(counts))}); give values, or NAME=VALUE"
             )
+        else:
+            value = known[plain_number(value)]
         if not _CLASS.fullmatch(name):
-            raise InputError(
-                f"--classes {word}: {name!r} is no name of a class; letters, digits, - and _, no "
-                "more than 32, a letter or digit first"
-            )
+            raise InputError(f"--classes {word}: {name!r} is no name of a class; {_NO_NAME}")
         if any(value in values for values in classes.values()):
             raise InputError(f"--classes {word}: {value!r} is there twice; leave one out")
         classes[name].append(value)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from sscdl.archives.lookup import find_files
-from sscdl.csv_rows import check_columns
+from sscdl.csv_rows import MissingColumn, check_columns
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.classes import labels_of
 from sscdl.front.look import Folder, Table
+from sscdl.front.patients import patient_setting
 
 _MOST_TABLES = 20
 
@@ -20,18 +24,17 @@ _MOST_TABLES = 20
 def table_settings(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[str, Any]:
     """Return the settings of a folder with a table."""
     table = _table(folder, options, asker)
-    print(f"{table.path}: {table.rows:,} rows of {', '.join(table.columns)}")
+    names = ", ".join(" ".join(name.split()) for name in table.columns)
+    print(f"{table.path}: {table.rows:,} rows of {names}")
     for flag in ("file", "patient", "label"):
         if (name := getattr(options, flag)) is not None and name not in table.columns:
-            try:
-                check_columns(table.path, [name])
-            except InputError as error:
-                raise InputError(f"--{flag}: {error}") from None
+            _refuse_column(flag, name, table)
     file = options.file or _file(table, folder, asker)
-    patient = _patient(table, folder, options, asker, file)
-    label = options.label or _label(table, asker, [file, patient])
-    columns = {"file": file, **({"patient": patient} if patient else {})}
-    columns |= propose.describing_columns(table, [file, patient, label])
+    patient = patient_setting(table, folder, options, asker, file)
+    taken = [file, *([patient] if isinstance(patient, str) else [])]
+    label = options.label or _label(table, asker, taken)
+    columns: dict[str, Any] = {"file": file, **({"patient": patient} if patient else {})}
+    columns |= propose.describing_columns(table, [*taken, label])
     path = table.path
     inside = path.is_relative_to(folder.root)
     return {
@@ -44,6 +47,22 @@ def table_settings(folder: Folder, options: argparse.Namespace, asker: Asker) ->
     }
 
 
+def _refuse_column(flag: str, name: str, table: Table) -> NoReturn:
+    """Raise InputError: what ``flag`` gives is no column that the table has once."""
+    try:
+        check_columns(table.path, [name])
+    except MissingColumn:
+        near = difflib.get_close_matches(name, list(table.columns), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "give one of those"
+        raise InputError(
+            f"--{flag} {name}: {table.path} has no such column (it has "
+            f"{', '.join(table.columns)}); {hint}"
+        ) from None
+    except InputError as error:
+        raise InputError(f"--{flag}: {error}") from None
+    raise InputError(f"--{flag} {name!r}: a column without a name is none; name it in the table")
+
+
 def _table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Table:
     """Return the table of the images."""
     if options.table:
@@ -54,7 +73,7 @@ def _table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Table:
                 f"--table {options.table}: there is no such file, neither in {folder.root} nor "
                 f"here; CSV files that were found: {there}"
             )
-        return Table(found[0].absolute())
+        return Table(Path(os.path.abspath(found[0])))
     if not folder.tables:
         whose = (
             "the patient may be missing, as DICOM headers tell"
@@ -103,29 +122,6 @@ def _file(table: Table, folder: Folder, asker: Asker) -> str:
     return asker.choose(
         "Column of the image files", list(table.columns), found.first, "--file", sure=found.sure
     )
-
-
-def _patient(
-    table: Table, folder: Folder, options: argparse.Namespace, asker: Asker, file: str
-) -> str:
-    """Return the column that tells the patient, '' if none does."""
-    if options.no_patient:
-        return ""
-    if options.patient is not None:
-        return options.patient
-    found = propose.patient_column(table, [file])
-    left = [name for name in table.columns if name != file]
-    sure = found.sure or (folder.all_dicom and not found.columns)
-    if not (sure or asker.terminal):
-        flags = "--patient COLUMN, or --no-patient (DICOM headers tell it, others are of one each)"
-        asker.refuse("Column of the patient", flags, left)
-    none = "none"
-    while none in left:
-        none += "!"
-    answer = asker.choose(
-        "Column of the patient", [*left, none], found.first or none, "--patient", sure=sure
-    )
-    return "" if answer == none else answer
 
 
 def _label(table: Table, asker: Asker, taken: Sequence[str]) -> str:

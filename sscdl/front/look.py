@@ -90,7 +90,7 @@ class Table:
 
 def look(root: Path) -> Folder:
     """Look at a folder; InputError if it is not there or has no image at any depth."""
-    root = root.absolute()
+    root = Path(os.path.abspath(root))
     listing = scan_pictures(root)
     paths = tuple(path for path, _ in listing.files)
     # Those that are no text in UTF-8 were set aside; whoever reads them says what they are.
@@ -121,10 +121,11 @@ def _header(path: Path) -> list[str]:
 
     Whoever reads the rows says what is wrong with a file that is no such text.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-            line = file.readline()
-        rows = [next(csv.reader([line], delimiter=one), []) for one in DELIMITERS]
-    except (OSError, csv.Error):
-        rows = [[]]
+    rows: list[list[str]] = [[]]
+    for delimiter in DELIMITERS:
+        try:
+            with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+                rows.append(next(csv.reader(file, delimiter=delimiter), []))
+        except (OSError, csv.Error):
+            continue
     return [name.strip() for name in max(rows, key=len)]

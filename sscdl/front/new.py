@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         counted=counted,
         total=len(folder.paths),
         quick=options.quick,
+        headers=folder.all_dicom,
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
@@ -98,7 +99,7 @@ def _root(options: argparse.Namespace, asker: Asker) -> Path:
     if options.folder:
         return options.folder
     if not asker.terminal:
-        asker.refuse("the folder of the images", "FOLDER")
+        raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
 
     def wrong(answer: str) -> str | None:
         return None if Path(answer).expanduser().is_dir() else "there is no such folder"

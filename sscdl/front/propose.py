@@ -6,23 +6,20 @@ A proposal is sure where name and contents agree, or where only one column can b
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sscdl.csv_rows import is_number
+from sscdl.csv_rows import plain_number
 from sscdl.dicom import terms
 from sscdl.front.look import Folder, Table
 
 MOST_CLASSES, FEWEST_IMAGES = 5, 10  # of what is taken for classes without asking
-_MOST_LABELS = 30  # different texts of a column of labels
+MOST_LABELS = 30  # different texts of a column of labels
 # Shares of a column's texts that must name files, so that others may be lost; and of the rows that
 # must name different ones, as labels 0 and 1 may be names of files, too.
 _FILES, _DIFFERENT = 0.5, 0.1
 _SEPARATORS = ("|", ";", ",")
-_WHO = "patient|subject|participant|person"
-_NUMBER = "id|no|nr|num|number|code|key|uid|hash|name|pseudonym"
-_PATIENT = re.compile(rf"({_WHO})({_NUMBER})?|({_NUMBER})({_WHO})|pid|mrn|ptid")
 _LABEL = re.compile(
     r"(image|study)?(label|class|diagnosis|finding|category|target|outcome|disease|pathology)"
     r"(e?s|label|labels|name)?|diagnoses|categories|dx|y"
@@ -30,8 +27,8 @@ _LABEL = re.compile(
 _FILE = re.compile(r"(image|img|dicom|png)?(file|path|filename|filepath|index)|image|img|file.*")
 # Columns of few values that are about other things than what is seen.
 _OTHERS = re.compile(
-    r"(patient)?(sex|gender|age|race|ethnicity)|view.*|.*(view|position|projection)|ap/?pa|"
-    r"frontal/?lateral|(data)?(split|fold|set|subset|partition)|modality|manufacturer|site|"
+    r"(patient)?(sex|gender|age|race|ethnicity)|view.*|.*(view|position|projection)|appa|"
+    r"frontallateral|(data)?(split|fold|set|subset|partition)|modality|manufacturer|site|"
     r"hospital|(image)?(width|height)|followup|laterality"
 )
 # What a column may be besides, by its name, and whether a text of it is understood.
@@ -39,7 +36,7 @@ _DESCRIBING: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "sex": (re.compile(r"(patient)?(sex|gender)"), lambda text: terms.sex(text) != terms.OTHER),
     "age": (re.compile(r"(patient)?age(years|inyears)?"), lambda text: terms.years(text) < 131),
     "view": (
-        re.compile(r"view(position)?|projection|ap/?pa"),
+        re.compile(r"view(position)?|projection|appa"),
         lambda text: terms.view(text) != terms.OTHER,
     ),
 }
@@ -64,16 +61,8 @@ def file_column(table: Table, folder: Folder) -> Proposal:
     number = {name: share * len(table.counts[name]) for name, share in found.items()}
     least = _DIFFERENT * table.rows
     likely = [n for n in table.columns if found[n] >= _FILES and number[n] >= least]
-    likely.sort(key=lambda name: (-number[name], not _FILE.fullmatch(_plain(name))))
+    likely.sort(key=lambda name: (-number[name], not _FILE.fullmatch(plain(name))))
     return Proposal(tuple(likely), bool(likely))
-
-
-def patient_column(table: Table, taken: Iterable[str]) -> Proposal:
-    """Return which columns may tell patients; sure is one that is called so."""
-    left = [name for name in table.columns if name not in taken and table.counts[name]]
-    named = [name for name in left if _PATIENT.fullmatch(_plain(name))]
-    repeated = [name for name in left if name not in named and _many_repeated(table, name)]
-    return Proposal((*named, *repeated), len(named) == 1)
 
 
 def label_column(table: Table, taken: Iterable[str]) -> Proposal:
@@ -85,10 +74,10 @@ def label_column(table: Table, taken: Iterable[str]) -> Proposal:
         name
         for name in table.columns
         if name not in taken
-        and not _OTHERS.fullmatch(_plain(name))
-        and 2 <= len(parts(table, name, separator(table, name))) <= _MOST_LABELS
+        and not _OTHERS.fullmatch(plain(name))
+        and 2 <= len(parts(table, name, separator(table, name))) <= MOST_LABELS
     ]
-    named = [name for name in left if _LABEL.fullmatch(_plain(name))]
+    named = [name for name in left if _LABEL.fullmatch(plain(name))]
     others = [name for name in left if name not in named]
     return Proposal((*named, *others), len(named or others) == 1)
 
@@ -99,7 +88,7 @@ def describing_columns(table: Table, taken: Iterable[str]) -> dict[str, str]:
     for what, (pattern, understood) in _DESCRIBING.items():
         for name in table.columns:
             counts = table.counts[name]
-            if name in taken or not counts or not pattern.fullmatch(_plain(name)):
+            if name in taken or not counts or not pattern.fullmatch(plain(name)):
                 continue
             known = sum(count for text, count in counts.items() if understood(text))
             if 2 * known > counts.total():
@@ -123,38 +112,51 @@ def separator(table: Table, column: str) -> str:
 
 
 def parts(table: Table, column: str, sign: str) -> Counter[str]:
-    """Return in how many rows each text of a column is, with cells divided at ``sign``."""
+    """Return in how many rows each text of a column is, with cells divided at ``sign``.
+
+    All ways to write a number are one text, the plainest that is there: readers of archives do not
+    tell 1 and 1.0 apart.
+    """
     found: Counter[str] = Counter()
+    ways: dict[str, set[str]] = defaultdict(set)
     for text, count in table.counts[column].items():
-        for part in {one.strip() for one in (text.split(sign) if sign else [text])}:
-            found[part] += count
-    return Counter(dict(found.most_common()))
+        cell = [one.strip() for one in (text.split(sign) if sign else [text])]
+        for one in cell:
+            ways[plain_number(one)].add(one)
+        for number in {plain_number(one) for one in cell}:
+            found[number] += count
+    written = {one: one if one in texts else min(texts) for one, texts in ways.items()}
+    return Counter({written[one]: count for one, count in found.most_common()})
 
 
 def class_names(values: Iterable[str], column: str) -> dict[str, str]:
     """Return a name for each value, of the letters that names of classes have, none twice.
 
-    A value without a letter (0, 1) is named after its column.
+    A value without a letter (0, 1) is named after its column; the sign of -1 is written as a word.
     """
     names: dict[str, str] = {}
     for value in values:
-        whole = value if re.search("[A-Za-z]", value) else f"{column}_{value}"
-        plain = re.sub("[^A-Za-z0-9]+", "_", whole).strip("_")[:28].strip("_").lower() or "class"
-        name, number = plain, 2
+        own = own_name(value)
+        whole = own if re.search("[A-Za-z]", value) else f"{own_name(column)}_{own}"
+        short = whole.strip("_")[:28].strip("_").lower() or "class"
+        name, number = short, 2
         while name in names.values():
-            name, number = f"{plain}_{number}", number + 1
+            name, number = f"{short}_{number}", number + 1
         names[value] = name
     return names
 
 
-def _many_repeated(table: Table, name: str) -> bool:
-    """Return whether a column is of many texts, of which some come again, and is no measurement."""
-    counts = table.counts[name]
-    few = len(counts) <= _MOST_LABELS or _OTHERS.fullmatch(_plain(name))
-    point = any("." in text and is_number(text) for text in counts)
-    return not few and not point and counts.total() > len(counts) > table.rows / 50
+def about_others(name: str) -> bool:
+    """Return whether a column is, by its name, about other things than what is seen, or who."""
+    return bool(_OTHERS.fullmatch(plain(name)))
 
 
-def _plain(name: str) -> str:
-    """Return a column's name in small letters, without spaces, _, - and #."""
-    return re.sub(r"[\s_\-#.]+", "", name).lower()
+def plain(name: str) -> str:
+    """Return a column's name in small letters, without spaces and signs."""
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def own_name(value: str) -> str:
+    """Return the letters and digits of a value that names of classes have, '' if it has none."""
+    signed = re.sub(r"^-(?=\d)", "minus ", value.strip())
+    return re.sub("[^A-Za-z0-9]+", "_", signed).strip("_")

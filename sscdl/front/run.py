@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -28,6 +29,7 @@ from sscdl.study.config_files import DEFAULTS, read_yaml
 SUFFIXES = (".yaml", ".yml")
 # What a driver of GPUs makes: NVIDIA's, that of WSL, AMD's.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+_NEARLY = 0.8  # so alike is a word that is a target misspelt
 _COUNT = "import torch; print(torch.cuda.device_count())"
 
 
@@ -47,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys that go over the files'"
     )
-    options = parser.parse_intermixed_args(own)
+    options, unknown = parser.parse_known_intermixed_args(own)
+    if unknown:
+        raise InputError(_unknown(unknown[0]))
     if not options.words:
         print(f"usage: {called()} run STUDY.yaml [TARGET ...]   (more: {called()} run --help)\n")
         print("STUDY may also be one of these, which come with the project:")
@@ -61,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         cores=options.cores,
         gpus=max(count_gpus(), 1),
         settings=options.config,
-        further=[*(["--dry-run"] if options.dry_run else []), *further],
+        further=[*further, *(["--dry-run"] if options.dry_run else [])],
     )
     # The package and Snakemake are those of this Python, whatever lies in the working directory.
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -98,13 +102,14 @@ def snakemake_command(
                 f"--config {text}: give it as key=value; files and targets stand before --config"
             )
     return [
-        *(sys.executable, "-m", "snakemake", *targets),
-        *("--snakefile", str(HOME / "Snakefile")),
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile")),
         # That of a checkout: Snakemake would rather take one from the working directory.
         *("--workflow-profile", str(HOME / "profiles" / "default")),
-        *("--cores", cores, "--resources", f"gpu={gpus}"),
         *("--configfile", *map(str, files)),
         *(("--config", *settings) if settings else ()),
+        # Options that take several words would take the targets, too, and those that are further.
+        *("--resources", f"gpu={gpus}", "--cores", cores),
+        *targets,
         *further,
     ]
 
@@ -168,12 +173,45 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _sorted_out(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the configuration files among ``words``, which stand first, and the targets."""
     first, *others = words
+    file = next((word for word in others if word.endswith(SUFFIXES)), "")
+    if file and not first.endswith(SUFFIXES) and first in known_targets():
+        right = shlex.join([file, *(word for word in words if word != file)])
+        raise InputError(f"{first}: the study file comes first: `{called()} run {right}`")
     files = [find_config(first)]
     while others and others[0].endswith(SUFFIXES):
         files.append(find_config(others.pop(0)))
     for path in files:
         read_yaml(path)  # what is wrong with the file itself, in one line
+    for word in others:
+        _refuse_misspelt(word)
     return files, others
+
+
+def known_targets() -> list[str]:
+    """Return the names of the rules that the workflow has under every configuration."""
+    texts = [path.read_text(encoding="utf-8") for path in (HOME / "workflow/rules").glob("*.smk")]
+    texts.append((HOME / "Snakefile").read_text(encoding="utf-8"))
+    return sorted({name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.M)})
+
+
+def _refuse_misspelt(word: str) -> None:
+    """Raise InputError for a target that is none, but nearly one; Snakemake knows all others."""
+    known = known_targets()
+    named_by_results = word.startswith(("table_", "figure_"))  # rules that a configuration makes
+    if word in known or named_by_results or not re.fullmatch(r"\w+", word) or Path(word).exists():
+        return
+    if near := difflib.get_close_matches(word, known, n=1, cutoff=_NEARLY):
+        raise InputError(f"{word}: is no target; did you mean {near[0]}?")
+
+
+def _unknown(word: str) -> str:
+    """Return the message on an option that ``run`` does not have."""
+    jobs = word.startswith("-j") or word.split("=")[0] == "--jobs"
+    hint = "--cores 4 is how many CPU cores are used, and " if jobs else ""
+    return (
+        f"{word}: is no option of run; {hint}words for Snakemake stand behind --: "
+        f"`{called()} run FILE -- {'-j 4' if jobs else word}`"
+    )
 
 
 def _first_key(lines: Sequence[str]) -> int:

@@ -22,6 +22,12 @@ _ABOUT = {
     "age": "years, or a text such as 045Y",
     "view": "AP, PA, LATERAL, ...; others than frontal views are set aside",
 }
+NO_PATIENT = ("      # patient: null  # taken from DICOM headers",)
+NO_PATIENT_AT_ALL = (
+    "      # WARNING: nothing tells the patient of a picture; each counts as another one's.",
+    "      # Where patients have several, the network is tested on patients whom it was shown.",
+    "      # patient: patient_id  # the column that tells it; {column: path, pattern: 'p(\\d+)'}",
+)
 # Settings of a study that is meant, and of one that shows in short time whether all is found.
 _WHOLE: dict[str, Any] = {
     "seeds": "[0, 1, 2]  # a set of trainings each; with one alone no model is called better",
@@ -51,7 +57,8 @@ class Draft:
     """What a study file is written from.
 
     ``dataset``: layout and the keys of its block; ``images``: number of images of each class;
-    ``counted``: the same in words; ``total``: number of image files.
+    ``counted``: the same in words; ``total``: number of image files;
+    ``headers``: whether all of them are DICOM, whose headers tell the patient.
     """
 
     study: str
@@ -61,6 +68,7 @@ class Draft:
     counted: Mapping[str, str]
     total: int
     quick: bool = False
+    headers: bool = False
 
 
 def study_text(draft: Draft) -> str:
@@ -112,14 +120,26 @@ def study_text(draft: Draft) -> str:
 
 def scalar(text: str) -> str:
     """Return a text as YAML, in quotes where it would be something else without."""
+    quoted = '"' if "\n" in text or "\r" in text else None  # other quotes would end the line
     return yaml.safe_dump(
-        [text], default_flow_style=True, allow_unicode=True, width=float("inf")
+        [text],
+        default_flow_style=True,
+        default_style=quoted,
+        allow_unicode=True,
+        width=float("inf"),
     ).strip()[1:-1]
 
 
 def slug(text: str) -> str:
     """Return a name of a study that is like ``text``."""
     return re.sub("[^A-Za-z0-9]+", "-", text).strip("-")[:40].strip("-").lower() or "mine"
+
+
+def _column(given: str | Mapping[str, str]) -> str:
+    """Return a column, or the part of one that a pattern finds, as YAML."""
+    if isinstance(given, str):
+        return scalar(given)
+    return f"{{column: {scalar(given['column'])}, pattern: {scalar(given['pattern'])}}}"
 
 
 def _dataset(draft: Draft) -> list[str]:
@@ -143,11 +163,11 @@ def _dataset(draft: Draft) -> list[str]:
         for name, rule in given["labels"].items()
     ]
     columns = [
-        f"      {what}: {scalar(column)}  # {_ABOUT[what]}"
+        f"      {what}: {_column(column)}  # {_ABOUT[what]}"
         for what, column in given["columns"].items()
     ]
     if "patient" not in given["columns"]:
-        columns.append("      # patient: null  # taken from DICOM headers; other files: one each")
+        columns += NO_PATIENT if draft.headers else NO_PATIENT_AT_ALL
     return [
         "  layout: table  # image files, and a CSV file with a row for each",
         "  table:",

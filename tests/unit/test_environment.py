@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -81,6 +82,20 @@ def test_the_container_has_the_locked_versions_and_all_that_the_workflow_reads()
               for word in line.split()}  # fmt: skip
     assert all((ROOT / name).exists() for name in copied)
     assert {"Snakefile", "config", "profiles", "resources", "sscdl", "workflow"} <= copied
+
+
+def test_a_wheel_has_the_configurations_of_the_project_alone():
+    """What else lies in config/ of a checkout may name somebody's folders, and their key."""
+    git = ["git", "-C", str(ROOT), "ls-files", "config"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout:
+        pytest.skip("no checkout: git does not know which files belong to the project")
+    tracked = {Path(one).name for one in done.stdout.splitlines()}
+    setup = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")
+    assert setup["configurations"]() == tracked
+    stay = setup["left_out"](str(ROOT / "config"), [*tracked, "private.yaml", ".hidden"])
+    assert stay == {"private.yaml", ".hidden"}
+    assert setup["left_out"](str(ROOT / "workflow"), ["rules", "__pycache__"]) == {"__pycache__"}
 
 
 def test_the_catalog_finds_what_it_reads():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,34 +12,7 @@ from sscdl.errors import InputError
 from sscdl.front import new
 from tests.unit.own_images import DICOM, archive, written
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    """Work in a folder of the test's own, without a terminal."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-    return tmp_path / "here"
-
-
-@pytest.fixture
-def answers(monkeypatch):
-    """Return a function that sets what is answered on a terminal, and the questions asked."""
-
-    def set_answers(*texts: str) -> list[str]:
-        left, asked = list(texts), []
-
-        def answer(question: str) -> str:
-            asked.append(question)
-            if not left:
-                raise EOFError
-            return left.pop(0)
-
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
-        monkeypatch.setattr("builtins.input", answer)
-        return asked
-
-    return set_answers
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_what_the_files_tell_needs_no_words(tmp_path, capsys):
@@ -86,25 +58,30 @@ def test_a_quick_study_is_small(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "values"),
+    ("column", "values", "doubtful"),
     [
-        ("Befund: Röntgen", ["no", "yes"]),
-        ("label # 1", ["null", "~"]),
-        ("label", ["'", '"quoted"']),
-        ("it's", ["- a", "a: b"]),
-        ("{label}", ["[x]", "*y"]),
-        ("label", ["007", "1e3"]),
-        ("肺", ["正常", "肺炎"]),
-        ("label", ["2024-05-01", "12:30"]),
-        ("label", ["\U0001fac1", "\u00a0x\u2028y"]),
-        ("label", ["x" * 200, "x" * 199 + "y"]),
+        ("Befund: Röntgen", ["no", "yes"], ""),
+        ("label # 1", ["null", "~"], "'null' may mean that it is not known"),
+        ("label", ["'", '"quoted"'], "may mean that it is not known"),
+        ("it's", ["- a", "a: b"], ""),
+        ("{label}", ["[x]", "*y"], ""),
+        ("label", ["007", "1e3"], ""),
+        ("肺", ["正常", "肺炎"], "'正常' has no letter or digit"),
+        ("label", ["2024-05-01", "12:30"], ""),
+        ("label", ["\U0001fac1", "\u00a0x\u2028y"], "may mean that it is not known"),
+        ("label", ["x" * 200, "x" * 199 + "y"], "are alike, and may be one class"),
     ],
 )
-def test_whatever_a_table_holds_is_read_back_as_it_is(tmp_path, column, values):
+def test_whatever_a_table_holds_is_read_back_as_it_is(tmp_path, column, values, doubtful):
     quoted = [value.replace('"', '""') for value in values]
     rows = [f'images/{n}.png;p{n // 2};"{quoted[n % 2]}"' for n in range(40)]
     root = archive(tmp_path / "of all: kinds", f'path;patient_id;"{column}"', rows)
-    assert new.main([str(root), "--label", column, "--output", "a b.yaml"]) == 0
+    words = ["--label", column, "--output", "a b.yaml"]
+    if doubtful:
+        with pytest.raises(InputError, match=f"{doubtful}.*give --classes VALUE | NAME=VALUE"):
+            new.main([str(root), *words])
+        words += ["--classes", *(f"class{n}={value}" for n, value in enumerate(values))]
+    assert new.main([str(root), *words]) == 0
     config = written("a b.yaml")
     labels = config["dataset"]["table"]["labels"]
     assert [rule["values"] for rule in labels.values()] == [[one.strip()] for one in values]
@@ -287,9 +264,17 @@ SHORT = refused(["images/0.png,p0"])
 @pytest.mark.parametrize(
     ("made", "words", "said"),
     [
-        ({}, ["--label", "fnding"], "--label: .*'fnding' is missing; the nearest .* 'finding'"),
-        ({}, ["--patient", "x"], "--patient: .*'x' is missing"),
-        ({}, ["--file", "x"], "--file: .*'x' is missing"),
+        (
+            {},
+            ["--label", "fnding"],
+            "--label fnding: .* has no such .*did you mean 'finding'",
+        ),
+        (
+            {},
+            ["--patient", "x"],
+            "--patient x: .* has no such .*path, .*give one of",
+        ),
+        ({}, ["--file", "x"], "--file x: .*has no such column"),
         ({}, ["--file", "patient_id", "--no-patient"], "no row leads to a file"),
         ({}, ["--table", "x.csv"], "--table x.csv: there is no such file.*labels.csv"),
         ({}, ["--classes", "normal", "il"], r"--classes il: .*normal \(26\), ill \(14\)"),
@@ -322,7 +307,7 @@ def test_what_is_not_sure_or_wrong_is_refused_and_nothing_is_written(
 
 
 def test_folders_without_what_is_needed(tmp_path):
-    with pytest.raises(InputError, match="FOLDER"):
+    with pytest.raises(InputError, match="the folder of the images is missing: .* new FOLDER`"):
         new.main([])
     with pytest.raises(InputError, match="there is no such folder"):
         new.main([str(tmp_path / "none")])

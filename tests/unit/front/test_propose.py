@@ -6,6 +6,7 @@ import pytest
 
 from sscdl.front import propose
 from sscdl.front.look import Table, look
+from sscdl.front.patients import patient_column, pattern_in
 from tests.unit.own_images import archive
 
 
@@ -23,10 +24,13 @@ MANY = [f"x{n // 2}" for n in range(120)]
 @pytest.mark.parametrize(
     "name",
     ["patient", "Patient ID", "patient_id", "PatientID", "subject-id", "Subject", "MRN", "pid",
-     "participant no.", "ID_patient", "PERSON_KEY"],
+     "participant no.", "ID_patient", "PERSON_KEY",
+     "patient: id", "Patient/ID", "Patient ID (hashed)",
+     "patients", "case_id", "anon_patient_id", "deid_patient_id", "dicom_patient_id",
+     "PatientIDHash"],
 )  # fmt: skip
 def test_a_patient_is_known_by_name(tmp_path, name):
-    found = propose.patient_column(table(tmp_path, a=MANY, **{name: MANY}), [])
+    found = patient_column(table(tmp_path, a=MANY[:20], **{name: MANY[:20]}), [])
     assert (found.first, found.sure) == (name, True)
 
 
@@ -34,11 +38,11 @@ def test_a_patient_is_known_by_name(tmp_path, name):
     "name", ["Patient Age", "patient sex", "patient_weight", "inpatient", "id"]
 )
 def test_what_is_said_of_a_patient_is_not_who_it_is(tmp_path, name):
-    assert not propose.patient_column(table(tmp_path, **{name: MANY}), []).sure
+    assert not patient_column(table(tmp_path, **{name: MANY}), []).sure
 
 
 def test_two_columns_that_may_be_the_patient_are_not_sure(tmp_path):
-    found = propose.patient_column(table(tmp_path, subject=MANY, patient=MANY), [])
+    found = patient_column(table(tmp_path, subject=MANY, patient=MANY), [])
     assert (set(found.columns), found.sure) == ({"subject", "patient"}, False)
 
 
@@ -50,9 +54,31 @@ def test_by_contents_a_patient_is_many_texts_that_come_again(tmp_path):
         "age": [n // 2 for n in range(120)],
         "group": MANY,
     }
-    found = propose.patient_column(table(tmp_path, **columns), ["taken"])
+    found = patient_column(table(tmp_path, **columns), ["taken"])
     assert (found.columns, found.sure) == (("group",), False)
-    assert propose.patient_column(table(tmp_path, **columns), ["group"]).columns == ()
+    assert patient_column(table(tmp_path, **columns), ["group"]).columns == ()
+
+
+def test_in_a_short_table_a_patient_is_what_comes_again(tmp_path):
+    columns = {"who": MANY[:40], "seen": [n % 4 for n in range(40)]}
+    assert patient_column(table(tmp_path, **columns), []).columns == ("who",)
+    cases = table(tmp_path, case=[n % 2 for n in range(40)], Case=list(range(40)))
+    assert not patient_column(cases, []).sure, "a label, and a number of the image"
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("train/patient0{}/study1/view1.jpg", r"patient(\d+)"),
+        ("a/Subject-{}_b.png", r"Subject-(\d+)"),
+        ("PERSON_{}.png", r"PERSON_(\d+)"),
+        ("images/{}.png", ""),
+        ("patient.{}.png", ""),
+    ],
+)
+def test_names_of_files_may_hold_the_patient(name, pattern):
+    assert pattern_in(name.format(n) for n in range(9)) == pattern
+    assert pattern_in([name.format(1), "other.png"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -97,7 +123,7 @@ def test_names_of_classes(tmp_path):
         "No Finding": "no_finding",
         "no finding": "no_finding_2",
         "1": "is_it_1",
-        "-1": "is_it_1_2",
+        "-1": "is_it_minus_1",
         "肺": "is_it",
         "x" * 99: "x" * 28,
     }

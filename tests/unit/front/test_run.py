@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from snakemake.cli import parse_args
 
 from sscdl.errors import InputError
 from sscdl.front import run
@@ -57,10 +58,9 @@ def test_snakemake_takes_the_place_of_the_command_with_its_exit_status(begun, tm
     assert told["pid"] == process.pid
     assert told["safe"], "a folder of that name in the working directory is not the package"
     words = told["words"]
-    assert words[0] == "tables"
-    assert words[-5:] == ["--config", "seeds=[1]", "--dry-run", "--quiet", "rules"]
+    assert words[-6:] == ["--cores", "all", "tables", "--quiet", "rules", "--dry-run"]
+    assert words[words.index("--config") + 1] == "seeds=[1]"
     assert words[words.index("--configfile") + 1] == "mine.yaml"
-    assert words[words.index("--cores") + 1] == "all"
 
 
 def test_an_interrupt_is_snakemakes(begun, tmp_path):
@@ -78,10 +78,50 @@ def test_the_words_for_snakemake():
         further=["--cores", "1"],
     )  # fmt: skip
     assert words == [
-        sys.executable, "-m", "snakemake", "plan", "--snakefile", str(ROOT / "Snakefile"),
-        "--workflow-profile", str(ROOT / "profiles/default"), "--cores", "3", "--resources",
-        "gpu=2", "--configfile", "a.yaml", "b.yaml", "--config", "x=1", "y=2", "--cores", "1",
+        sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"),
+        "--workflow-profile", str(ROOT / "profiles/default"), "--configfile", "a.yaml", "b.yaml",
+        "--config", "x=1", "y=2", "--resources", "gpu=2", "--cores", "3", "plan", "--cores", "1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [[], ["seeds=[1]"]])
+@pytest.mark.parametrize(("targets", "further"), [([], ["tables", "-n"]), (["tables"], ["-n"])])
+def test_snakemake_takes_targets_for_targets_wherever_they_stand(settings, targets, further):
+    words = run.snakemake_command(
+        [Path("a.yaml")], targets, cores="2", gpus=1, settings=settings, further=further
+    )
+    _, read = parse_args(words[3:])
+    assert (read.targets, read.cores, read.dryrun) == (["tables"], 2, True)
+    assert [Path(one).name for one in read.configfile] == ["a.yaml"]
+    assert (read.config or []) == settings
+
+
+def test_the_study_comes_before_the_targets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("b.yaml").write_text("study: b\n")
+    with pytest.raises(InputError, match="plan: the study file comes first: `.* run b.yaml plan`"):
+        run.main(["plan", "b.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-j", "4"], "-j: is no option of run; --cores 4 is .*run FILE -- -j 4"),
+        (["-j4"], "-j4: is no option of run; --cores 4"),
+        (["--forceall"], "--forceall: is no option of run; words .*run FILE -- --forceall"),
+        (["tabels"], "tabels: is no target; did you mean tables"),
+        (["figure"], "figure: is no target; did you mean figures"),
+    ],
+)
+def test_words_that_are_none_are_told_what_is_meant(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    Path("b.yaml").write_text("study: b\n")
+    with pytest.raises(InputError, match=said):
+        run.main(["b.yaml", *words])
+
+
+def test_every_rule_that_stands_in_the_workflow_is_a_target():
+    assert {"all", "plan", "tables", "figures", "summary", "images"} <= set(run.known_targets())
 
 
 @pytest.mark.parametrize("cores", ["0", "-1", "many", "1.5", ""])
@@ -139,7 +179,7 @@ def test_without_words_the_configurations_of_the_project_are_listed(capsys):
     said = capsys.readouterr().out
     names = {path.stem for path in ROOT.glob("config/*.yaml")} - {"config"}
     assert {line.split()[0] for line in said.splitlines() if line.startswith("  ")} == names
-    assert "A study of ten minutes on two CPU cores." in said
+    assert "A study of about five minutes on two CPU cores." in said
     assert max(map(len, said.splitlines())) <= 120
 
 
