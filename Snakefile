@@ -12,6 +12,9 @@ resource_scopes:
     gpu="local",
 
 
+include: "workflow/rules/terminal.smk"
+
+
 configfile: workflow.source_path("config/config.yaml")
 
 

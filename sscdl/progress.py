@@ -20,8 +20,9 @@ LOGGER = logging.getLogger("sscdl")
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-# How much jobs say on the terminal: all, as to their log files, or, briefly, what `Seldom` lets by.
-TERMINAL_IS, ALL, BRIEF = "SSCDL_TERMINAL", "all", "brief"
+# How much jobs say on the terminal: all, as to their log files; briefly, what `Seldom` lets by; or
+# warnings and errors alone, as a run asks of its jobs under --quiet.
+TERMINAL_IS, ALL, BRIEF, QUIET = "SSCDL_TERMINAL", "all", "brief", "quiet"
 SILENCE = 45.0  # seconds
 
 
@@ -30,12 +31,12 @@ class Stopped(BaseException):
 
 
 def terminal() -> str | None:
-    """Return what the environment says of the terminal: ALL, BRIEF, or None for nothing.
+    """Return what the environment says of the terminal: ALL, BRIEF, QUIET, or None for nothing.
 
     Raises InputError for anything else.
     """
     asked = os.environ.get(TERMINAL_IS) or None
-    if asked not in (None, ALL, BRIEF):
+    if asked not in (None, ALL, BRIEF, QUIET):
         raise InputError(
             f"{TERMINAL_IS}: {asked!r} in the environment; {ALL!r} shows on the terminal all that "
             f"jobs say, {BRIEF!r} (or nothing) what is needed to see them move"
@@ -68,7 +69,8 @@ class Seldom(logging.Filter):
 def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     """Send the package's log lines to ``path`` and to standard error, each led by ``title`` there.
 
-    Standard error has few of them where the run that has started the job is brief (``Seldom``).
+    Standard error has few of them where the run that has started the job is brief (``Seldom``), and
+    warnings and errors alone where it is quiet.
     What a user can change ends the process with one message and no traceback: an InputError, a full
     disk, a file without the right to it and a GPU without memory with exit status 1, a signal with
     128 and its number. All else keeps its traceback. After the block, signals do again what they
@@ -81,6 +83,8 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
     if terminal() == BRIEF:
         screen.addFilter(Seldom())
+    elif terminal() == QUIET:
+        screen.setLevel(logging.WARNING)
     LOGGER.setLevel(logging.INFO)
     handlers, LOGGER.handlers = LOGGER.handlers, [file, screen]
     before = {number: signal.signal(number, _stop) for number in ENDS}

@@ -26,7 +26,7 @@ def main() -> None:
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, tasks), daemon=True).start()
     with (
-        job_log(log, f"{stage.name} {stage.variant}"),
+        job_log(log, f"{stage.name} {stage.variant} s{stage.recipe['seed']}"),
         Runs(stage, Store(stage.store), start, before) as runs,
     ):
         while True:

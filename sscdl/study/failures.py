@@ -47,11 +47,14 @@ class _Failed(NamedTuple):
 class Failures(logging.Filter):
     """Remembers the jobs that have failed, from what Snakemake says to its log.
 
-    A job that is tried again has not failed until it does so again.
+    A job that is tried again has not failed until it does so again. ``hidden``: whether nothing
+    else shows errors, so that those that end the run are remembered, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hidden: bool = False) -> None:
         super().__init__()
+        self._hidden = hidden
+        self._errors: list[str] = []
         self._failed: dict[int, _Failed] = {}
         self._groups = 0  # that have failed; several may be called alike
         self._asked = False  # whether the user has interrupted the run
@@ -73,6 +76,8 @@ class Failures(logging.Filter):
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
+        if event == "error" and self._hidden:
+            self._errors.append(record.getMessage())
         return not _ALARMS.match(record.getMessage())
 
     def _note(self, job: Mapping[str, Any], group: int, further: Iterable[str]) -> None:
@@ -81,7 +86,10 @@ class Failures(logging.Filter):
         self._failed[job["jobid"]] = _Failed(job["rule_name"], own, group)
 
     def words(self) -> str:
-        """Return what is to be said at the end, empty if no job has failed."""
+        """Return what is to be said at the end, empty if nothing is left to say."""
+        return "\n".join([*self._errors, *self._of_jobs()])
+
+    def _of_jobs(self) -> list[str]:
         reasons: dict[str, list[tuple[str, str]]] = {}
         # The last of a group that wrote anything was at work when it ended.
         latest = sorted(self._failed.values(), key=lambda one: one.group and -_written(one.logs))
@@ -100,7 +108,7 @@ class Failures(logging.Filter):
             reasons.setdefault(text, []).append((one.rule, log))
         count = sum(map(len, reasons.values()))
         if not count:
-            return ""
+            return []
         jobs = "1 job" if count == 1 else f"{count} jobs"
         lines = ["", f"What failed ({jobs}; what was finished is kept):"]
         for text, alike in list(reasons.items())[:_MOST]:
@@ -110,7 +118,7 @@ class Failures(logging.Filter):
             lines += [f"  log: {log}"] if log else []
         if len(reasons) > _MOST:
             lines += ["", f"  and {len(reasons) - _MOST} other reasons, in the logs of their jobs"]
-        return "\n".join(lines)
+        return lines
 
 
 def reason(logs: Iterable[str]) -> Reason:
@@ -174,9 +182,12 @@ def _short(words: str) -> str:
     return f"a fault of the program, please report it with the log: {words.splitlines()[-1]}"
 
 
-def tell_failures() -> None:
-    """Say last of all, on standard error, why jobs have failed, if any have."""
-    failures = Failures()
+def tell_failures(*, hidden: bool = False) -> None:
+    """Say last of all, on standard error, why jobs have failed, if any have.
+
+    ``hidden``: whether Snakemake hides errors, so that those that end the run are said, too.
+    """
+    failures = Failures(hidden=hidden)
     logging.getLogger("snakemake.logging").addFilter(failures)
     atexit.register(_tell, failures)
 

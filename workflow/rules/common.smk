@@ -7,25 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-# The package lies beside the root Snakefile and need not be installed: neither here nor in the
-# processes of the jobs, whichever Snakefile is the main one. If it is, the workflow lies in it.
-HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-sys.path.insert(0, str(HERE))
-
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.config_files import read_yaml
-from sscdl.errors import InputError
 from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
 from sscdl.study.study import Study
-from sscdl.study.failures import tell_failures
-from sscdl.study.terminal import Step, take_terminal
 from sscdl.study.launch import (
     calm_scheduler,
     check_places,
@@ -35,21 +24,10 @@ from sscdl.study.launch import (
     why_ended,
 )
 from sscdl.images.variant_kinds import masks_of
-from sscdl.planning.estimates import search_epochs
-from sscdl.progress import BRIEF, TERMINAL_IS
 
 CONTENTS, STORE_AT = "SSCDL_ARCHIVE_CONTENTS", "SSCDL_STORE"
 GIVEN_SPLIT = "SSCDL_GIVEN_SPLIT"
 NEVER = "(?!)"  # a wildcard constraint that nothing satisfies
-
-
-@contextmanager
-def faults_told():
-    """End the run with the message of what is wrong with its input."""
-    try:
-        yield
-    except InputError as error:
-        raise WorkflowError(str(error)) from None
 
 
 def read_study():
@@ -66,6 +44,7 @@ def read_study():
             else json.loads(os.environ.get(CONTENTS, "{}"))
         )
         study = Study(check_config(config, schema), found or None)
+        tell_start(study)
         study.check()
         if workflow.is_main_process:
             os.environ[CONTENTS] = json.dumps(study.found)
@@ -155,72 +134,6 @@ def devices_of(rules):
     return min(GPUS, 1) if (taking | {"probe", "probe_random"}) & rules else 0
 
 
-def own_terminal():
-    """Return what shows this run on the terminal, None where Snakemake does it alone."""
-    told = workflow.output_settings
-    if not workflow.is_main_process or told.dryrun or told.verbose or told.debug_dag:
-        return None
-    with faults_told():
-        return take_terminal()
-
-
-def step_of(job):
-    """Return what a job is called on the terminal, and what its duration may be told by."""
-    name, found = job.rule.name, dict(job.wildcards_dict)
-    node = STUDY.nodes.get(found.get("fingerprint"))
-    if node:
-        settings = node.recipe["settings"]
-        epochs = search_epochs(len(node.learning_rates), settings)
-        title = f"{name} {node.name} {node.variant} s{node.seed}"
-        return Step(title, node.task, epochs + settings["final_epochs"])
-    if "seed" in found:
-        found["seed"] = f"s{found['seed']}"
-    kind = name.partition("_")[0] if name.startswith(("table_", "figure_")) else name
-    return Step(" ".join([name, *found.values()]), kind)
-
-
-def makes_something():
-    """Return whether this run makes files, and does not only say something, as ``plan`` does."""
-    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
-    return any(len(job.output) for job in jobs)
-
-
-def tell_steps():
-    """Begin to show steps on the terminal, and let jobs beside this process be brief there."""
-    if TERMINAL is None:
-        return
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
-    steps = {workflow.dag.jobid(job): step_of(job) for job in jobs}
-    TERMINAL.begin(steps)
-    if workflow.local_exec:
-        # On a cluster, what a job says goes to a file of its own anyway.
-        os.environ[TERMINAL_IS] = BRIEF
-    if not makes_something():
-        return
-    trained = sum(step.epochs > 0 for step in steps.values())
-    logger.info(
-        f"{STUDY.config['study']}: {len(steps)} {'step' if len(steps) == 1 else 'steps'}"
-        f"{f', of which {trained} train a stage' if trained else ''}. "
-        f"All that jobs say is in {RESULTS}/logs; here, too, with {TERMINAL_IS}=all"
-    )
-
-
-def tell_outcome():
-    """Say what came out and where it lies, if this run had the summary to make or to check."""
-    if workflow.touch or not makes_something():
-        return
-    lines = [f"Results: {RESULTS}    logs: {RESULTS}/logs and .snakemake/log"]
-    if any(job.rule.name == "summary" for job in workflow.dag.jobs):
-        text = Path(RESULTS, "summary.txt").read_text(encoding="utf-8")
-        lines = [
-            f"\nWhat came out of {STUDY.config['study']}:\n\n{text}",
-            f"Summary: {RESULTS}/summary.html",
-            f"Tables: {RESULTS}/tables    figures: {RESULTS}/figures",
-            f"Logs: {RESULTS}/logs and .snakemake/log",
-        ]
-    logger.info("\n".join(lines))
-
-
 def one_of(values):
     """Return a wildcard constraint that admits exactly these values."""
     return "|".join(map(re.escape, sorted(set(values)))) or NEVER
@@ -293,7 +206,6 @@ def prepared_study():
     """Return the checked study of a workflow that can run where it is."""
     share_package(HERE)
     if workflow.is_main_process:
-        tell_failures()
         calm_scheduler()
         with faults_told():
             made = bool(workflow.deployment_settings.deployment_method)
@@ -302,7 +214,6 @@ def prepared_study():
     return read_study()
 
 
-TERMINAL = own_terminal()
 STUDY = prepared_study()
 STORE = str(STUDY.store)
 # For scripts: among their parameters, which reports show, a path might name a user.

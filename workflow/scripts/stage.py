@@ -8,7 +8,8 @@ from sscdl.stages.stage import run_stage
 
 if __name__ == "__main__":
     stage = snakemake.params.stage
-    with job_log(snakemake.log[0], f"{stage['name']} {stage['variant']}"):
+    title = f"{stage['name']} {stage['variant']} s{stage['recipe']['seed']}"
+    with job_log(snakemake.log[0], title):
         parent, root = snakemake.input.get("parent"), snakemake.input.get("root")
         monitors = Path(stage.pop("monitors"))
         run_stage(

@@ -193,3 +193,12 @@ def test_a_file_without_the_right_to_it_is_named_without_a_traceback(tmp_path):
     error = PermissionError(13, "Permission denied", "store/objects")
     told = reason([log_of(tmp_path / "a.log", error)]).text
     assert told.startswith("store/objects: you may not open or change it (Permission denied)")
+
+
+def test_errors_that_nothing_else_shows_are_said_before_failures(tmp_path):
+    hidden, shown = Failures(hidden=True), Failures()
+    for failures in (hidden, shown):
+        failures.filter(record("error", "WorkflowError:\nstore: no", exception="WorkflowError"))
+    assert (hidden.words(), shown.words()) == ("WorkflowError:\nstore: no", "")
+    hidden.filter(failed(3, "stage", log_of(tmp_path / "a.log", InputError("full"))))
+    assert hidden.words().startswith("WorkflowError:\nstore: no\n\nWhat failed (1 job; ")
