@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sscdl.archives.entries import DESCRIBED, Place, Report, Row, entry, report_files, with_id
-from sscdl.archives.folder_settings import LABEL, read_parts, read_settings
+from sscdl.archives.folder_settings import LABEL, amid_words, read_parts, read_settings, shown
 from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import scan_pictures
 
@@ -32,7 +32,7 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     meaning = {text: name for name, texts in settings.labels.items() for text in texts}
     rows: list[tuple[str, Row]] = []
     for number, (path, _) in enumerate(listing.files, start=1):
-        place = Place(path if settings.ids == "file" else f"file {number} by path", 0)
+        place = Place(shown(settings, path, number), 0)
         if path not in parts:
             report.row(place, "no pattern is found in its path; left out")
             continue
@@ -52,11 +52,16 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         report.other(".", f"files whose label is none of folders.labels: {unlabelled}")
     left = len(listing.files) - len(rows)
     if left:
-        first = next(path for path, _ in listing.files if path not in parts)
+        number, first = next(
+            (number, path)
+            for number, (path, _) in enumerate(listing.files, start=1)
+            if path not in parts
+        )
         report.warnings.append(
             f"folders.patterns: found in {len(rows)} of {len(listing.files)} paths; the others are "
-            f"left out, for example {first}"
+            f"left out, for example {shown(settings, first, number)}"
         )
+    report.warnings += amid_words(settings, listing)
     if "patient" not in settings.groups:
         reason = "no group for the patient: each PNG, JPEG or TIFF file counts as another patient"
         report.other(".", reason)
