@@ -105,8 +105,8 @@ class Report:
     def check(self, named: Mapping[str, str], rows: int, *, what: str, advice: str) -> None:
         """Raise InputError for what says nothing in any row; warn of what some rows lack.
 
-        ``named`` has, for some of ``DESCRIBED``, the words for where that stands; ``what`` the rows
-        are called.
+        ``named`` has, for some of what a row may say, the words for where that stands; ``what`` the
+        rows are called.
         """
         for name, where in named.items():
             for fault, places in (

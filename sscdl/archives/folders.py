@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.archives.entries import DESCRIBED, Place, Report, Row, entry, report_files, with_id
-from sscdl.archives.folder_settings import LABEL, amid_words, read_parts, read_settings, shown
+from sscdl.archives.entries import Place, Report, Row, entry, report_files, with_id
+from sscdl.archives.folder_settings import (
+    GROUPS,
+    LABEL,
+    SPLIT,
+    amid_words,
+    read_parts,
+    read_settings,
+    shown,
+)
 from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import scan_pictures
 
@@ -41,10 +49,11 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         if "patient" in settings.groups and not texts["patient"]:
             report.row(place, "its path names no patient; one of its own")
         rows.append((path, report.described(place, path, label, texts)))
+        for name in (LABEL, SPLIT):
+            if not texts[name]:
+                report.empty[name].append(place)
     named = {
-        name: f"folders.patterns: the group {name!r}"
-        for name in DESCRIBED
-        if name in settings.groups
+        name: f"folders.patterns: the group {name!r}" for name in GROUPS if name in settings.groups
     }
     report.check(named, len(rows), what="files", advice="correct the patterns")
     unlabelled = sum(not row.label for _, row in rows)

@@ -75,11 +75,12 @@ def test_paths_that_say_less_are_warned_of_with_their_number_and_an_example(tmp_
     files = [*FILES, "chest_xray/train/NORMAL/scan.png", "chest_xray/odd.png"]
     patterns = [*PATTERNS, r"/(?P<label>NORMAL)/"]
     index = read_index(made(tmp_path, files, patterns=patterns))
-    said = "folders.patterns: the group 'patient' says nothing in 1 of 8 files, for example file 6"
+    said = "says nothing in 1 of 8 files, for example file 6 by path"
     assert index.warnings == (
-        f"{said} by path",
-        "folders.patterns: found in 8 of 9 paths; the others are left out, for example "
-        "file 1 by path",
+        f"folders.patterns: the group 'split' {said}",
+        f"folders.patterns: the group 'patient' {said}",
+        "folders.patterns: found in 8 of 9 paths; the others are left out, for example file 1 by "
+        "path",
     )
     lost = made(tmp_path, files, patterns=patterns, labels={"normal": ["NORMAL"]})
     assert (".", "files whose label is none of folders.labels: 4") in problems(lost)
@@ -201,3 +202,15 @@ def test_a_pattern_takes_its_part_of_a_group_for_the_split(tmp_path):
     split = {"source": "column", "column": column, "straddling": "refuse"}
     given = read_given_split(dataset, split, list_files(dataset).images)
     assert list(given.sides.values()) == ["train", "train", "test"]
+
+
+def test_paths_without_a_label_or_a_side_are_warned_of(tmp_path):
+    files = [*FILES[:4], "other/NORMAL/IM-0001-0002.jpeg", "test/odd/IM-0003-0001.jpeg"]
+    pattern = r"(?P<split>train|test)?/(?P<label>NORMAL|PNEUMONIA)?/?(?:odd/)?(?P<patient>IM|per|N)"
+    labels = {"normal": ["NORMAL"], "pneumonia": ["PNEUMONIA"]}
+    found = read_index(made(tmp_path, files, patterns=[pattern], labels=labels)).warnings
+    for name, number in (("label", 6), ("split", 5)):
+        said = (
+            f"folders.patterns: the group {name!r} says nothing in 1 of 6 files, for example file"
+        )
+        assert f"{said} {number} by path" in found

@@ -46,7 +46,8 @@ def study(config, found=None, **split):
 def test_a_split_that_is_drawn_has_the_recipe_that_it_always_had(config):
     plain = {"by": "patient", "stratified": True, "val": 0.15, "test": 0.2}
     assert study(config).split == plain
-    unused = study(config, lists=dict.fromkeys(LISTS), straddling="tell")
+    nothing = dict.fromkeys(COLUMN)
+    unused = study(config, lists=dict.fromkeys(LISTS), column=nothing, straddling="tell")
     assert unused.split == plain
     assert unused.nodes.keys() == study(config).nodes.keys()
 
