@@ -79,7 +79,7 @@ MASK_MANIFEST = Kind(
 IMAGE_LIST = Kind(
     "the description of the list of images",
     f"delete images.csv beside it and {SAME_COMMAND}: both are made from the store in seconds",
-    {"sha256": str, "split": dict, "source": str},
+    {"sha256": str, "split": dict, "source": str, "given_source?": str},
 )
 NEAR_DUPLICATES = Kind(
     "the list of near-duplicates",

@@ -93,6 +93,7 @@ GROUPS = {
         f"{PACKAGE}.images.variants",
     ),
     "split": (f"{PACKAGE}.images.split", f"{PACKAGE}.images.duplicates"),
+    "given split": (f"{PACKAGE}.archives.by_sides",),
     "averaged weights": (f"{PACKAGE}.training.averages",),
     "batch statistics": (f"{PACKAGE}.training.batch_statistics",),
     "timm networks": (f"{PACKAGE}.training.timm_backbones",),

@@ -50,9 +50,10 @@ class Row:
 
 
 class Report:
-    """What was wrong, row by row."""
+    """What was wrong, row by row; ``several``: the rows are those of several tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
+        self._several = several
         self._places: dict[str, list[tuple[Place, str]]] = defaultdict(list)
         self._others: list[tuple[str, str]] = []
         self.empty: dict[str, list[Place]] = defaultdict(list)
@@ -104,8 +105,8 @@ class Report:
     def check(self, named: Mapping[str, str], rows: int, *, what: str, advice: str) -> None:
         """Raise InputError for what says nothing in any row; warn of what some rows lack.
 
-        ``named`` has, for some of ``DESCRIBED``, the words for where that stands; ``what`` the rows
-        are called.
+        ``named`` has, for some of what a row may say, the words for where that stands; ``what`` the
+        rows are called.
         """
         for name, where in named.items():
             for fault, places in (
@@ -115,17 +116,17 @@ class Report:
                 if len(places) == rows:
                     raise InputError(
                         f"{where} {fault} in any of the {rows} {what}, for example "
-                        f"{_example(places[0])}; {advice}, or leave the setting out"
+                        f"{self._example(places[0])}; {advice}, or leave the setting out"
                     )
                 if places:
                     self.warnings.append(
                         f"{where} {fault} in {len(places)} of {rows} {what}, for example "
-                        f"{_example(places[0])}"
+                        f"{self._example(places[0])}"
                     )
 
-
-def _example(place: Place) -> str:
-    return f"line {place.line}" if place.line else place.file
+    def _example(self, place: Place) -> str:
+        # Who reads the message knows the table, if there is one.
+        return f"line {place.line}" if place.line and not self._several else str(place)
 
 
 def report_files(listing: Listing, ids: str, report: Report) -> None:

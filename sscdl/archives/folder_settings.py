@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from sscdl.errors import InputError
 
 LABEL, SPLIT = "label", "split"
 GROUPS = (LABEL, SPLIT, *DESCRIBED)
+_FEW = 9  # texts that a message names
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ def _pattern(text: str, number: int) -> re.Pattern[str]:
     return pattern
 
 
+def shown(settings: FolderSettings, path: str, number: int) -> str:
+    """Return what messages call a file, the ``number``-th by path: paths may name patients."""
+    return path if settings.ids == "file" else f"file {number} by path"
+
+
 def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str, str]]:
     """Return what the path of each file says: the text of each of ``GROUPS``, '' where none.
 
@@ -106,14 +112,13 @@ def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str
     parts: dict[str, dict[str, str]] = {}
     used: Counter[int] = Counter()
     for path, _ in listing.files:
-        for number, pattern in enumerate(settings.patterns):
-            if match := pattern.search(path):
-                used[number] += 1
-                texts = {name: text or "" for name, text in match.groupdict().items()}
-                parts[path] = dict.fromkeys(GROUPS, "") | texts
-                break
+        if first := _first(settings, path):
+            number, match = first
+            used[number] += 1
+            texts = {name: text or "" for name, text in match.groupdict().items()}
+            parts[path] = dict.fromkeys(GROUPS, "") | texts
     files = f"the {len(listing.files)} image files below {settings.root}"
-    example = f", for example {listing.files[0][0]}"
+    example = f", for example {shown(settings, listing.files[0][0], 1)}"
     for number, pattern in enumerate(settings.patterns):
         if not used[number]:
             before = " that no earlier one fits" if number else ""
@@ -127,12 +132,74 @@ def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str
                 f"folders.patterns: the group {name!r} says nothing in any of {files}{example}; "
                 "correct it, or leave it out"
             )
-    found = Counter(texts[LABEL] for texts in parts.values())
+    found = Counter(texts[LABEL] for texts in parts.values() if texts[LABEL])
     for name, meant in settings.labels.items():
         if not meant & found.keys():
-            there = ", ".join(sorted(filter(None, found))[:9])
             raise InputError(
                 f"folders.labels.{name}: no file has {' or '.join(sorted(meant))} as its label "
-                f"(there are {there}); correct the texts or the patterns"
+                f"(there are {shown_texts(found)}); correct the texts or the patterns"
             )
     return parts
+
+
+def _first(settings: FolderSettings, path: str) -> tuple[int, re.Match[str]] | None:
+    """Return the first pattern, by its number, that is found in a path, and where."""
+    found = ((number, pattern.search(path)) for number, pattern in enumerate(settings.patterns))
+    return next(((number, match) for number, match in found if match), None)
+
+
+def amid_words(settings: FolderSettings, listing: Listing) -> list[str]:
+    """Return a warning for each pattern whose label or split begins or ends amid a word of a path.
+
+    So does ``(?P<label>normal)`` in ``abnormal/``. Amid a word is beside a letter, but not between
+    a small letter and a capital one. Letters that the pattern spells out are meant: those in what
+    it finds that are the same in every path.
+    """
+    # The text beside a group, by pattern, group and end of it, with what it stands for.
+    beside: dict[tuple[int, str, bool], list[tuple[str, bool, int, str]]] = defaultdict(list)
+    for place, (path, _) in enumerate(listing.files, start=1):
+        number, match = _first(settings, path) or (0, None)
+        for name in (LABEL, SPLIT) if match else ():
+            if match and match.groupdict().get(name):
+                start, end = match.span(name)
+                before, after = path[:start][-1:], path[end : end + 1]
+                cut = _in_word(before, path[start])
+                beside[number, name, False].append(
+                    (before if start > match.start() else "", cut, place, path)
+                )
+                cut = _in_word(path[end - 1], after)
+                beside[number, name, True].append(
+                    (after if end < match.end() else "", cut, place, path)
+                )
+    found = []
+    for (number, name, last), edges in beside.items():
+        spelled_out = len({inside for inside, *_ in edges}) == 1 and bool(edges[0][0])
+        odd = [(place, path) for _, cut, place, path in edges if cut]
+        if odd and not spelled_out:
+            place, path = odd[0]
+            does, side, edge = ("ends", "behind", "/") if last else ("begins", "before", "(?:^|/)")
+            found.append(
+                f"folders.patterns.{number}: the group {name!r} {does} amid a word in {len(odd)} "
+                f"of {len(edges)} paths, for example {shown(settings, path, place)}; if that is "
+                f"another word than you mean, say what stands {side} it, such as {edge} for the "
+                "end of a folder's name"
+            )
+    return found
+
+
+def _in_word(one: str, other: str) -> bool:
+    """Return whether two neighbouring characters are of one word."""
+    return one.isalpha() and other.isalpha() and not (one.islower() and other.isupper())
+
+
+def shown_texts(counts: Counter[str]) -> str:
+    """Return in words which texts there are, by how many files have each of them.
+
+    They are named where they are few beside the files: texts of which nearly every file has its own
+    may be ids of patients, and are counted.
+    """
+    if not counts:
+        return "no texts"
+    if len(counts) > _FEW or 2 * len(counts) > counts.total():
+        return f"{len(counts)} different texts"
+    return ", ".join(f"{text} ({number})" for text, number in sorted(counts.items()))

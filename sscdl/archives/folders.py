@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.archives.entries import DESCRIBED, Place, Report, Row, entry, report_files, with_id
-from sscdl.archives.folder_settings import LABEL, read_parts, read_settings
+from sscdl.archives.entries import Place, Report, Row, entry, report_files, with_id
+from sscdl.archives.folder_settings import (
+    GROUPS,
+    LABEL,
+    SPLIT,
+    amid_words,
+    read_parts,
+    read_settings,
+    shown,
+)
 from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import scan_pictures
 
@@ -32,7 +40,7 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     meaning = {text: name for name, texts in settings.labels.items() for text in texts}
     rows: list[tuple[str, Row]] = []
     for number, (path, _) in enumerate(listing.files, start=1):
-        place = Place(path if settings.ids == "file" else f"file {number} by path", 0)
+        place = Place(shown(settings, path, number), 0)
         if path not in parts:
             report.row(place, "no pattern is found in its path; left out")
             continue
@@ -41,10 +49,11 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         if "patient" in settings.groups and not texts["patient"]:
             report.row(place, "its path names no patient; one of its own")
         rows.append((path, report.described(place, path, label, texts)))
+        for name in (LABEL, SPLIT):
+            if not texts[name]:
+                report.empty[name].append(place)
     named = {
-        name: f"folders.patterns: the group {name!r}"
-        for name in DESCRIBED
-        if name in settings.groups
+        name: f"folders.patterns: the group {name!r}" for name in GROUPS if name in settings.groups
     }
     report.check(named, len(rows), what="files", advice="correct the patterns")
     unlabelled = sum(not row.label for _, row in rows)
@@ -52,11 +61,16 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
         report.other(".", f"files whose label is none of folders.labels: {unlabelled}")
     left = len(listing.files) - len(rows)
     if left:
-        first = next(path for path, _ in listing.files if path not in parts)
+        number, first = next(
+            (number, path)
+            for number, (path, _) in enumerate(listing.files, start=1)
+            if path not in parts
+        )
         report.warnings.append(
             f"folders.patterns: found in {len(rows)} of {len(listing.files)} paths; the others are "
-            f"left out, for example {first}"
+            f"left out, for example {shown(settings, first, number)}"
         )
+    report.warnings += amid_words(settings, listing)
     if "patient" not in settings.groups:
         reason = "no group for the patient: each PNG, JPEG or TIFF file counts as another patient"
         report.other(".", reason)

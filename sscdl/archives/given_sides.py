@@ -21,8 +21,8 @@ from sscdl.archives.sides import (
     REFUSE,
     SIDES,
     UNLISTED,
-    straddling_refused,
 )
+from sscdl.archives.straddling import straddling_refused
 from sscdl.errors import InputError
 from sscdl.records import SAME_COMMAND
 
@@ -65,37 +65,6 @@ def read_sides(dataset: Mapping[str, Any], split: Mapping[str, Any], recipe: str
         if (side := given.sides.get(path))
     }
     return Sides(of, given.validated, split["source"], split["straddling"], given.problems)
-
-
-def set_apart(images: pd.DataFrame, sides: Sides) -> pd.DataFrame:
-    """Return ``images`` in which those of the main archive on no side are a cohort of their own."""
-    lost = (images["cohort"] == MAIN) & ~images["image_id"].isin(sides.of)
-    return images.assign(cohort=images["cohort"].where(~lost, UNLISTED))
-
-
-def copies_on_other_sides(images: pd.DataFrame, sides: Sides) -> dict[str, str]:
-    """Return why an image of the main archive is set aside whose picture another side has.
-
-    The copy that stays is that in the test set, or else in validation: published test sets stay
-    whole. Copies whose labels contradict each other are not among these. ``images`` is as
-    ``sscdl.images.duplicates`` takes it.
-    """
-    main = images[images["cohort"] == MAIN]
-    copies = main[main.duplicated("pixel_hash", keep=False)].sort_values("image_id")
-    reasons: dict[str, str] = {}
-    for _, group in copies.groupby("pixel_hash"):
-        side = group["image_id"].map(sides.of)
-        if side.nunique() == 1 or len(set(group["label"]) - {""}) > 1:
-            continue
-        best = next(one for one in reversed(SIDES) if (side == one).any())
-        kept = group[side == best].iloc[0]
-        for row in group[side != best].to_dict("records"):
-            whose = "" if row["patient_id"] == kept["patient_id"] else " of another patient"
-            reasons[row["image_id"]] = (
-                f"the same picture as {kept['image_id']}{whose}, which the given split has in "
-                f"{best}"
-            )
-    return reasons
 
 
 def check_sides(images: pd.DataFrame, sides: Sides, classes: Sequence[str]) -> dict[str, str]:

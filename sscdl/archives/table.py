@@ -25,7 +25,7 @@ from sscdl.archives.entries import (
 from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, told
 from sscdl.archives.lookup import NOT_THERE, find_files
-from sscdl.archives.table_settings import Column, TableSettings, read_settings
+from sscdl.archives.table_settings import Column, TableSettings, patient_spelling, read_settings
 from sscdl.csv_rows import read_rows
 from sscdl.errors import InputError
 
@@ -45,7 +45,7 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     """
     settings = read_settings(dataset)
     listing = scan_pictures(settings.root)
-    report = Report()
+    report = Report(several=len(settings.tables) > 1)
     report_files(listing, settings.ids, report)
     rows, excluded = _read_table(settings, report)
     paths = [path for path, _ in listing.files]
@@ -89,6 +89,7 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
     excluded: list[str] = []
     columns = {name: settings.columns.get(name, _NOTHING) for name in DESCRIBED}
     fitting: Counter[str] = Counter()
+    spelled = patient_spelling(settings)
     for place, texts in _all_rows(settings):
         texts[""] = ""  # what a column that is not given holds
         file = settings.columns["file"].value(texts)
@@ -99,6 +100,7 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
         fitting.update(labels)
         label = one_label(labels, place, report)
         found = {name: column.value(texts) for name, column in columns.items()}
+        found["patient"] = spelled(found["patient"])
         if "patient" in settings.columns and not found["patient"]:
             report.row(place, "names no patient; one of its own unless the file's header does")
         rows.append(report.described(place, file, label, found))
@@ -169,8 +171,9 @@ def _with_file(
             earlier = f" ({first.place})"
         report.row(row.place, f"file of an earlier row{other}; left out", earlier)
     if not kept:
+        where = str(lost[0]) if len(settings.tables) > 1 else f"line {lost[0].line}"
         raise InputError(
-            f"{settings.shown}: no row leads to a file below {settings.root}; line {lost[0].line}: "
+            f"{settings.shown}: no row leads to a file below {settings.root}; {where}: "
             f"{reasons[next(iter(rows)).file]}; check table.root and table.columns.file"
             f"{told(listing.problems)}"
         )

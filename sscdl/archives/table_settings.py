@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sscdl.csv_rows import check_columns, plain_number
+from sscdl.csv_rows import check_columns, is_number, plain_number
 from sscdl.errors import InputError
 
 _EXACT = 2**53  # what a float holds to the last digit
@@ -146,6 +146,23 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
     for one in settings.tables:
         check_columns(one, settings.used)
     return settings
+
+
+def patient_spelling(settings: TableSettings) -> Callable[[str], str]:
+    """Return what gives each patient one spelling, whichever table the id stands in.
+
+    A program that wrote one of several tables may have made 12.0 or 012 of the 12 in another one:
+    whole numbers are spelled as where they come first. In a single table texts stay as they are.
+    """
+    first: dict[str, str] = {}
+
+    def spelled(text: str) -> str:
+        number = plain_number(text)
+        if len(settings.tables) == 1 or not is_number(text) or "." in number:
+            return text
+        return first.setdefault(number, text)
+
+    return spelled
 
 
 def read_column(given: Any, key: str) -> Column:

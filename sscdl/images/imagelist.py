@@ -11,15 +11,14 @@ from typing import Any
 import pandas as pd
 
 from sscdl import places
+from sscdl.archives.by_sides import by_sides, copies_on_other_sides, set_apart
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
 from sscdl.archives.given_sides import (
     Sides,
     apart,
     check_sides,
-    copies_on_other_sides,
     findings,
     read_sides,
-    set_apart,
 )
 from sscdl.archives.sides import UNLISTED
 from sscdl.equivalence import group_hash
@@ -111,7 +110,7 @@ def list_images(
         )
     sides = read_sides(**given, recipe=split["given"]) if given else None
     if sides:
-        images = set_apart(images, sides)
+        images = set_apart(images, sides.of)
     twice = _copies(images, near, sides)
     single = ~images["image_id"].isin(twice)
     images["split"] = DUPLICATE
@@ -119,7 +118,12 @@ def list_images(
     about: list[dict[str, str]] = []  # remarks on images by their ids
     if sides:
         about.append(check_sides(images[single], sides, classes))
-        images.loc[single, "split"] = _by_sides(images[single], divided, sides, split, split_seed)
+        left = {"stratified": False, **split, "test": 0.0, "val": split.get("val", 0.0)}
+        images.loc[single, "split"] = by_sides(
+            images[single], sides.of, sides.validated,
+            # Divided are the ids that near-duplicates join, which are no ids of files.
+            lambda rest: _drawn(divided[rest], left, split_seed),
+        )  # fmt: skip
     else:
         images.loc[single, "split"] = _drawn(divided, split, split_seed)
     twice |= _held_back(images, near)
@@ -146,8 +150,11 @@ def list_images(
     odd = [collect_problems(image_manifests), *([findings(images, sides)] if sides else [])]
     rejected = pd.concat([rejected, *odd], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
-    recipe = {**split, "seed": split_seed}
-    describe_list(images_csv, split=recipe, source=group_hash("split"))
+    # Where all sides are given no seed has a part in them.
+    recipe = {**split, **({"seed": split_seed} if "val" in split else {})}
+    source = {"source": group_hash("split")}
+    source |= {"given_source": group_hash("given split")} if sides else {}
+    describe_list(images_csv, split=recipe, **source)
     write_csv(rejected[["file", "reason"]], rejected_csv)
     _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
     counts: Any = images.groupby(["split", "label"], dropna=False).size()  # a Series by both
@@ -169,24 +176,9 @@ def _drawn(images: pd.DataFrame, split: Mapping[str, Any], seed: int) -> pd.Seri
     return assign_split(images, by=by, stratified=stratified, val=val, test=test, seed=seed)
 
 
-def _by_sides(
-    images: pd.DataFrame, divided: pd.DataFrame, sides: Sides, split: Mapping[str, Any], seed: int
-) -> pd.Series:
-    """Return the split of each image where it is given; validation may be drawn from what trains.
-
-    That is done as the whole is where nothing is given: ``divided`` are the same images with the
-    ids that are divided then, which are no ids of files. Other cohorts get their names.
-    """
-    side = images["image_id"].map(sides.of).where(images["cohort"] == MAIN, "").astype(object)
-    fixed = side != "" if sides.validated else side.isin(("val", "test"))
-    left = {**split, "test": 0.0, "val": 0.0 if sides.validated else split["val"]}
-    side[~fixed] = _drawn(divided[~fixed], left, seed)
-    return side
-
-
 def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:
     """Return why an image is set aside whose picture is there twice, by the ids of such images."""
-    across = copies_on_other_sides(images, sides) if sides else {}
+    across = copies_on_other_sides(images, sides.of) if sides else {}
     found = find_duplicates(images[~images["image_id"].isin(across)])
     return across | dict(zip(found["image_id"], found["reason"], strict=True))
 

@@ -51,13 +51,17 @@ def described(images_csv: Path) -> Path:
     return images_csv.with_suffix(".json")
 
 
-def describe_list(images_csv: Path, *, split: dict[str, Any], source: str) -> None:
+def describe_list(
+    images_csv: Path, *, split: dict[str, Any], source: str, given_source: str | None = None
+) -> None:
     """Write beside the list of images what it is: its digest, its split and whose code made it.
 
-    ``split`` is the recipe of the split with its seed, ``source`` the hash of the source that
-    divides the images, as both stand in the recipes of stages.
+    ``split`` is the recipe of the split with its seed, if it has one, ``source`` the hash of the
+    source that divides the images, ``given_source`` of that which takes a given split, as all stand
+    in the recipes of stages.
     """
     about = {"sha256": file_hash(images_csv), "split": split, "source": source}
+    about |= {"given_source": given_source} if given_source else {}
     write_json(described(images_csv), about)
 
 
@@ -79,8 +83,8 @@ def check_list(images_csv: Path, pack: dict[str, Any], data: dict[str, Any]) -> 
     Args:
         images_csv: the list, with its description beside it.
         pack: the description of the packed array; both must have the same images.
-        data: the recipe of what is trained on; where it names a split and the source of that, the
-            list must have been made with both.
+        data: the recipe of what is trained on; where it names a split, or what is given of it, and
+            the sources of that, the list must have been made with these.
     """
     about = read_list_description(images_csv)
     ids = [line["image_id"] for line in read_images(images_csv)]
@@ -89,8 +93,14 @@ def check_list(images_csv: Path, pack: dict[str, Any], data: dict[str, Any]) -> 
             f"{images_csv}: lists other images than the packed array ({difference}); delete it and "
             f"{SAME_COMMAND}: it is made from the store in seconds"
         )
-    for key, what in (("split", "with another split"), ("source", "by other code")):
-        if key in data and data[key] != about[key]:
+    made = {**about, "given": about["split"].get("given")}
+    for key, what in (
+        ("split", "with another split"),
+        ("given", "with another split"),
+        ("source", "by other code"),
+        ("given_source", "by other code"),
+    ):
+        if key in data and data[key] != made.get(key):
             raise InputError(
                 f"{images_csv}: was made {what} than what is trained now; delete it and "
                 f"{SAME_COMMAND}: it is made from the store in seconds"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.archives.cohorts import MAIN
+from sscdl.archives.straddling import crossing
 from sscdl.errors import InputError
 from sscdl.images.rows import read_images
 from sscdl.records import ITSELF, Kind, read_record
@@ -61,7 +62,7 @@ def warnings(
             f"{_straddling(images_csv)}."
         )
     both = _straddling(images_csv).removeprefix("; ") if "given" in split else ""
-    if both and not both.startswith("0 of"):
+    if both:
         found.append(f"The split is given, and patients are on several sides of it: {both}.")
     packs = {node.recipe["data"]["pack"] for node in nodes}
     used = {node.root for node in nodes if node.root != SCRATCH and roots.get(node.root)}
@@ -89,11 +90,15 @@ def _concerned(images_csv: str | Path) -> str:
 
 
 def _straddling(images_csv: str | Path) -> str:
-    patients = _patients(images_csv)
-    if patients is None:
+    """Return how many patients are on several sides, "" for none or without images.csv."""
+    found = crossing(_patients(images_csv) or {})
+    if not any(found.pairs.values()):
         return ""
-    both = patients.get("train", set()) & patients.get("test", set())
-    return f"; {len(both)} of {len(patients.get('test', set()))} patients of the test set do so"
+    pairs = ", ".join(f"{one} and {other} {n}" for (one, other), n in found.pairs.items())
+    return (
+        f"; {found.both} of {found.tested} patients of the test set have images in training or "
+        f"validation, too (by pairs of sides: {pairs})"
+    )
 
 
 def _root(name: str, file: str, split: dict[str, Any], packs: set[str]) -> str:

@@ -71,9 +71,9 @@ def plan(
     ``nodes`` come parents first. ``image_files``: images of the main archive, counted before they
     are ingested. ``split``: the study's, with its seed; ``training``: that block of the
     configuration; ``roots``: files given for the roots of ``curricula``; ``sources``: the groups of
-    source code that make what the nodes are trained on; ``identities``: what is to be said of
-    images and masks that an earlier version has made; ``outdated``: what lies beside ``table`` and
-    was made for an earlier configuration.
+    source code that make what the nodes are trained on; ``identities``: what is to be said of a
+    given split, and of images and masks that an earlier version has made; ``outdated``: what lies
+    beside ``table`` and was made for an earlier configuration.
     """
     trained, _ = read_nodes(store)
     stored = with_lineage(store, trained)

@@ -154,6 +154,9 @@ def _differences(node: Node, other: Stored) -> list[str]:
             found.append("data: pack (images, masks) changed")
         elif key == "data.source":
             found.append("data: source code of the split changed")
+        elif key == "data.given_source":
+            if key in ours and key in theirs:  # otherwise the split itself is another
+                found.append("data: source code that takes a given split changed")
         elif key in ON_REQUEST:
             found.append(_on_request(key, ours, theirs))
         elif key == "source":

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sscdl.archives import folder_settings
 from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.archives.digests import Digests
 from sscdl.archives.given_split import read_given_split
@@ -23,11 +24,13 @@ from sscdl.archives.layouts import (
     folder_content,
     list_files,
 )
+from sscdl.archives.listing import scan_pictures
 from sscdl.errors import InputError, of_key
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.weight_files import weights_format
 
 GIVEN = {"masks": (".png",), "train": (".png", ".jpg", ".jpeg")}  # by source of the lungs
+PLACES = ("root", "table", "further")  # of an archive
 PICTURES_IN = {"masks": ("",), "train": ("images", "masks")}
 
 
@@ -61,13 +64,13 @@ class Inputs:
         """Return how many files of the main archive may be images."""
         return len(self._files[MAIN].images)
 
-    def given_split(self, split: Mapping[str, Any]) -> str:
-        """Return what stands in recipes of the split that the block ``split`` gives.
+    def given_split(self, split: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the block ``split`` gives: its ``recipe``, ``notes`` and what is ``counted``.
 
         Raises InputError if it cannot be used (see ``sscdl.archives.given_split``).
         """
-        paths = self._files[MAIN].images
-        return read_given_split(self.cohorts[MAIN], split, paths).recipe()
+        given = read_given_split(self.cohorts[MAIN], split, self._files[MAIN].images)
+        return {"recipe": given.recipe(), "notes": given.notes, "counted": given.counted}
 
     @property
     def _given(self) -> Path | None:
@@ -151,3 +154,19 @@ def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """Return a fingerprint of the question that is answered by what is in the files of a study."""
     parts = (config[key] for key in ("lungs", "roots", "ingest", "backbone", "store", "split"))
     return fingerprint([cohorts, *parts])
+
+
+def meaning(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of an archive but for where it lies: moving it changes nothing.
+
+    In the place of patterns stands what comes of them but for the split: how they are written, and
+    which side they find, makes no other images. Raises InputError if they cannot be used.
+    """
+    found = {key: value for key, value in description.items() if key not in PLACES}
+    if description["layout"] != "folders":
+        return found
+    settings = folder_settings.read_settings(description)
+    parts = folder_settings.read_parts(settings, scan_pictures(settings.root))
+    known = sorted(settings.groups - {folder_settings.SPLIT})
+    said = sorted((path, [texts[name] for name in known]) for path, texts in parts.items())
+    return {**found, "patterns": fingerprint([known, said])}

@@ -21,7 +21,7 @@ from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
 from sscdl.study.identity import EARLIER_SOURCES, IMAGES, MASKS, Identity, complete, decide
-from sscdl.study.inputs import Inputs, asked
+from sscdl.study.inputs import Inputs, asked, meaning
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
 
@@ -93,7 +93,7 @@ class Material:
             "roots": self.root_identities,
             "image_files": self.image_files,
             "near": self.near_duplicates,
-            "given split": self.given_split,
+            "given split": self.split_read,
             IMAGES: self.image_identity,
             MASKS: self.mask_identity,
         }
@@ -134,7 +134,7 @@ class Material:
 
     def _images(self, contents: dict[str, str], accept: dict[str, Any], source: str) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
-        archives = {name: _meaning(cohort) for name, cohort in self.cohorts.items()}
+        archives = {name: meaning(cohort) for name, cohort in self.cohorts.items()}
         made_of = [archives, contents, settings | {"accept": accept}, source]
         if any(cohort["layout"] == "folders" for cohort in self.cohorts.values()):
             made_of.append(group_hash("folders"))
@@ -259,19 +259,17 @@ class Material:
         return near_pairs.effect(pairs, self.near_treatment, by).recipe()
 
     @cached_property
-    def given_split(self) -> str | None:
-        """Return what stands in recipes of a split that is given, None where it is drawn."""
+    def split_read(self) -> dict[str, Any] | None:
+        """Return what ``Inputs.given_split`` says of a split that is given, None where drawn."""
         split = self.config["split"]
         if split["source"] == DRAWN:
             return None
         return self._found["given split"] if self._found else self._inputs.given_split(split)
 
     @property
-    def split_read_from(self) -> dict[str, Any] | None:
-        """Return what who lists the images reads a given split by, None where it is drawn."""
-        if not self.given_split:
-            return None
-        return {"dataset": self.cohorts[MAIN], "split": self.config["split"]}
+    def given_split(self) -> str | None:
+        """Return what stands in recipes of a split that is given, None where it is drawn."""
+        return self.split_read["recipe"] if self.split_read else None
 
     def near_sentence(self) -> str | None:
         """Return what a plan says where images are there and nobody has looked for pairs yet."""
@@ -332,9 +330,3 @@ class Material:
 def _description(dataset: dict[str, Any]) -> dict[str, Any]:
     """Return what the readers of archives are told about a block such as ``dataset``."""
     return {"layout": dataset["layout"], **dataset[dataset["layout"]]}
-
-
-def _meaning(description: dict[str, Any]) -> dict[str, Any]:
-    """Return what is said of an archive but for where it lies: moving it changes nothing."""
-    places = ("root", "table", "further")
-    return {key: value for key, value in description.items() if key not in places}

@@ -19,6 +19,14 @@ def wrong_in_split(config: dict[str, Any]) -> list[str]:
         found.append("split: val and test together leave nothing to train on; lower them")
     if config["protocol"] == "strict" and split["val"] == 0 and not validated:
         found.append("split.val: 0, but protocol strict chooses on it; give it 0.15")
+    for other in (COLUMN, LISTS):
+        filled = [key for key, value in split[other].items() if value is not None]
+        if filled and other != source:
+            found.append(
+                f"split.{other}.{filled[0]}: given, but split.source is {source}, which does not "
+                f"use it; set split.source: {other}, or null for {', '.join(filled)} of "
+                f"split.{other}"
+            )
     if source == DRAWN:
         return found
     layout = config["dataset"]["layout"]

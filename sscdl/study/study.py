@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sscdl.archives.cohorts import PRETRAINING
+from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.images.near_pairs import ASIDE
@@ -125,16 +125,40 @@ class Study(Material):
         block = self.config["split"]
         drawn = ["by", "stratified", "val", "test"]
         if self.given_split:
-            drawn.remove("test")
-            if block[block["source"]]["val"] is not None:
-                drawn.remove("val")
+            # With validation images that are given nothing is drawn.
+            drawn = drawn[:1] if block[block["source"]]["val"] is not None else drawn[:3]
         recipe = {key: block[key] for key in drawn}
         recipe |= {"given": self.given_split} if self.given_split else {}
         return recipe | ({"near_duplicates": near} if (near := self.near_duplicates) else {})
 
+    @property
+    def seeded_split(self) -> dict[str, Any]:
+        """Return the recipe of the split with its seed, where anything is drawn by it."""
+        seed = {"seed": self.config["split_seed"]} if "val" in self.split else {}
+        return {**self.split, **seed}
+
+    @property
+    def split_notes(self) -> list[str]:
+        """Return what is odd in a split that is given, for whoever starts the run."""
+        return self.split_read["notes"] if self.split_read else []
+
+    @property
+    def split_told(self) -> list[str]:
+        """Return what a plan says of a split that is given."""
+        if self.split_read is None:
+            return []
+        return list(dict.fromkeys([self.split_read["counted"], *self.split_notes]))
+
+    @property
+    def split_read_from(self) -> dict[str, Any] | None:
+        """Return what who lists the images reads a given split by, None where it is drawn."""
+        if not self.given_split:
+            return None
+        return {"dataset": self.cohorts[MAIN], "split": self.config["split"]}
+
     def data(self, variant: str) -> dict[str, Any]:
         """Return the data recipes of pretext stages and of the classifier for a variant."""
-        split = {**self.split, "seed": self.config["split_seed"]}
+        split = self.seeded_split
         strict = self.config["protocol"] == "strict"
         pack = self.pack_fingerprint(variant)
         # An image whose lungs were not found has no segmented variant.
@@ -144,6 +168,8 @@ class Study(Material):
             "masked": self.config["lungs"]["implausible"] if masked else False,
             "source": group_hash("split"),
         }
+        if self.given_split:
+            common["given_source"] = group_hash("given split")
         everything = {**common, "train": "all", "normalise": "all"}
         if self.near_duplicates and self.near_duplicates["treatment"] == ASIDE:
             everything["near_duplicates"] = self.near_duplicates
@@ -238,6 +264,7 @@ class Study(Material):
             "masks given" if lungs == "masks" else "masks predicted",
             "packs",
             "split",
+            *(["given split"] if self.given_split else []),
         ]
 
     def outline(self) -> dict[str, Any]:
@@ -248,10 +275,11 @@ class Study(Material):
             "store": str(self.store),
             "images_csv": str(self.results / "images.csv"),
             "image_files": self.image_files,
-            "identities": list(
-                filter(None, [*(one.sentence() for one in self.identities), self.near_sentence()])
-            ),
-            "split": {**self.split, "seed": self.config["split_seed"]},
+            "identities": [
+                *filter(None, [*(one.sentence() for one in self.identities), self.near_sentence()]),
+                *self.split_told,
+            ],
+            "split": self.seeded_split,
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
             "curricula": self.curricula,

@@ -17,6 +17,7 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
 from sscdl.archives.sides import ACROSS, UNLISTED
+from sscdl.archives.straddling import crossing
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
@@ -96,10 +97,9 @@ def straddling_patients(images: pd.DataFrame) -> tuple[int, int]:
 
     ``images`` are rows of ``images.csv``.
     """
-    used = images[images["split"].isin(SPLITS)]
-    homes = used.groupby("patient_id")["split"].agg(set)
-    tested = [home for home in homes if "test" in home]
-    return sum(len(home) > 1 for home in tested), len(tested)
+    parts = images.groupby("split")["patient_id"].agg(set)
+    found = crossing({str(name): patients for name, patients in parts.items()})
+    return found.both, found.tested
 
 
 def group_reasons(rejected: pd.DataFrame) -> pd.Series:

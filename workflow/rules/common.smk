@@ -122,7 +122,7 @@ def refuse_at_start():
         if said := done.stderr.strip():
             logger.info(said)
     with faults_told():
-        for note in STUDY.check_network() if jobs else ():
+        for note in (*STUDY.check_network(), *STUDY.split_notes) if jobs else ():
             logger.warning(note)
 
 

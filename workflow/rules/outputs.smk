@@ -6,7 +6,7 @@ from sscdl.evaluation import prediction_files
 from sscdl.study import thesis
 from sscdl.study.outputs import LISTS, TABLE_SUFFIXES, Outputs
 from sscdl.tables.headings import report_entry
-from sscdl.archives.sides import told_of
+from sscdl.archives.straddling import told_of
 from sscdl.source import output_hash
 
 

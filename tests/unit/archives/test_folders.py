@@ -75,11 +75,12 @@ def test_paths_that_say_less_are_warned_of_with_their_number_and_an_example(tmp_
     files = [*FILES, "chest_xray/train/NORMAL/scan.png", "chest_xray/odd.png"]
     patterns = [*PATTERNS, r"/(?P<label>NORMAL)/"]
     index = read_index(made(tmp_path, files, patterns=patterns))
-    said = "folders.patterns: the group 'patient' says nothing in 1 of 8 files, for example file 6"
+    said = "says nothing in 1 of 8 files, for example file 6 by path"
     assert index.warnings == (
-        f"{said} by path",
-        "folders.patterns: found in 8 of 9 paths; the others are left out, for example "
-        "chest_xray/odd.png",
+        f"folders.patterns: the group 'split' {said}",
+        f"folders.patterns: the group 'patient' {said}",
+        "folders.patterns: found in 8 of 9 paths; the others are left out, for example file 1 by "
+        "path",
     )
     lost = made(tmp_path, files, patterns=patterns, labels={"normal": ["NORMAL"]})
     assert (".", "files whose label is none of folders.labels: 4") in problems(lost)
@@ -96,7 +97,7 @@ def test_paths_that_say_less_are_warned_of_with_their_number_and_an_example(tmp_
         (
             {"patterns": [PATTERNS[0], "(?P<label>tuberculosis)/"]},
             r"folders.patterns.1: .* is found in none of the 7 image files below .* that no "
-            r"earlier one fits, for example chest_xray/test/NORMAL/IM-0001-0001.jpeg",
+            r"earlier one fits, for example file 1 by path",
         ),
         (
             {"patterns": [r"(?P<label>[A-Z]+)/(?P<patient>Q\d+)?"]},
@@ -104,7 +105,7 @@ def test_paths_that_say_less_are_warned_of_with_their_number_and_an_example(tmp_
         ),
         (
             {"labels": {"normal": ["NORMAL"], "tb": ["tuberculosis"]}},
-            r"folders.labels.tb: no file has tuberculosis as its label \(there are NORMAL, bact",
+            r"folders.labels.tb: no file has tuberculosis as its label \(there are NORMAL \(3\), b",
         ),
         ({"labels": {"one": ["NORMAL"], "two": ["NORMAL"]}}, "'NORMAL' means two labels"),
         (
@@ -155,3 +156,61 @@ def test_the_archive_is_another_when_a_file_moves_and_not_when_the_root_does(tmp
     (tmp_path / "two" / FILES[0]).rename(tmp_path / "two" / FILES[0].replace("0001.", "0002."))
     assert len(same) == 1
     assert content(list_files(two), digests) not in same
+
+
+def cut(folder, pattern, names, ids="file"):
+    """Return what is said of patterns that stop amid a word."""
+    files = [f"{name}/p{n}.png" for n, name in enumerate(names)]
+    dataset = made(folder, files, patterns=[pattern], labels={}, ids=ids)
+    return [one for one in read_index(dataset).warnings if "amid a word" in one]
+
+
+def test_a_group_that_stops_amid_a_word_is_warned_of(tmp_path):
+    names = ["normal", "abnormal", "tb"]
+    (said,) = cut(tmp_path, "(?P<label>normal|tb)/", names)
+    assert said.startswith(
+        "folders.patterns.0: the group 'label' begins amid a word in 1 of 3 paths, for example "
+        "abnormal/p1.png; if that is another word than you mean, say what stands before it"
+    )
+    (hidden,) = cut(tmp_path, "(?P<label>normal|tb)/", names, ids="hash")
+    assert "for example file 1 by path; if" in hidden
+    (said,) = cut(tmp_path / "end", "(?P<split>train|tb)", ["trainable", "x_train", "tb"])
+    assert "the group 'split' ends amid a word in 1 of 3 paths" in said
+    (said,) = cut(tmp_path / "wild", ".*(?P<label>normal|tb)/", names)
+    assert "begins amid a word in 1 of 3 paths" in said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("(?:^|/)(?P<label>normal|tb)/", ["normal", "abnormal", "tb"]),
+        ("(?P<split>train|test)ing/", ["training", "testing"]),
+        ("(?P<label>Normal|TB)", ["trainNormal", "trainTB", "chestNormal_1"]),
+        ("(?P<label>[a-z]+)", ["normal", "abnormal2"]),
+        ("(?P<label>0|1)", ["class0", "class1a"]),
+        ("(?P<patient>p)", ["up", "pp"]),
+    ],
+)
+def test_words_that_a_pattern_means_are_not_warned_of(tmp_path, pattern, names):
+    assert cut(tmp_path, pattern, names) == []
+
+
+def test_a_pattern_takes_its_part_of_a_group_for_the_split(tmp_path):
+    files = [f"fold-{n}/p{n}.png" for n in range(3)]
+    dataset = made(tmp_path, files, patterns=[r"(?P<split>fold-\d)/"], labels={})
+    column = {"name": "split", "pattern": r"\d", "train": [0, 1], "val": None, "test": [2]}
+    split = {"source": "column", "column": column, "straddling": "refuse"}
+    given = read_given_split(dataset, split, list_files(dataset).images)
+    assert list(given.sides.values()) == ["train", "train", "test"]
+
+
+def test_paths_without_a_label_or_a_side_are_warned_of(tmp_path):
+    files = [*FILES[:4], "other/NORMAL/IM-0001-0002.jpeg", "test/odd/IM-0003-0001.jpeg"]
+    pattern = r"(?P<split>train|test)?/(?P<label>NORMAL|PNEUMONIA)?/?(?:odd/)?(?P<patient>IM|per|N)"
+    labels = {"normal": ["NORMAL"], "pneumonia": ["PNEUMONIA"]}
+    found = read_index(made(tmp_path, files, patterns=[pattern], labels=labels)).warnings
+    for name, number in (("label", 6), ("split", 5)):
+        said = (
+            f"folders.patterns: the group {name!r} says nothing in 1 of 6 files, for example file"
+        )
+        assert f"{said} {number} by path" in found

@@ -162,8 +162,10 @@ def test_a_column_gives_the_side_by_its_values(tmp_path):
         PATH["c_0.png"]: "test",
     }  # fmt: skip
     others = read(dataset, column(test=["test", "valid"]))
-    assert others.sides[PATH["d_0.png"]] == "train", "empty cells are among all others"
+    assert PATH["d_0.png"] not in others.sides, "an empty cell names no side"
     assert others.sides[PATH["b_0.png"]] == "test"
+    with_empty = read(dataset, column(train=["train", ""], test=["test", "valid"]))
+    assert with_empty.sides[PATH["d_0.png"]] == "train"
 
 
 def test_numbers_and_parts_of_a_column_are_values_too(tmp_path):
@@ -178,12 +180,15 @@ def test_numbers_and_parts_of_a_column_are_values_too(tmp_path):
 
 def test_values_that_no_row_has_and_missing_columns_are_named(tmp_path):
     dataset = made(tmp_path)
-    message = r"split.column.test: no image has Test in 'part' \(there are test, train, valid\)"
+    message = r"split.column.test: no image has 'Test' in 'part' \(there are 3 different texts\)"
     with pytest.raises(InputError, match=message):
         read(dataset, column(test=["Test"]))
     split = column(test=["test"])
     split["column"]["name"] = "prat"
-    with pytest.raises(InputError, match=r"column 'prat' is missing; the nearest .* is 'part'"):
+    with pytest.raises(
+        InputError,
+        match=r"^split.column.name: .*column 'prat' is missing; the nearest .* is 'part'",
+    ):
         read(dataset, split)
     split = column(test=["test"])
     split["column"]["pattern"] = "("

@@ -67,6 +67,19 @@ def test_a_list_of_another_split_is_refused(images, data, what):
         check_list(images, PACK, DATA | data)
 
 
+def test_what_is_trained_on_all_images_has_the_given_split_of_its_list(images):
+    about = {"given": "g", "given_source": "t"}
+    with pytest.raises(InputError, match="was made with another split"):
+        check_list(images, PACK, {"train": "all", **about})
+    describe_list(images, split={**SPLIT, "given": "g"}, source="s", given_source="t")
+    check_list(images, PACK, {"train": "all", **about})
+    check_list(images, PACK, {"train": "all"})
+    with pytest.raises(InputError, match="was made with another split"):
+        check_list(images, PACK, {"train": "all", **about, "given": "h"})
+    with pytest.raises(InputError, match="was made by other code"):
+        check_list(images, PACK, {"train": "all", **about, "given_source": "u"})
+
+
 def test_every_damage_of_the_description_is_named(images):
     path = images.with_suffix(".json")
     for how, _ in damages(path):

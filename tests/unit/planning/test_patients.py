@@ -60,7 +60,23 @@ def test_a_split_by_image_is_named(tmp_path):
         nodes, tmp_path, split=split
     )
     write_images(tmp_path, [("a", "train", "main"), ("a", "test", "main"), ("b", "test", "main")])
-    assert "1 of 2 patients of the test set do so" in said(nodes, tmp_path, split=split)
+    told = "1 of 2 patients of the test set have images in training or validation, too (by pairs"
+    assert told in said(nodes, tmp_path, split=split)
+
+
+def test_patients_on_any_two_sides_of_a_given_split_are_told(tmp_path):
+    split = {"by": "patient", "given": "g"}
+    nodes = make_nodes("moco", data=data_recipes(split=split))
+    rows = [("a", "train", "main"), ("a", "val", "main"), ("b", "val", "main")]
+    rows += [("b", "test", "main"), ("c", "test", "main"), ("c", "unlisted", "unlisted")]
+    write_images(tmp_path, rows)
+    assert said(nodes, tmp_path, split=split) == (
+        "The split is given, and patients are on several sides of it: 1 of 2 patients of the test "
+        "set have images in training or validation, too (by pairs of sides: train and val 1, train "
+        "and test 0, val and test 1)."
+    )
+    write_images(tmp_path, [("a", "train", "main"), ("b", "val", "main"), ("c", "test", "main")])
+    assert said(nodes, tmp_path, split=split) == ""
 
 
 OK = {"pack": "a" * 12, "train": "train", "split": SPLIT}

@@ -7,12 +7,15 @@ import re
 
 import pytest
 
-from sscdl.archives.sides import told_of
+from sscdl.archives.straddling import told_of
+from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
+from sscdl.planning.plan import plan
 from sscdl.report.facts import facts, told
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.reference import SCHEMA as PATH
 from sscdl.study.study import Study
+from sscdl.study.trie import Node
 from tests.unit.table_archives import archive
 
 SCHEMA = load_schema(PATH)
@@ -43,7 +46,8 @@ def study(config, found=None, **split):
 def test_a_split_that_is_drawn_has_the_recipe_that_it_always_had(config):
     plain = {"by": "patient", "stratified": True, "val": 0.15, "test": 0.2}
     assert study(config).split == plain
-    unused = study(config, lists=LISTS, column=COLUMN, straddling="tell")
+    nothing = dict.fromkeys(COLUMN)
+    unused = study(config, lists=dict.fromkeys(LISTS), column=nothing, straddling="tell")
     assert unused.split == plain
     assert unused.nodes.keys() == study(config).nodes.keys()
 
@@ -72,6 +76,7 @@ def test_what_pretrains_on_all_images_knows_which_a_given_split_leaves_out(confi
     drawn, given = study(thesis), study(thesis, source="lists", lists=LISTS)
     everything = given.data("full")["pretext"]
     assert everything.pop("given") == given.split["given"]
+    assert everything.pop("given_source") == group_hash("given split")
     assert everything == drawn.data("full")["pretext"]
 
 
@@ -79,8 +84,65 @@ def test_with_validation_that_is_given_no_share_is_drawn(config, tmp_path):
     (tmp_path / "val.txt").write_text("7.png\n6.png")
     lists = {"test": "test.txt", "val": "val.txt"}
     made = study(config, source="lists", lists=lists, val=0)
-    assert made.split.keys() == {"by", "stratified", "given"}
-    assert made.nodes.keys() == study(config, source="lists", lists=lists, val=0.4).nodes.keys()
+    assert made.split.keys() == {"by", "given"}
+    for drawn in ({"val": 0.4}, {"stratified": False}):
+        other = study(config, source="lists", lists=lists, **drawn)
+        assert made.nodes.keys() == other.nodes.keys()
+    seeded = study(config | {"split_seed": 7}, source="lists", lists=lists)
+    assert made.nodes.keys() == seeded.nodes.keys(), "a seed that nothing is drawn by"
+    first, second = (
+        study(config | {"split_seed": seed}, source="lists", lists=LISTS) for seed in (0, 7)
+    )
+    assert not first.nodes.keys() & second.nodes.keys(), "validation is drawn by it"
+
+
+def test_the_code_that_takes_a_given_split_is_in_its_recipes_alone(config, monkeypatch):
+    kinds = {"drawn": {}, "given": {"source": "lists", "lists": LISTS}}
+    before = {kind: study(config, **split).nodes.keys() for kind, split in kinds.items()}
+    assert "given split" in study(config, **kinds["given"]).sources
+    assert "given split" not in study(config).sources
+
+    def other(group):
+        return "another code" if group == "given split" else group_hash(group)
+
+    monkeypatch.setattr("sscdl.study.study.group_hash", other)
+    after = {kind: study(config, **split).nodes.keys() for kind, split in kinds.items()}
+    assert after["drawn"] == before["drawn"]
+    assert not after["given"] & before["given"]
+
+
+def test_a_plan_in_a_fresh_folder_says_what_is_given(config, tmp_path):
+    with (tmp_path / "test.txt").open("a") as file:
+        file.write("\ngone.png")
+    made = study(config, source="lists", lists=LISTS)
+    told = made.outline()
+    nodes = [Node(**node) for node in told.pop("nodes")]
+    paths = {key: tmp_path / told.pop(key) for key in ("store", "images_csv", "table")}
+    text = plan(nodes, **paths, **told)
+    assert (
+        "The split is given (split.source: lists): of 8 image files 4 to train on, 4 to test on, 0 "
+        "on no side; validation is drawn from those that train"
+    ) in text
+    lost = "split.lists.test: 1 of the 5 names in test.txt lead to no image file (line 5: no such"
+    assert lost in text
+    assert made.split_notes[0].startswith(lost)
+    assert study(config).split_told == study(config).split_notes == []
+
+
+def test_a_group_for_the_split_makes_no_other_images(config, tmp_path):
+    """Neither does another way to write a pattern that finds the same."""
+
+    def images(pattern):
+        folders = {"root": str(tmp_path), "patterns": [pattern], "labels": {"a": ["a"], "b": ["b"]}}
+        return study(config | {"dataset": {"layout": "folders", "folders": folders}}).images
+
+    for path in ("train/a/p1.png", "test/b/p2.png"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    plain = images(r"(?P<label>a|b)/(?P<patient>p\d+)")
+    assert images(r"(?P<split>train|test)/(?P<label>a|b)/(?P<patient>p[0-9]+)") == plain
+    assert images(r"(?P<label>a|b)/(?P<patient>p)\d+") != plain
+    assert images(r"(?P<label>a|b)/(?P<study>p\d+)") != plain
 
 
 def test_jobs_are_told_what_was_read(config, tmp_path):
@@ -111,6 +173,15 @@ def test_jobs_are_told_what_was_read(config, tmp_path):
             "split.column.test: '1' is also train",
         ),
         ({"source": "lists", "lists": dict.fromkeys(LISTS, "x")}, "test: 'x' is also train"),
+        (
+            {"lists": LISTS},
+            "split.lists.train: given, but split.source is drawn, which does not use it; set "
+            "split.source: lists, or null for train, test of split.lists",
+        ),
+        (
+            {"source": "lists", "lists": LISTS, "column": {"pattern": "x"}},
+            "split.column.pattern: given, but split.source is lists, which does not use it",
+        ),
         ({"source": "lists", "lists": LISTS, "val": 0}, "split.val: 0, but protocol strict"),
         ({"source": "list"}, "'list' is not one of drawn, column, lists; did you mean 'lists'"),
         ({"straddle": "tell"}, "split.straddle: no such key; did you mean 'straddling'"),
