@@ -129,7 +129,24 @@ def _splits() -> list[Case]:
         for by in ("patient", "image")
         for implausible in ("keep", "drop", "hull")
     ]  # fmt: skip
-    return [*drawn, _case("duplicates", "of all kinds", ["split"]), *listed]
+    given = [
+        _case("sides", f"validated {validated}", ["given split"], validated=validated)
+        for validated in (True, False)
+    ]
+    return [*drawn, _case("duplicates", "of all kinds", ["split"]), *listed, *given, *_folders()]
+
+
+def _folders() -> list[Case]:
+    files = ["a/ill/p1_1.png", "a/ill/p1_2.png", "b/well/p2.dcm", "b/unwell/p3.png", "b/well/x.png"]
+    patterns = [
+        r"(?P<split>a|b)/(?P<label>ill|well)/(?P<patient>p\d+)?",
+        r"(?P<label>well)/(?P<patient>p\d+)",
+    ]
+    return [
+        _case("folders", f"ids {ids}", ["folders"], files=[*files, "odd.png"], patterns=patterns,
+              labels={"one": ["ill"], "two": ["well"]}, ids=ids)
+        for ids in ("hash", "file")
+    ]  # fmt: skip
 
 
 def _segmenters() -> list[Case]:

@@ -135,6 +135,43 @@ class Pictures:
         found = find_duplicates(_table())
         return {"duplicates": digests.of_value(found.to_dict("records"), self.work)}
 
+    def sides(self, folder: Path, settings: dict[str, Any]) -> Digests:
+        """Put the images of a table on the sides of a split that is given."""
+        # Here, as revisions that have no such module still do the other cases.
+        from sscdl.archives.by_sides import by_sides, copies_on_other_sides, set_apart
+
+        table, drawn = _table(), random.Random(1)
+        said = {one: drawn.choice(["train", "val", "test", ""]) for one in table["image_id"]}
+        sides = {image: side for image, side in said.items() if side}
+        used = set_apart(table, sides)
+
+        def rest(chosen: pd.Series) -> pd.Series:
+            shares = {"val": 0.0 if settings["validated"] else 0.2, "test": 0.0}
+            return assign_split(used[chosen], by="patient", stratified=True, seed=0, **shares)
+
+        found = by_sides(used, sides, settings["validated"], rest)
+        return {
+            "cohorts": digests.of_value(used["cohort"].tolist(), self.work),
+            "copies": digests.of_value(copies_on_other_sides(used, sides), self.work),
+            "split": digests.of_value(found.tolist(), self.work),
+        }
+
+    def folders(self, folder: Path, settings: dict[str, Any]) -> Digests:
+        """Read an archive that has no table: labels and patients stand in its paths."""
+        # Here, as revisions that have no such module still do the other cases.
+        from sscdl.archives.folders import read_index
+
+        root = folder / "archive"
+        for name in settings["files"]:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        described = {key: value for key, value in settings.items() if key != "files"}
+        index = read_index({"layout": "folders", "root": str(root), "id_key": "k", **described})
+        return {
+            "images": digests.of_value(index.images.to_dict("records"), self.work),
+            "problems": digests.of_value(index.problems.to_dict("records"), self.work),
+        }
+
     def list(self, folder: Path, settings: dict[str, Any]) -> Digests:
         """List the images of an archive, with masks and split."""
         truth = self.shared.archive() / "truth" / "truth.csv"

@@ -29,6 +29,8 @@ def run_cases(chosen: list[dict[str, Any]], work: Path) -> dict[str, dict[str, A
         "split": pictures.split,
         "duplicates": pictures.duplicates,
         "list": pictures.list,
+        "sides": pictures.sides,
+        "folders": pictures.folders,
         "segmenter": pictures.segmenter,
         "stage": training.stage,
     }

@@ -155,36 +155,38 @@ def amid_words(settings: FolderSettings, listing: Listing) -> list[str]:
     a small letter and a capital one. Letters that the pattern spells out are meant: those in what
     it finds that are the same in every path.
     """
-    # The text beside a group, by pattern, group and end of it, with what it stands for.
+    # By pattern, group and end of it: the character beside it, if the pattern finds that, too;
+    # whether both are of one word; and where.
     beside: dict[tuple[int, str, bool], list[tuple[str, bool, int, str]]] = defaultdict(list)
     for place, (path, _) in enumerate(listing.files, start=1):
-        number, match = _first(settings, path) or (0, None)
-        for name in (LABEL, SPLIT) if match else ():
-            if match and match.groupdict().get(name):
+        first = _first(settings, path)
+        if first is None:
+            continue
+        number, match = first
+        for name in (LABEL, SPLIT):
+            if match.groupdict().get(name):
                 start, end = match.span(name)
                 before, after = path[:start][-1:], path[end : end + 1]
+                found_before = before if start > match.start() else ""
                 cut = _in_word(before, path[start])
-                beside[number, name, False].append(
-                    (before if start > match.start() else "", cut, place, path)
-                )
+                beside[number, name, False].append((found_before, cut, place, path))
+                found_after = after if end < match.end() else ""
                 cut = _in_word(path[end - 1], after)
-                beside[number, name, True].append(
-                    (after if end < match.end() else "", cut, place, path)
-                )
-    found = []
+                beside[number, name, True].append((found_after, cut, place, path))
+    warnings = []
     for (number, name, last), edges in beside.items():
         spelled_out = len({inside for inside, *_ in edges}) == 1 and bool(edges[0][0])
         odd = [(place, path) for _, cut, place, path in edges if cut]
         if odd and not spelled_out:
             place, path = odd[0]
             does, side, edge = ("ends", "behind", "/") if last else ("begins", "before", "(?:^|/)")
-            found.append(
+            warnings.append(
                 f"folders.patterns.{number}: the group {name!r} {does} amid a word in {len(odd)} "
                 f"of {len(edges)} paths, for example {shown(settings, path, place)}; if that is "
-                f"another word than you mean, say what stands {side} it, such as {edge} for the "
-                "end of a folder's name"
+                f"another word than you mean, say what stands {side} it, such as {edge} where a "
+                f"folder's name {does}"
             )
-    return found
+    return warnings
 
 
 def _in_word(one: str, other: str) -> bool:
