@@ -178,14 +178,15 @@ def _counted(
                 f"class {name}: its rows lead to no image files below {dataset['root']}; leave it "
                 "out of --classes, or give the folder that has its files"
             )
-        patients = f" of {rows['patient_id'].nunique():,} patients" if named else ""
+        known = named and (rows["patient_id"] != "").all()
+        patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
         counted[name] = f"{len(rows):,} images{patients}"
     said = list(index.warnings)
     said += [f"{reason} ({where})" for where, reason in index.problems.values[:3]]
     if len(index.problems) > 3:
         said.append(f"and {len(index.problems) - 3:,} more of such things (a run lists all)")
-    known = index.images[index.images["label"].isin(images)]
-    labels = dict(zip(known["path"], known["label"], strict=True))
+    meant = index.images[index.images["label"].isin(images)]
+    labels = dict(zip(meant["path"], meant["label"], strict=True))
     return images, counted, said, labels
 
 

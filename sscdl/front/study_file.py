@@ -197,8 +197,12 @@ def _dataset(draft: Draft) -> list[str]:
                 for name, texts in given["labels"].items()
             ),
         ]
-    tables = _flow(list(draft.further))
-    further = [f"    # further: {tables}  # tables of the same columns"] if draft.further else []
+    further = []
+    if draft.further:
+        further = [f"    # further: {_flow(list(draft.further))}  # tables of the same columns"]
+    if len(draft.further) == 1:
+        lists = _flow({"train": str(given["table"]), "test": draft.further[0]})
+        further.append(f"    # (to test on its images: split: {{source: lists, lists: {lists}}})")
     labels = [
         f"      {scalar(name)}: {{column: {scalar(rule['column'])}, values: ["
         f"{', '.join(map(scalar, rule['values']))}]"

@@ -102,7 +102,9 @@ def test_the_split_of_folders_is_found_and_told(tmp_path, capsys, answers):
     new.main([str(root), "--no-patient"])
     config, labels, patients = read("chest.yaml")
     assert config["split"]["source"] == "drawn"
-    assert "A split is given: folders" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "A split is given: folders" in said
+    assert "  normal: 25 images\n  pneumonia: 24 images of 24 patients\n" in said
     assert set(labels.values()) == {"normal", "pneumonia"}
     told = {patients[path] for path in labels if "person" in path}
     assert (len(told), "" in told) == (24, False), "what names tell is taken in any case"
@@ -171,7 +173,9 @@ def test_further_tables_are_named(tmp_path, capsys):
     archive(root, "a,b", ["1,2"], table="other.csv")
     new.main([str(root), "--table", "train.csv"])
     assert "Tables of the same columns: valid.csv" in capsys.readouterr().out
-    assert "# further: [valid.csv]" in Path("mine.yaml").read_text()
+    text = Path("mine.yaml").read_text()
+    assert "# further: [valid.csv]" in text
+    assert "split: {source: lists, lists: {train: train.csv, test: valid.csv}}" in text
 
 
 def test_folders_that_are_no_labels_are_not_taken_for_them(tmp_path):
