@@ -72,6 +72,7 @@ def test_a_folder_for_each_label_needs_no_table(tmp_path, above, between):
 def test_what_ends_like_a_label_is_another_folder(tmp_path):
     root = tree(tmp_path / "mine", PAIRS)
     tree(root, [f"NOT_NORMAL/patient{n}_x.png" for n in range(12)])
+    (tmp_path / "bills.csv").write_text("what,price\nbread,2\n")  # beside it, and of no images
     new.main([str(root), "--classes", "NORMAL", "ILL"])
     _, labels, _ = read("mine.yaml")
     assert {labels[path] for path in labels if path.startswith("NOT_")} == {""}
