@@ -151,7 +151,11 @@ def _split(draft: Draft) -> list[str]:
         block["val"] = SHARES["val"]  # of the training side
     line = f"split: {_flow(block)}"
     if draft.split.taken:
-        return ["# The split that comes with the images; `val`, if it is there, is drawn.", line]
+        drawn_val = "; `val` is the share of its training side that chooses learning rates"
+        return [
+            f"# The split that comes with the images{drawn_val if 'val' in block else ''}.",
+            line,
+        ]
     return [
         *drawn,
         "# In place of the line above, the split that comes with the images:",
