@@ -182,7 +182,7 @@ def _chosen(counts: Counter[str], likely: Sequence[str], column: str, asker: Ask
     known = list(counts)[:_MOST_SHOWN]
     print(f"Values of {column}:")
     for number, value in enumerate(known, start=1):
-        print(f"  {number:2}  {value}  ({counts[value]:,} rows)")
+        print(f"  {number:2}  {value}  ({counts[value]:,})")
     proposal = " ".join(str(known.index(value) + 1) for value in likely if value in known)
 
     def picked(answer: str) -> list[int]:

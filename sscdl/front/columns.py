@@ -21,6 +21,17 @@ from sscdl.front.patients import patient_setting
 _MOST_TABLES = 20
 
 
+def has_table(folder: Folder) -> bool:
+    """Return whether a CSV file names images, or may once what is wrong with it is repaired."""
+    for path in folder.tables[:_MOST_TABLES]:
+        try:
+            if propose.file_column(Table(path), folder).sure:
+                return True
+        except InputError:
+            return True  # who reads it says what is wrong
+    return len(folder.tables) > _MOST_TABLES
+
+
 def table_settings(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[str, Any]:
     """Return the settings of a folder with a table."""
     table = _table(folder, options, asker)
@@ -83,7 +94,9 @@ def _table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Table:
         raise InputError(
             f"{folder.root}: {folder.told}, but no CSV file in it or beside it. A study needs "
             "labels: write a table with a row for each image, with a column for the file's path "
-            f"and one for the label ({whose}); then give --table if it lies elsewhere"
+            f"and one for the label ({whose}); then give --table if it lies elsewhere. Where the "
+            "paths tell the labels, patterns in a study file say how: layout: folders, as in "
+            "config/kermany.yaml of the project"
         )
     if len(folder.tables) == 1:
         return Table(folder.tables[0])

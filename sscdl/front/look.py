@@ -33,7 +33,8 @@ class Folder:
 
     ``paths``: its image files, relative to ``root`` and with forward slashes; ``kinds``: how many
     there are of each kind; ``tables``: the CSV files in it or, if there is none, beside it;
-    ``challenge``: whether it is laid out as the SIIM-FISABIO-RSNA challenge is.
+    ``challenge``: whether it is laid out as the SIIM-FISABIO-RSNA challenge is; ``texts``: its
+    files that hold text, relative to ``root``.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class Folder:
     kinds: dict[str, int]
     tables: tuple[Path, ...]
     challenge: bool
+    texts: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
@@ -107,6 +109,7 @@ def look(root: Path) -> Folder:
         dict(Counter(_kind(root / path) for path in paths).most_common()),
         tuple(tables),
         (root / "train").is_dir() and all(one.is_file() for one in files),
+        tuple(listing.texts),
     )
 
 

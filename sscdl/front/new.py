@@ -21,8 +21,10 @@ from sscdl.command_line import called, command_parser
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
 from sscdl.front.ask import Asker
-from sscdl.front.columns import table_settings
+from sscdl.front.columns import has_table, table_settings
 from sscdl.front.look import Folder, look
+from sscdl.front.paths import folder_settings
+from sscdl.front.splits import further_tables, given_split
 from sscdl.front.study_file import SHARES, Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
@@ -39,8 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     if folder.challenge and options.table is None:
         dataset = _of_challenge(folder, options)
     else:
-        dataset = table_settings(folder, options, asker)
-    images, counted, said = _counted(dataset)
+        unread = options.table is None and not has_table(folder)
+        by_path = folder_settings(folder, options, asker) if unread else None
+        dataset = by_path or table_settings(folder, options, asker)
+    images, counted, said, labels = _counted(dataset)
+    split, further = given_split(dataset, folder, labels, asker), further_tables(dataset, folder)
+    if further:
+        names = ", ".join(further)
+        print(f"Tables of the same columns: {names} (not read; take away the # of `further`)")
     if dataset["layout"] == "siim":
         images = _classes_of_challenge(images, options)
     study = _study(options, asker, folder)
@@ -55,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         total=len(folder.paths),
         quick=options.quick,
         headers=folder.all_dicom,
+        split=split,
+        further=further,
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
@@ -142,8 +152,10 @@ def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]
 
 def _counted(
     dataset: Mapping[str, Any],
-) -> tuple[dict[str, int], dict[str, str], list[str]]:
-    """Return how many images each class has, the same in words, and what else is to be said.
+) -> tuple[dict[str, int], dict[str, str], list[str], dict[str, str]]:
+    """Return how many images each class has, the same in words, what else is to be said; labels.
+
+    The last are those of image files, by their paths.
 
     The archive is read as a run reads it, so that what would stop a run stops this.
     """
@@ -154,24 +166,28 @@ def _counted(
 
     index = read_index(dataset)
     named = bool(dataset.get("columns", {}).get("patient"))
+    named |= any("(?P<patient>" in one for one in dataset.get("patterns", ()))
     if named and (index.images["patient_id"] != "").all():  # else headers tell some of them
         check_patients(index.images.assign(cohort=MAIN), SHARES, by="patient")
     images, counted = {}, {}
     for name in dataset.get("labels", SIIM_LABELS):
         rows = index.images[index.images["label"] == name]
         images[name] = len(rows)
-        if rows.empty and dataset["layout"] == "table":
+        if rows.empty and dataset["layout"] != "siim":
             raise InputError(
                 f"class {name}: its rows lead to no image files below {dataset['root']}; leave it "
                 "out of --classes, or give the folder that has its files"
             )
-        patients = f" of {rows['patient_id'].nunique():,} patients" if named else ""
+        known = named and (rows["patient_id"] != "").all()
+        patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
         counted[name] = f"{len(rows):,} images{patients}"
     said = list(index.warnings)
     said += [f"{reason} ({where})" for where, reason in index.problems.values[:3]]
     if len(index.problems) > 3:
         said.append(f"and {len(index.problems) - 3:,} more of such things (a run lists all)")
-    return images, counted, said
+    meant = index.images[index.images["label"].isin(images)]
+    labels = dict(zip(meant["path"], meant["label"], strict=True))
+    return images, counted, said, labels
 
 
 def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace) -> dict[str, int]:

@@ -29,6 +29,16 @@ _CASE = re.compile(rf"({_MARK})*cases?({_MARK})*")
 _WITHIN = re.compile(f"{_WHO}|case")
 # What is said of a patient, and not who it is.
 _SAID = re.compile(rf".*({_WHO}|case)s?(age|sex|gender|weight|height|size|race|position|orient).*")
+# How names of files tell the patient, the likeliest first.
+_WRITTEN = (
+    *(
+        rf"{written}{sign}(\d+)"
+        for word in _PERSONS
+        for written in (word, word.capitalize(), word.upper())
+        for sign in ("", "_", "-")
+    ),
+    r"sub-([0-9A-Za-z]+)",
+)
 _FEWEST = 5  # different texts of a column that may be patients by its contents alone
 _IN_NAMES = 0.2  # of the rows must have different texts in a short table
 
@@ -92,17 +102,16 @@ def patient_column(table: Table, taken: Iterable[str]) -> propose.Proposal:
 
 
 def pattern_in(texts: Iterable[str]) -> str:
-    """Return a regular expression of the patient's number in names of files, '' if there is none.
+    r"""Return a regular expression of the patient's number in names of files, '' if there is none.
 
-    It is found in every text, behind a word for a person: ``patient(\\d+)``.
+    It is found in every text, behind a word for a person, and not the same in all:
+    ``patient(\d+)``; or behind ``sub-``, as the Brain Imaging Data Structure has it.
     """
     texts = list(texts)
-    for word in _PERSONS:
-        for written in (word, word.capitalize(), word.upper()):
-            for sign in ("", "_", "-"):
-                pattern = rf"{written}{sign}(\d+)"
-                if texts and all(re.search(pattern, text) for text in texts):
-                    return pattern
+    for pattern in _WRITTEN:
+        found = [re.search(pattern, text) for text in texts]
+        if all(found) and len({match[1] for match in found if match}) > 1:
+            return pattern
     return ""
 
 

@@ -173,8 +173,9 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _sorted_out(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the configuration files among ``words``, which stand first, and the targets."""
     first, *others = words
-    file = next((word for word in others if word.endswith(SUFFIXES)), "")
-    if file and not first.endswith(SUFFIXES) and first in known_targets():
+    # A configuration that comes with the project may be called as a target is.
+    if first in known_targets() and first not in shipped() and not Path(first).is_file():
+        file = next((word for word in others if word.endswith(SUFFIXES)), "STUDY.yaml")
         right = shlex.join([file, *(word for word in words if word != file)])
         raise InputError(f"{first}: the study file comes first: `{called()} run {right}`")
     files = [find_config(first)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from sscdl.command_line import called
+from sscdl.front.splits import Given
 
 SHARES = {"train": 0.65, "val": 0.15, "test": 0.2}  # of the images
 _UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
@@ -58,7 +59,8 @@ class Draft:
 
     ``dataset``: layout and the keys of its block; ``images``: number of images of each class;
     ``counted``: the same in words; ``total``: number of image files;
-    ``headers``: whether all of them are DICOM, whose headers tell the patient.
+    ``headers``: whether all of them are DICOM, whose headers tell the patient; ``split``: one that
+    comes with the images; ``further``: tables of the same columns.
     """
 
     study: str
@@ -69,6 +71,8 @@ class Draft:
     total: int
     quick: bool = False
     headers: bool = False
+    split: Given | None = None
+    further: Sequence[str] = ()
 
 
 def study_text(draft: Draft) -> str:
@@ -107,8 +111,7 @@ def study_text(draft: Draft) -> str:
             *(f"  {task}: {{{text}, {more[task]}}}" for task, text in chosen["stages"].items()),
             "",
             f"ingest: {{shards: {shards}}}  # jobs that convert the images",
-            "# Shares of the images that choose learning rates, and that are reported.",
-            f"split: {{val: {SHARES['val']}, test: {SHARES['test']}}}",
+            *_split(draft),
             "# search: {method: halving}  # fewer epochs for learning rates that fall behind",
             "# training: {precision: bf16, side_by_side: 4}  # faster on a large GPU",
             "# lungs: {source: masks, masks: {folder: /data/masks}}  # lung masks that you have",
@@ -135,11 +138,38 @@ def slug(text: str) -> str:
     return re.sub("[^A-Za-z0-9]+", "-", text).strip("-")[:40].strip("-").lower() or "mine"
 
 
-def _column(given: str | Mapping[str, str]) -> str:
-    """Return a column, or the part of one that a pattern finds, as YAML."""
-    if isinstance(given, str):
-        return scalar(given)
-    return f"{{column: {scalar(given['column'])}, pattern: {scalar(given['pattern'])}}}"
+def _split(draft: Draft) -> list[str]:
+    """Return the lines of the split."""
+    drawn = [
+        "# Shares of the images that choose learning rates, and that are reported.",
+        f"split: {{val: {SHARES['val']}, test: {SHARES['test']}}}",
+    ]
+    if draft.split is None:
+        return drawn
+    block: dict[str, Any] = dict(draft.split.block)
+    if "val" not in block[block["source"]]:
+        block["val"] = SHARES["val"]  # of the training side
+    line = f"split: {_flow(block)}"
+    if draft.split.taken:
+        drawn_val = "; `val` is the share of its training side that chooses learning rates"
+        return [
+            f"# The split that comes with the images{drawn_val if 'val' in block else ''}.",
+            line,
+        ]
+    return [
+        *drawn,
+        "# In place of the line above, the split that comes with the images:",
+        f"# {line}",
+    ]
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return scalar(value) if isinstance(value, str) else str(value)
 
 
 def _dataset(draft: Draft) -> list[str]:
@@ -155,6 +185,28 @@ def _dataset(draft: Draft) -> list[str]:
             secret,
             *(f"    # {name}: {words}" for name, words in draft.counted.items()),
         ]
+    if given["layout"] == "folders":
+        silent = not draft.headers and any("(?P<patient>" not in one for one in given["patterns"])
+        return [
+            "  layout: folders  # image files, whose paths tell what is known of them",
+            "  folders:",
+            f"    root: {root}  # folder that the image files lie in, at any depth",
+            secret,
+            "    patterns:  # the first that is found in a path counts",
+            *(f"      - {scalar(one)}" for one in given["patterns"]),
+            *(NO_PATIENT_AT_ALL[:2] if silent else ()),
+            "    labels:  # a class, and the folders that mean it",
+            *(
+                f"      {scalar(name)}: {_flow(texts)}  # {draft.counted[name]}"
+                for name, texts in given["labels"].items()
+            ),
+        ]
+    further = []
+    if draft.further:
+        further = [f"    # further: {_flow(list(draft.further))}  # tables of the same columns"]
+    if len(draft.further) == 1:
+        lists = _flow({"train": str(given["table"]), "test": draft.further[0]})
+        further.append(f"    # (to test on its images: split: {{source: lists, lists: {lists}}})")
     labels = [
         f"      {scalar(name)}: {{column: {scalar(rule['column'])}, values: ["
         f"{', '.join(map(scalar, rule['values']))}]"
@@ -163,7 +215,7 @@ def _dataset(draft: Draft) -> list[str]:
         for name, rule in given["labels"].items()
     ]
     columns = [
-        f"      {what}: {_column(column)}  # {_ABOUT[what]}"
+        f"      {what}: {_flow(column)}  # {_ABOUT[what]}"
         for what, column in given["columns"].items()
     ]
     if "patient" not in given["columns"]:
@@ -173,6 +225,7 @@ def _dataset(draft: Draft) -> list[str]:
         "  table:",
         f"    root: {root}  # folder that the image files lie in, at any depth",
         f"    table: {scalar(str(given['table']))}  # the CSV file, relative to root or absolute",
+        *further,
         secret,
         "    columns:",
         *columns,

@@ -74,6 +74,8 @@ def test_in_a_short_table_a_patient_is_what_comes_again(tmp_path):
         ("PERSON_{}.png", r"PERSON_(\d+)"),
         ("images/{}.png", ""),
         ("patient.{}.png", ""),
+        ("sub-S0{}/ses-1/a.png", r"sub-([0-9A-Za-z]+)"),
+        ("/disk/patient2020/{}.png", ""),
     ],
 )
 def test_names_of_files_may_hold_the_patient(name, pattern):

@@ -101,6 +101,11 @@ def test_the_study_comes_before_the_targets(tmp_path, monkeypatch):
     Path("b.yaml").write_text("study: b\n")
     with pytest.raises(InputError, match="plan: the study file comes first: `.* run b.yaml plan`"):
         run.main(["plan", "b.yaml"])
+    with pytest.raises(InputError, match=r"run STUDY.yaml tables`"):
+        run.main(["tables"])
+    Path("b.yaml").write_text("study: a\nstudy: b\n")
+    with pytest.raises(InputError, match=r"b\.yaml, lines 1 and 2"):
+        run.main(["segmenter", "b.yaml"])  # is a target, and a configuration of the project
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""``sscdl new`` on images that come without a table, and on those that come with a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from sscdl.archives.given_split import read_given_split
+from sscdl.archives.layouts import list_files
+from sscdl.archives.reading import read_index
+from sscdl.errors import InputError
+from sscdl.front import new
+from tests.unit.own_images import PNG, archive, written
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def tree(root: Path, paths: Iterable[str]) -> Path:
+    """Make image files at these paths below a folder."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(PNG)
+    return root
+
+
+def read(name: str) -> tuple[dict, dict[str, str], dict[str, str]]:
+    """Return a configuration, and the label and the patient of each path as a run reads them."""
+    config = written(name)
+    layout = config["dataset"]["layout"]
+    images = read_index({"layout": layout, **config["dataset"][layout]}).images.set_index("path")
+    return config, images["label"].to_dict(), images["patient_id"].to_dict()
+
+
+def sides(config: dict) -> dict[str, str]:
+    """Return the side of each path by the split that a configuration is given."""
+    layout = config["dataset"]["layout"]
+    dataset = {"layout": layout, **config["dataset"][layout]}
+    return read_given_split(dataset, config["split"], list_files(dataset).images).sides
+
+
+PAIRS = [f"{('NORMAL', 'ILL')[n % 2]}/patient{n // 2 % 15}_{n}.png" for n in range(60)]
+# As the pediatric set is published: numbers of persons are told in one folder alone.
+PEDIATRIC = [
+    f"chest_xray/{side}/{folder}/{name.format(first + n)}"
+    for side, first in (("train", 0), ("test", 100))
+    for folder, name in (
+        ("NORMAL", "IM-{0:04}-0001.jpeg"), ("PNEUMONIA", "person{0}_bacteria_{0}.jpeg")
+    )
+    for n in range(12)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("above", ["", "x-rays/", "A.b (1)/"])
+@pytest.mark.parametrize("between", ["", "images/"])
+def test_a_folder_for_each_label_needs_no_table(tmp_path, above, between):
+    paths = [above + path.replace("/", f"/{between}") for path in PAIRS]
+    root = tree(tmp_path / "mine", paths)
+    tree(root, [f"{above}NORMAL/masks/patient1_{n}.png" for n in range(3)])
+    new.main([str(root)])
+    config, labels, patients = read("mine.yaml")
+    assert sorted(config["classes"]) == ["ill", "normal"]
+    assert {path: labels[path] for path in paths} == {
+        path: "normal" if "NORMAL" in path else "ill" for path in paths
+    }
+    assert len(labels) == len(paths), "masks are no images"
+    assert len(set(patients.values())) == 15
+
+
+def test_what_ends_like_a_label_is_another_folder(tmp_path):
+    root = tree(tmp_path / "mine", PAIRS)
+    tree(root, [f"NOT_NORMAL/patient{n}_x.png" for n in range(12)])
+    (tmp_path / "bills.csv").write_text("what,price\nbread,2\n")  # beside it, and of no images
+    new.main([str(root), "--classes", "NORMAL", "ILL"])
+    _, labels, _ = read("mine.yaml")
+    assert {labels[path] for path in labels if path.startswith("NOT_")} == {""}
+
+
+def test_where_names_tell_no_patient_it_must_be_said(tmp_path, answers, capsys):
+    root = tree(tmp_path / "mine", [f"{'ab'[n % 2]}/{n}.png" for n in range(40)])
+    with pytest.raises(InputError, match="in a, b tell no patient .*0.png.*give --no-patient"):
+        new.main([str(root)])
+    new.main([str(root), "--no-patient", "--study", "one"])
+    assert "# WARNING: nothing tells the patient of a picture" in Path("one.yaml").read_text()
+    asked = answers("", "", "yes", "")
+    new.main([str(root)])
+    assert asked[1] == asked[2], "Enter is no answer to it"
+    assert read("mine.yaml")[0]["classes"] == ["a", "b"]
+    answers("", "no")
+    with pytest.raises(InputError, match="nothing is written; a pattern must tell the patient"):
+        new.main([str(root), "--study", "two"])
+    with pytest.raises(InputError, match="--patient: .*has no table"):
+        new.main([str(root), "--patient", "who"])
+    with pytest.raises(InputError, match="two classes apart"):
+        new.main([str(root), "--classes", "a", "--no-patient"])
+    assert sorted(path.name for path in Path().iterdir()) == ["mine.yaml", "one.yaml"]
+
+
+def test_the_split_of_folders_is_found_and_told(tmp_path, capsys, answers):
+    root = tree(tmp_path / "chest", [*PEDIATRIC, "chest_xray/val/NORMAL/IM-0300-0001.jpeg"])
+    new.main([str(root), "--no-patient"])
+    config, labels, patients = read("chest.yaml")
+    assert config["split"]["source"] == "drawn"
+    said = capsys.readouterr().out
+    assert "A split is given: folders" in said
+    assert "  normal: 25 images\n  pneumonia: 24 images of 24 patients\n" in said
+    assert set(labels.values()) == {"normal", "pneumonia"}
+    told = {patients[path] for path in labels if "person" in path}
+    assert (len(told), "" in told) == (24, False), "what names tell is taken in any case"
+    answers("", "yes", "", "two")
+    new.main([str(root)])
+    config = written("two.yaml")
+    taken = sides(config)
+    assert taken["chest_xray/val/NORMAL/IM-0300-0001.jpeg"] == "train", "one image chooses nothing"
+    assert {path.split("/")[1]: side for path, side in taken.items()} == {
+        "train": "train", "test": "test", "val": "train"
+    }  # fmt: skip
+    answers("", "yes", "no", "three")
+    new.main([str(root)])
+    assert written("three.yaml")["split"]["source"] == "drawn"
+
+
+def test_a_split_that_parts_patients_is_not_taken(tmp_path, answers, capsys):
+    both = [re.sub(r"person1(?=\d\d_)0?", "person", path) for path in PEDIATRIC]
+    root = tree(tmp_path / "chest", both)
+    answers("", "yes", "")
+    new.main([str(root)])
+    assert "it is not taken: split.column: 12 patients have images" in capsys.readouterr().out
+    text = Path("chest.yaml").read_text()
+    assert "\n# split: {source: column, column: {name: split, train: [train]" in text
+    assert written("chest.yaml")["split"]["source"] == "drawn"
+
+
+def test_a_column_of_sides_is_a_split(tmp_path, answers, capsys):
+    side = ["Train", "Train", "Valid", "Test"]
+    rows = [f"images/{n}.png,p{n // 2},{n % 2},{side[n // 2 % 4]}" for n in range(40)]
+    root = archive(tmp_path / "mine", "path,patient,label,Data Split", rows)
+    new.main([str(root)])
+    assert "A split is given: column 'Data Split'" in capsys.readouterr().out
+    text = Path("mine.yaml").read_text()
+    assert "# split: {source: column, column: {name: Data Split, train: [Train]" in text
+    answers("", "", "", "", "", "two")
+    new.main([str(root)])
+    given = sides(written("two.yaml"))
+    assert [given[f"images/{n}.png"] for n in range(8)] == [
+        *["train"] * 4, "val", "val", "test", "test"
+    ]  # fmt: skip
+    lost = [row.replace("0,Test", "0,Valid") for row in rows]
+    answers("", "", "", "", "three")
+    capsys.readouterr()
+    new.main([str(archive(tmp_path / "mine", "path,patient,label,Data Split", lost))])
+    assert re.search("it is not taken: .* patients have images on several", capsys.readouterr().out)
+
+
+def test_lists_of_files_are_a_split(tmp_path, answers, capsys):
+    root = archive(tmp_path / "mine")
+    for name, numbers in (("train_val_list.txt", range(30)), ("test_list.txt", range(30, 40))):
+        (root / name).write_text("".join(f"{n}.png\n" for n in numbers))
+    (root / "latest_news.txt").write_text("no list\n")
+    answers("", "", "", "", "", "")
+    new.main([str(root)])
+    config = written("mine.yaml")
+    assert config["split"]["lists"]["train"] == "train_val_list.txt"
+    assert sorted(path for path, side in sides(config).items() if side == "test") == sorted(
+        f"images/{n}.png" for n in range(30, 40)
+    )
+
+
+def test_further_tables_are_named(tmp_path, capsys):
+    root = archive(tmp_path / "mine", table="train.csv")
+    archive(root, table="valid.csv")
+    archive(root, "a,b", ["1,2"], table="other.csv")
+    new.main([str(root), "--table", "train.csv"])
+    assert "Tables of the same columns: valid.csv" in capsys.readouterr().out
+    text = Path("mine.yaml").read_text()
+    assert "# further: [valid.csv]" in text
+    assert "split: {source: lists, lists: {train: train.csv, test: valid.csv}}" in text
+
+
+def test_folders_that_are_no_labels_are_not_taken_for_them(tmp_path):
+    for number, paths in enumerate(
+        [
+            [f"patient{n // 2}/{n}.png" for n in range(40)],
+            [f"{('train', 'test')[n % 2]}/{n}.png" for n in range(40)],
+            [f"images/{n}.png" for n in range(40)],
+        ]
+    ):
+        root = tree(tmp_path / f"{number}" / "mine", paths)
+        with pytest.raises(InputError, match="no CSV file .*layout: folders"):
+            new.main([str(root)])
