@@ -19,6 +19,7 @@ _FRAMES = re.compile(r'(\n  File "[^"\n]*", line \d+, in [^\n]*)+\s*$')
 _ALARMS = re.compile(r"^Cannot restore .*: no backup found\.$")
 _LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]{12} (?P<level>[A-Z]+) (?P<text>.*)$")
 _STOPPED = "stopped by "
+_SOME = "At least one job did not complete successfully"
 # Said by Snakemake where a user interrupts it, which its jobs hear of, too.
 _ASKED = "Terminating processes on user request"
 _TRACEBACK = "Traceback (most recent call last):"
@@ -54,7 +55,7 @@ class Failures(logging.Filter):
     def __init__(self, *, hidden: bool = False) -> None:
         super().__init__()
         self._hidden = hidden
-        self._errors: list[str] = []
+        self._errors: list[tuple[str, str]] = []  # kind and words
         self._failed: dict[int, _Failed] = {}
         self._groups = 0  # that have failed; several may be called alike
         self._asked = False  # whether the user has interrupted the run
@@ -77,7 +78,7 @@ class Failures(logging.Filter):
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
         if event == "error" and self._hidden:
-            self._errors.append(record.getMessage())
+            self._errors.append((str(said.exception), record.getMessage()))
         return not _ALARMS.match(record.getMessage())
 
     def _note(self, job: Mapping[str, Any], group: int, further: Iterable[str]) -> None:
@@ -87,7 +88,14 @@ class Failures(logging.Filter):
 
     def words(self) -> str:
         """Return what is to be said at the end, empty if nothing is left to say."""
-        return "\n".join([*self._errors, *self._of_jobs()])
+        jobs = self._of_jobs()
+        # Where jobs are told, those that say that one has failed say nothing more.
+        told = [
+            words
+            for kind, words in self._errors
+            if not (jobs and (kind == "RuleException" or _SOME in words))
+        ]
+        return "\n".join([*told, *jobs])
 
     def _of_jobs(self) -> list[str]:
         reasons: dict[str, list[tuple[str, str]]] = {}

@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from tests.conftest import ROOT
 from tests.workflow.conftest import Runner
 
 STEP = re.compile(r"^\d\d:\d\d:\d\d  (\d+) of (\d+)  (.*): [\d:]+ (?:s|min)(; about .* left)?$")
@@ -83,6 +84,57 @@ def test_a_dry_run_shows_what_snakemake_shows(study):
     assert "Nothing to be done" in Runner(study.folder, study.config, terminal="")("-n")
     output = Runner(study.folder, study.config, terminal="")("-n", "-f", "tables")
     assert "reason: Forced execution" in output
+
+
+def test_a_finished_study_says_where_it_lies(study):
+    told = Runner(study.folder, study.config, terminal="")("tables").splitlines()
+    assert told[1] == "tiny: results lie in results/tiny, trained stages in ../store"
+    assert told[2].startswith("Nothing to be done")
+    assert told[3:] == ["Results: results/tiny"]
+
+
+def test_quiet_runs_say_what_came_out_and_no_steps(copy):
+    (copy.results / "tables/dataset.md").unlink()
+    told = Runner(copy.folder, copy.config, terminal="")("tables", "--quiet").splitlines()
+    assert not [line for line in told if STEP.match(line)]
+    assert told[-1].startswith("Results: results/tiny ")
+    (copy.results / "tables/dataset.md").unlink()
+    told = Runner(copy.folder, copy.config, terminal="")("tables", "--quiet", "all").splitlines()
+    assert len(told) == 1, "the profile, which Snakemake names whatever it is told"
+
+
+def test_quiet_runs_say_why_they_end(copy):
+    run = Runner(copy.folder, {**copy.config, "seeds": []}, terminal="")
+    assert "seeds: " in run("tables", "--quiet", "all", ok=False)
+    (copy.results / "predictions/full.scratch.s0.csv").write_text("")
+    told = Runner(copy.folder, copy.config, terminal="")("tables", "--quiet", "all", ok=False)
+    end = told[told.index("\nWhat failed (") :]
+    assert "full.scratch.s0.csv: " in end
+    assert "RuleException" not in told
+    assert "At least one job" not in told
+
+
+def test_what_is_touched_is_not_told_as_made(copy):
+    told = Runner(copy.folder, copy.config, terminal="")("tables", "--touch", "--forceall")
+    lines = told.splitlines()
+    assert not [line for line in lines if STEP.match(line)]
+    assert re.fullmatch(r"tiny: the files of \d+ steps are marked as new; .*", lines[-1])
+
+
+def test_a_workflow_that_has_this_one_as_a_module_keeps_its_terminal(copy):
+    text = f"""
+configfile: "study.yaml"
+module cxr:
+    snakefile: "{ROOT / "Snakefile"}"
+    config: config
+use rule * from cxr
+"""
+    (copy.folder / "Snakefile").write_text(text)
+    (copy.results / "tables/dataset.md").unlink()
+    run = Runner(copy.folder, copy.config, snakefile=str(copy.folder / "Snakefile"), terminal="")
+    told = run("tables")
+    assert "rule table_dataset:" in told
+    assert "Finished jobid: " in told
 
 
 def test_a_plan_is_not_followed_by_words_about_results(study):

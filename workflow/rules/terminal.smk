@@ -107,9 +107,7 @@ def tell_steps():
     study = STUDY.config["study"]
     count = f"{len(steps)} {'step' if len(steps) == 1 else 'steps'}"
     if workflow.touch:
-        logger.info(
-            f"{study}: what {count} made counts as new from now on; nothing is made"
-        )
+        logger.info(f"{study}: the files of {count} are marked as new; nothing is made")
         return
     trained = sum(step.epochs > 0 for step in steps.values())
     logger.info(

@@ -200,5 +200,10 @@ def test_errors_that_nothing_else_shows_are_said_before_failures(tmp_path):
     for failures in (hidden, shown):
         failures.filter(record("error", "WorkflowError:\nstore: no", exception="WorkflowError"))
     assert (hidden.words(), shown.words()) == ("WorkflowError:\nstore: no", "")
+    rule = record("error", "RuleException:\nstatus 1", exception="RuleException")
+    end = "WorkflowError:\nAt least one job did not complete successfully."
+    hidden.filter(rule)
+    hidden.filter(record("error", end, exception="WorkflowError"))
+    assert hidden.words().endswith(f"status 1\n{end}")
     hidden.filter(failed(3, "stage", log_of(tmp_path / "a.log", InputError("full"))))
     assert hidden.words().startswith("WorkflowError:\nstore: no\n\nWhat failed (1 job; ")
