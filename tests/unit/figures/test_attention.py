@@ -147,6 +147,7 @@ def test_class_maps_are_drawn_from_files_model_by_model(tmp_path, monkeypatch):
         stored.append(cams)
         np.savez(tmp_path / f"{number}.npz", class_maps=cams, maps=cams[:, 0], ids=ids)
         lines = pd.DataFrame({"image_id": ids, "split": "test", "label": ["negative"] + classes})
+        lines[["variant", "curriculum"]] = [variant, "moco"]
         lines[["patient_id", "view", "sex", "age", "seed"]] = ["p", "AP", "F", 50, 0]
         lines[["predicted", "prob_negative", "prob_typical"]] = ["negative", 0.7, 0.3]
         lines[["ail_of_negative", "ail_of_typical"]] = [0.1 * number, 0.5]
