@@ -137,23 +137,28 @@ def test_which_keys_are_paths():
     assert sorted([*archives, *lungs, *lists, "store"]) == PATHS
 
 
+def with_path(path, given):
+    """Return a configuration with ``given`` at ``path``, and with what that goes with."""
+    config = nested(path, given)
+    if path.startswith("split.lists."):
+        config["split"] = {"source": "lists", "lists": {"test": "x"} | config["split"]["lists"]}
+        config["dataset"] = {"layout": "siim", "siim": {"root": "/data"}}
+    return config
+
+
 def test_a_home_folder_is_written_out_and_a_variable_refused():
     home = os.path.expanduser("~")
     roots = {"mine": {"file": "~/w.pt"}}
     for path in PATHS:
         several = KEYS[path].get("type") == "array"
         given = ["~/data/$"] if several else "~/data/$"
-        config = nested(path, given) | {"roots": roots}
-        if path.startswith("split.lists."):  # which no other source takes
-            config["split"] = {"source": "lists", "lists": {"test": "x"} | config["split"]["lists"]}
-            config["dataset"] = {"layout": "siim", "siim": {"root": "/data"}}
-        found = check_config(config, SCHEMA)
+        found = check_config(with_path(path, given) | {"roots": roots}, SCHEMA)
         assert found["roots"]["mine"]["file"] == f"{home}/w.pt"
         for part in path.split("."):
             found = found[part]
         assert found == ([f"{home}/data/$"] if several else f"{home}/data/$")
         for text in ("$HOME/x", "/data/${USER}", "/data/{one}", "~nobody-of-this-name/x"):
-            assert f"{path}: {text!r}" in refused(nested(path, [text] if several else text))
+            assert f"{path}: {text!r}" in refused(with_path(path, [text] if several else text))
     assert "roots.mine.file" in refused(SMALL | {"roots": {"mine": {"file": "$W/w.pt"}}})
     assert not Path("~").exists()
 
