@@ -37,14 +37,14 @@ class Mutant:
 
 MUTANTS = {
     "a sign in a loss": Mutant(
-        "swav", "tasks/clusters/swav.py",
+        "swav", "tasks/crops.py",
         "append(-(code * prediction)", "append((code * prediction)"
     ),
     "a default of the momentum": Mutant(
         "rotation", "training/optim.py", "momentum: float = 0.9,", "momentum: float = 0.95,"
     ),
     "the order of random draws": Mutant(
-        "moco", "tasks/views/moco.py",
+        "moco", "tasks/pairs.py",
         "return self.augment(images, first), self.augment(images, second)",
         "return self.augment(images, second), self.augment(images, first)", CASES[2],
     ),

@@ -55,7 +55,14 @@ class SimCLR(TwoViews):
                 # How many images there are to choose from, and of how many patients, differs from
                 # batch to batch, and so does what knowing nothing comes to.
                 wrong = torch.zeros_like(positive)
-                wrong.scatter_(1, another(rows, rows, 0, self.patients)[:, None], True)
+                images = whole(index, self.training)
+                other = another(images, images, 0, self.patients)
+                # Ranks follow each other, each with its first views before its second ones.
+                count = torch.arange(len(images), device=images.device)
+                first = count + count // len(index) * len(index)
+                second = first + len(index)
+                wrong[first, second[other]] = True
+                wrong[second, first[other]] = True
                 rest = (positive | foreign) & ~wrong
                 floor, _ = nt_xent(everyone, wrong, rest, self.temperature)
         return Step(

@@ -65,7 +65,8 @@ def test_the_floor_has_another_patients_view_in_the_place_of_the_right_one(monke
     monkeypatch.setattr(task, "_embed", lambda views: z)
     result = task.eval()((None, None), torch.arange(4), 0, 1)
     scores = z @ z.T / 0.5
-    others = {0: 2, 1: 2, 2: 3, 3: 4, 4: 6, 5: 6, 6: 7, 7: 0}  # the next of another patient
+    # The other view of the next of another patient.
+    others = {0: 6, 1: 6, 2: 7, 3: 4, 4: 2, 5: 2, 6: 3, 7: 0}
     losses = []
     for anchor, wrong in others.items():
         left_out = {anchor} | ({1 - anchor % 4, 5 - anchor % 4} if anchor % 4 < 2 else set())
