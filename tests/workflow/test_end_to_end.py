@@ -24,7 +24,7 @@ from tests.workflow.conftest import TINY, Runner
 
 def trained(output: str) -> list[str]:
     """Return the nodes that trained an epoch in a run."""
-    lines = re.findall(r"\[(\S+ \S+)\] \S+ \S+ lr \S+ epoch", output)
+    lines = re.findall(r"\[(\S+ \S+) s\d+\] \S+ \S+ lr \S+ epoch", output)
     return sorted(set(lines))
 
 
