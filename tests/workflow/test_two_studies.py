@@ -25,7 +25,7 @@ def few(study) -> Runner:
 
 
 def test_few_labels_train_classifiers_anew_and_pretext_stages_not(few):
-    nodes = set(re.findall(r"\[(\S+) full\] \S+ \S+ lr \S+ epoch", few.output))
+    nodes = set(re.findall(r"\[(\S+) full s\d+\] \S+ \S+ lr \S+ epoch", few.output))
     assert nodes == {"classify", "rotation+classify"}
 
 
