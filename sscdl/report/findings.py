@@ -168,17 +168,21 @@ def _shortcut(table: pd.DataFrame) -> list[str]:
     """Return by how much the models of each variant fall without the planted mark."""
     lines = []
     for variant, rows in table.groupby("variant", sort=False):
-        ends = {
-            name: rows.loc[rows["split"] == name, "drop"].dropna()
-            for name in ("mark_removed", "mark_reversed")
-        }
-        if all(map(len, ends.values())):
+        known = rows[rows["drop"].notna()]
+        ends = [known[known["split"] == name] for name in ("mark_removed", "mark_reversed")]
+        if all(map(len, ends)):
+            removed, reversed_ = map(_fall, ends)
             lines.append(
-                f"Without the planted mark, models on {variant} fall by "
-                f"{_span(ends['mark_removed'])} percent points; with the mark on the wrong "
-                f"patients, by {_span(ends['mark_reversed'])}."
+                f"Without the planted mark, models on {variant} fall by {removed}; with the mark "
+                f"on the wrong patients, by {reversed_}."
             )
     return lines
+
+
+def _fall(rows: pd.DataFrame) -> str:
+    """Return by how much models fall, and between what their 95 % intervals lie."""
+    ends = f"{rows['drop_low'].min():.1f} to {rows['drop_high'].max():.1f}"
+    return f"{_span(rows['drop'])} percent points (their 95 % intervals: within {ends})"
 
 
 def _span(values: pd.Series, digits: int = 1) -> str:

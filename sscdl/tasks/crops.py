@@ -39,7 +39,7 @@ def swapped_loss(scores: list[Tensor], codes: list[Tensor], temperature: float) 
 class MultiCrop(Task):
     """A task that has two global crops of each image and ``local_crops`` small ones.
 
-    Its options have ``crop``, ``flip``, those of ``LOCAL_CROPS`` and those of ``VIEWS``.
+    Its options have those of ``MULTI_CROP``.
     """
 
     metric: ClassVar[str] = "loss"

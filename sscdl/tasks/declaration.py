@@ -171,8 +171,9 @@ VIEWS = {
         other=1.2,
     ),
 }  # fmt: skip
-# The small crops beside two global ones.
-LOCAL_CROPS = {
+# What tasks that compare two views have in common, whole; and those with many crops.
+TWO_VIEWS = {"crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]), "flip": FLIP, **VIEWS}
+MULTI_CROP = {
     "local_crops": integer(
         4, "Number of small crops beside the two global ones.", "[0, 64]", other=0, small=1
     ),
@@ -186,7 +187,15 @@ LOCAL_CROPS = {
         [0.2, 0.4], "Range of the cropped share of the image area, small crops.",
         other=[0.1, 0.3],
     ),
+    "crop": shares([0.4, 1.0], CROPPED, other=[0.6, 0.9]),
+    "flip": FLIP,
+    **VIEWS,
 }  # fmt: skip
+# Of embeddings whose numbers are compared over the batch. The authors' 8,192 are for a million
+# images and batches of 2,048.
+EXPANDED = integer(
+    512, "Length of the embedding and of the layers before it.", "[2, 65536]", other=24, small=16
+)
 
 
 def queue_fits(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TwoViews(Task):
     """A task that compares two random views of each image.
 
-    Its options have ``crop``, ``flip`` and those of ``VIEWS``. ``patients`` is that of ``Setup``.
+    Its options have those of ``TWO_VIEWS``. ``patients`` is that of ``Setup``.
     """
 
     metric: ClassVar[str] = "loss"

@@ -91,3 +91,29 @@ def train(task: Task, images: Tensor, steps: int, lr: float) -> list[float]:
             task.after_step(epoch + 1, epochs)
             losses.append(result.loss.item())
     return losses[:steps]
+
+
+def follow_on_one_batch(task: Task, images: Tensor, steps: int = 36) -> list[Step]:
+    """Train with AdamW on one batch, a teacher following from step to step; return all steps."""
+    trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+    found = []
+    for number in range(steps):
+        found.append(step(task, images, epoch=1))
+        optimizer.zero_grad()
+        found[-1].loss.backward()
+        optimizer.step()
+        task.after_step((number + 1) / steps, 1)
+    return found
+
+
+def assert_same_gradients(
+    loss: Tensor, task: Task, expected: Tensor, twin: Task, rtol: float = 1e-4
+) -> None:
+    """Fail unless the gradients of ``loss`` by ``task`` are those of ``expected`` by ``twin``."""
+    ours, theirs = (
+        torch.autograd.grad(one, [p for p in module.parameters() if p.requires_grad])
+        for one, module in ((loss, task), (expected, twin))
+    )
+    for mine, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, their, rtol=rtol, atol=1e-6)

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import (
-    CROPPED,
-    FLIP,
-    LOCAL_CROPS,
-    VIEWS,
-    Declaration,
-    Size,
-    integer,
-    number,
-    shares,
-)
+from sscdl.tasks.declaration import MULTI_CROP, Declaration, Size, integer, number, shares
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -79,10 +69,7 @@ DECLARATION = Declaration(
         "hidden": integer(
             2048, "Length of the hidden layers of the head.", "[1, 65536]", other=20, small=16
         ),
-        **LOCAL_CROPS,
-        "crop": shares([0.4, 1.0], CROPPED, other=[0.6, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **MULTI_CROP,
     },
     state_bytes=_state_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,

@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import (
-    CROPPED,
-    FLIP,
-    LOCAL_CROPS,
-    VIEWS,
-    Declaration,
-    Size,
-    integer,
-    number,
-    queue_fits,
-    shares,
-)
+from sscdl.tasks.declaration import MULTI_CROP, Declaration, Size, integer, number, queue_fits
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -61,10 +50,7 @@ DECLARATION = Declaration(
             other=0.5, off=0.0,
         ),
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
-        **LOCAL_CROPS,
-        "crop": shares([0.4, 1.0], CROPPED, other=[0.6, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **MULTI_CROP,
     },
     state_bytes=_state_bytes,
     followed_bytes=_queue_bytes,

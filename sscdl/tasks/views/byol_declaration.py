@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import (
-    CROPPED,
-    FLIP,
-    VIEWS,
-    Declaration,
-    Size,
-    flag,
-    integer,
-    number,
-    shares,
-)
+from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, flag, integer, number
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -59,9 +49,7 @@ DECLARATION = Declaration(
         "asymmetric": flag(
             False, "Blur the first view of each image, and the second one time in ten."
         ),
-        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **TWO_VIEWS,
     },
     state_bytes=_state_bytes,
     followed_bytes=_followed_bytes,

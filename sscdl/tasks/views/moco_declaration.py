@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sscdl.tasks.declaration import (
-    CROPPED,
-    FLIP,
-    VIEWS,
+    TWO_VIEWS,
     Declaration,
     Size,
     auto_or_integer,
@@ -16,7 +14,6 @@ from sscdl.tasks.declaration import (
     integer,
     number,
     queue_fits,
-    shares,
 )
 
 
@@ -62,9 +59,7 @@ DECLARATION = Declaration(
             0.99, "Share of the key network that each step keeps.", "[0, 1]", other=0.9
         ),
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
-        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **TWO_VIEWS,
     },
     state_bytes=_state_bytes,
     followed_bytes=_followed_bytes,

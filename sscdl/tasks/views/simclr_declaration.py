@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import CROPPED, FLIP, VIEWS, Declaration, Size, integer, number, shares
+from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, integer, number
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -25,9 +25,7 @@ DECLARATION = Declaration(
         # With few negatives a low temperature looks at the nearest of them alone.
         "temperature": number(0.2, "Temperature of the similarities.", "(0, 1000]", other=0.5),
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
-        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **TWO_VIEWS,
     },
     state_bytes=_state_bytes,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import CROPPED, FLIP, VIEWS, Declaration, Size, integer, shares
+from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, integer
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -29,9 +29,7 @@ DECLARATION = Declaration(
         "hidden": integer(
             128, "Length of the predictor's hidden layer.", "[1, 65536]", other=12, small=8
         ),
-        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        **TWO_VIEWS,
     },
     state_bytes=_state_bytes,
     collapses=True,

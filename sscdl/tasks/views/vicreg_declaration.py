@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sscdl.tasks.declaration import CROPPED, FLIP, VIEWS, Declaration, Size, integer, number, shares
+from sscdl.tasks.declaration import EXPANDED, TWO_VIEWS, Declaration, Size, number
 
 
 def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -32,14 +32,8 @@ DECLARATION = Declaration(
             1.0, "Weight of what keeps the numbers of an embedding from saying the same.",
             "[0, 1000]", other=4.0, off=0.0,
         ),
-        # The authors' 8,192 are for a million images and batches of 2,048.
-        "dimension": integer(
-            512, "Length of the embedding and of the layers before it.", "[2, 65536]", other=24,
-            small=16,
-        ),
-        "crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]),
-        "flip": FLIP,
-        **VIEWS,
+        "dimension": EXPANDED,
+        **TWO_VIEWS,
     },
     state_bytes=_state_bytes,
 )  # fmt: skip

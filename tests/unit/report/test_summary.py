@@ -158,14 +158,17 @@ def test_all_that_share_a_place_are_named():
     assert "highest with 5 curricula, 80.0 %, lowest with 5 curricula, 60.0 %" in text
 
 
-def test_the_planted_mark_is_told_of():
+def test_the_planted_mark_is_told_of_with_the_ends_of_all_intervals():
     rows = [
-        ("full", "mark_trained", None),
-        ("full", "mark_removed", 5),
-        ("full", "mark_reversed", 9),
+        ("full", "mark_trained", None, None, None),
+        ("full", "mark_removed", 5, 2, 8),
+        ("full", "mark_removed", 7, 6, 7.5),
+        ("full", "mark_reversed", 9, -1, 19),
     ]
-    table = pd.DataFrame(rows, columns=["variant", "split", "drop"])
-    assert "fall by 5.0 percent points" in findings({**TABLES, SHORTCUT: table})[-1]
+    names = ["variant", "split", "drop", "drop_low", "drop_high"]
+    found = findings({**TABLES, SHORTCUT: pd.DataFrame(rows, columns=names)})[-1]
+    assert "fall by 5.0 to 7.0 percent points (their 95 % intervals: within 2.0 to 8.0)" in found
+    assert "by 9.0 percent points (their 95 % intervals: within -1.0 to 19.0)." in found
 
 
 def test_the_lines_for_the_terminal_have_models_intervals_and_the_finding():

@@ -13,7 +13,17 @@ from sscdl.errors import InputError
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.reference import SCHEMA
 from tests.unit.lightly_reference import DINOLoss
-from tests.unit.task_helpers import BATCH, IMAGES, draws_for, make_task, pictures, step, train
+from tests.unit.task_helpers import (
+    BATCH,
+    IMAGES,
+    assert_same_gradients,
+    draws_for,
+    follow_on_one_batch,
+    make_task,
+    pictures,
+    step,
+    train,
+)
 
 SMALL = {"prototypes": 12, "hidden": 16, "dimension": 16, "local_crops": 2}
 
@@ -41,12 +51,7 @@ def test_loss_gradients_and_centre_are_those_of_lightly():
     assert result.loss.item() == pytest.approx(expected.item(), rel=1e-5)
     torch.testing.assert_close(task.centre, theirs.center.flatten())
     assert not torch.equal(task.centre, twin.centre)
-    ours, wanted = (
-        torch.autograd.grad(loss, [p for p in module.parameters() if p.requires_grad])
-        for loss, module in ((result.loss, task), (expected, twin))
-    )
-    for mine, their in zip(ours, wanted, strict=True):
-        torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(result.loss, task, expected, twin)
 
 
 def test_a_crop_is_told_by_what_the_teacher_sees_in_the_other_one():
@@ -173,16 +178,9 @@ def test_it_learns_to_tell_images_apart():
     options = {"hidden": 32, "prototypes": 24, "local_crops": 0, "crop": [0.6, 1.0]}
     task, images = make_task("dino", momentum=0.9, dimension=16, **options), pictures()
     assert task.chance_loss == pytest.approx(math.log(24))
-    optimizer = torch.optim.AdamW([p for p in task.parameters() if p.requires_grad], lr=1e-3)
-    apart, right = [], []
-    for number in range(36):
-        result = step(task, images, epoch=1)
-        optimizer.zero_grad()
-        result.loss.backward()
-        optimizer.step()
-        task.after_step((number + 1) / 36, 1)
-        apart.append((result.floor - result.loss).item())
-        right.append(result.correct.item())
+    found = follow_on_one_batch(task, images)
+    apart = [(one.floor - one.loss).item() for one in found]
+    right = [one.correct.item() for one in found]
     assert apart[0] < 0.1
     assert apart[-1] > 0.2
     assert max(right[-12:]) > 5, "of 16, by chance 2"

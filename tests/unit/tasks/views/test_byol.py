@@ -12,7 +12,15 @@ from sscdl.study.config import check_config, load_schema
 from sscdl.study.reference import SCHEMA
 from sscdl.training.optim import build_optimizer
 from tests.unit.lightly_reference import NegativeCosineSimilarity
-from tests.unit.task_helpers import BATCH, draws_for, make_task, pictures, step, train
+from tests.unit.task_helpers import (
+    BATCH,
+    assert_same_gradients,
+    draws_for,
+    make_task,
+    pictures,
+    step,
+    train,
+)
 
 SMALL = {"dimension": 24, "hidden": 32}
 
@@ -32,12 +40,7 @@ def test_a_step_is_the_sum_of_both_directions_of_two_minus_two_cosines():
     theirs = NegativeCosineSimilarity()
     expected = 4 + 2 * theirs(one, second) + 2 * theirs(two, first)
     assert result.loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    ours, wanted = (
-        torch.autograd.grad(loss, [p for p in module.parameters() if p.requires_grad])
-        for loss, module in ((result.loss, task), (expected, twin))
-    )
-    for mine, their in zip(ours, wanted, strict=True):
-        torch.testing.assert_close(mine, their, rtol=1e-4, atol=1e-6)
+    assert_same_gradients(result.loss, task, expected, twin)
 
 
 def test_the_teacher_begins_as_a_copy_of_backbone_and_projector_and_has_no_predictor():
