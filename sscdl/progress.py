@@ -20,28 +20,14 @@ LOGGER = logging.getLogger("sscdl")
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-# How much jobs say on the terminal: all, as to their log files; briefly, what `Seldom` lets by; or
-# warnings and errors alone, as a run asks of its jobs under --quiet.
-TERMINAL_IS, ALL, BRIEF, QUIET = "SSCDL_TERMINAL", "all", "brief", "quiet"
+# How a run tells its jobs what to say on the terminal: little of it (``Seldom``), or warnings and
+# errors alone, as under --quiet. All, if it tells them nothing.
+JOBS_SAY, BRIEF, QUIET = "SSCDL_JOBS_SAY", "brief", "quiet"
 SILENCE = 45.0  # seconds
 
 
 class Stopped(BaseException):
     """A signal has asked the process to end."""
-
-
-def terminal() -> str | None:
-    """Return what the environment says of the terminal: ALL, BRIEF, QUIET, or None for nothing.
-
-    Raises InputError for anything else.
-    """
-    asked = os.environ.get(TERMINAL_IS) or None
-    if asked not in (None, ALL, BRIEF, QUIET):
-        raise InputError(
-            f"{TERMINAL_IS}: {asked!r} in the environment; {ALL!r} shows on the terminal all that "
-            f"jobs say, {BRIEF!r} (or nothing) what is needed to see them move"
-        )
-    return asked
 
 
 class Seldom(logging.Filter):
@@ -81,9 +67,10 @@ def job_log(path: str | Path, title: str) -> Iterator[logging.Logger]:
     file, screen = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler(sys.stderr)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     screen.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
-    if terminal() == BRIEF:
+    say = os.environ.get(JOBS_SAY)
+    if say == BRIEF:
         screen.addFilter(Seldom())
-    elif terminal() == QUIET:
+    elif say == QUIET:
         screen.setLevel(logging.WARNING)
     LOGGER.setLevel(logging.INFO)
     handlers, LOGGER.handlers = LOGGER.handlers, [file, screen]

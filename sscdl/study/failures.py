@@ -45,6 +45,26 @@ class _Failed(NamedTuple):
     group: int  # 0 for a job by itself
 
 
+class Failing(NamedTuple):
+    """Jobs that have failed together, each as Snakemake describes it, and what a group adds."""
+
+    jobs: list[Mapping[str, Any]]
+    group: bool
+    logs: list[str]
+
+
+def failing(record: logging.LogRecord) -> Failing | None:
+    """Return the jobs that a record of Snakemake says have failed, None if it is of none."""
+    said: Any = record  # has what belongs to its event
+    event = getattr(record, "event", "")
+    if event == "group_error":
+        return Failing(list(said.job_error_info), True, list(said.aux_logs))
+    # Those of a group are indented, and known already.
+    if event == "job_error" and not getattr(record, "indent", False):
+        return Failing([vars(record)], False, [])
+    return None
+
+
 class Failures(logging.Filter):
     """Remembers the jobs that have failed, from what Snakemake says to its log.
 
@@ -64,13 +84,10 @@ class Failures(logging.Filter):
         """Note what ``record`` says of a job; return whether it is worth showing."""
         event = str(getattr(record, "event", "") or "")
         said: Any = record  # has what belongs to its event
-        if event == "group_error":
-            self._groups += 1
-            for job in said.job_error_info:
-                self._note(job, self._groups, said.aux_logs)
-        elif event == "job_error" and not getattr(record, "indent", False):
-            # Those of a group are indented, and known already.
-            self._note(vars(record), 0, [])
+        if ended := failing(record):
+            self._groups += ended.group
+            for job in ended.jobs:
+                self._note(job, self._groups if ended.group else 0, ended.logs)
         elif event == "job_info":  # it begins, perhaps once more
             self._failed.pop(said.jobid, None)
         self._asked |= record.getMessage().startswith(_ASKED)

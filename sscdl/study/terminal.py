@@ -10,15 +10,19 @@ the place of Snakemake's own handler once the workflow is read.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TextIO
 
-from sscdl.progress import ALL, duration, terminal
+from sscdl.errors import InputError
+from sscdl.progress import duration
+from sscdl.study.failures import failing
 
 LOGGER = logging.getLogger("snakemake.logging")
+TERMINAL_IS, ALL = "SSCDL_TERMINAL", "all"  # for users, who want to see more
 HANDLER = "DefaultStreamHandler"  # Snakemake's name for what writes to the terminal
 # What is said of a run or a job before it has done anything: in the log file alone.
 _QUIET = {
@@ -196,11 +200,8 @@ class Terminal(logging.Handler):
             self._finished.append(said.job_id)
         elif event == "progress":
             self._finish(record)
-        elif event == "group_error":
-            self._fail([job["jobid"] for job in said.job_error_info], record)
-        elif event == "job_error" and not getattr(record, "indent", False):
-            # Those of a group are indented, and known already.
-            self._fail([said.jobid], record)
+        elif ended := failing(record):
+            self._fail([job["jobid"] for job in ended.jobs], record)
         elif not event and str(record.msg).startswith(_NOTHING) and self.results:
             self._say([f"Results: {self.results}"], record)
 
@@ -243,10 +244,10 @@ class Terminal(logging.Handler):
         words = ""
         if not self._keep_going:
             self._ending = True
-            words = f"waiting for {_steps(running)} at work, then the run ends" if running else ""
+            words = f"waiting for {steps(running)} at work, then the run ends" if running else ""
         elif behind:
             words = (
-                f"{_steps(behind)} that {'needs' if behind == 1 else 'need'} it will be left out"
+                f"{steps(behind)} that {'needs' if behind == 1 else 'need'} it will be left out"
             )
         if words:
             self._say([f"{time.strftime('%H:%M:%S')}  {what}; {words}"], record)
@@ -261,18 +262,32 @@ class Terminal(logging.Handler):
             self._whole.flush()
 
 
-def _steps(count: int) -> str:
+def all_is_asked_for() -> bool:
+    """Return whether the environment asks for all that is said.
+
+    Raises InputError if it asks for something that there is not.
+    """
+    asked = os.environ.get(TERMINAL_IS, "")
+    if asked not in ("", ALL):
+        raise InputError(
+            f"{TERMINAL_IS}: {asked!r} in the environment; {ALL!r} shows on the terminal all that "
+            "jobs and Snakemake say, nothing what is needed to see them move"
+        )
+    return asked == ALL
+
+
+def steps(count: int) -> str:
+    """Return so many steps in words."""
     return "1 step" if count == 1 else f"{count} steps"
 
 
 def take_terminal() -> Terminal | None:
     """Put a ``Terminal`` in the place of Snakemake's handler and return it.
 
-    None if the environment asks for all that is said, or a plugin writes to the terminal. Raises
-    InputError for an environment that asks for something else.
+    None if a plugin writes to the terminal.
     """
     whole = next((one for one in LOGGER.handlers if one.name == HANDLER), None)
-    if terminal() == ALL or not isinstance(whole, logging.StreamHandler):
+    if not isinstance(whole, logging.StreamHandler):
         return None
     shown = Terminal(whole)
     LOGGER.removeHandler(whole)

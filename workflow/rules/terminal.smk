@@ -13,10 +13,15 @@ HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 sys.path.insert(0, str(HERE))
 
 from sscdl.errors import InputError
-from sscdl.planning.estimates import search_epochs
-from sscdl.progress import BRIEF, QUIET, TERMINAL_IS
+from sscdl.progress import BRIEF, JOBS_SAY, QUIET
 from sscdl.study.failures import tell_failures
-from sscdl.study.terminal import Step, take_terminal
+from sscdl.study.terminal import (
+    TERMINAL_IS,
+    Step,
+    all_is_asked_for,
+    steps,
+    take_terminal,
+)
 
 # What is to be left unsaid, in the words of --quiet.
 UNSAID = {one.name for one in workflow.output_settings.quiet or ()}
@@ -37,12 +42,13 @@ def own_terminal():
     So it does in a workflow that has this one as a module, whose jobs and hooks are its own.
     """
     told = workflow.output_settings
-    if not workflow.is_main_process or told.dryrun or told.verbose or told.debug_dag:
-        return None
-    if not workflow.modifier.is_main_snakefile():
+    if not workflow.is_main_process:
         return None
     with faults_told():
-        return take_terminal()
+        whole = all_is_asked_for() or told.dryrun or told.verbose or told.debug_dag
+    if whole or not workflow.modifier.is_main_snakefile():
+        return None
+    return take_terminal()
 
 
 def tell_start(study):
@@ -56,6 +62,8 @@ def tell_start(study):
 
 def step_of(job):
     """Return what a job is called on the terminal, and what its duration may be told by."""
+    from sscdl.planning.estimates import search_epochs  # for the main process alone
+
     name, found = job.rule.name, dict(job.wildcards_dict)
     node = STUDY.nodes.get(found.get("fingerprint"))
     if node:
@@ -96,20 +104,20 @@ def tell_steps():
     """Begin to show steps on the terminal, and let jobs beside this process be brief there."""
     if TERMINAL is None:
         return
-    steps = expected_steps()
+    expected = expected_steps()
     going_on = workflow.execution_settings.keep_going
-    TERMINAL.begin(steps, keep_going=going_on, made=not workflow.touch)
+    TERMINAL.begin(expected, keep_going=going_on, made=not workflow.touch)
     if workflow.local_exec:
         # On a cluster, what a job says goes to a file of its own anyway.
-        os.environ[TERMINAL_IS] = QUIET if UNSAID & {"ALL", "PROGRESS"} else BRIEF
+        os.environ[JOBS_SAY] = QUIET if UNSAID & {"ALL", "PROGRESS"} else BRIEF
     if not makes_something():
         return
     study = STUDY.config["study"]
-    count = f"{len(steps)} {'step' if len(steps) == 1 else 'steps'}"
+    count = steps(len(expected))
     if workflow.touch:
         logger.info(f"{study}: the files of {count} are marked as new; nothing is made")
         return
-    trained = sum(step.epochs > 0 for step in steps.values())
+    trained = sum(step.epochs > 0 for step in expected.values())
     logger.info(
         f"{study}: {count}{f', of which {trained} train a stage' if trained else ''}. "
         f"All that jobs say is in {RESULTS}/logs; here, too, with {TERMINAL_IS}=all"

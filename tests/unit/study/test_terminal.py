@@ -11,7 +11,7 @@ import pytest
 from sscdl.errors import InputError
 from sscdl.progress import SILENCE, Seldom, job_log
 from sscdl.study import terminal as module
-from sscdl.study.terminal import HANDLER, Pace, Step, Terminal, take_terminal
+from sscdl.study.terminal import HANDLER, Pace, Step, Terminal, all_is_asked_for, take_terminal
 
 
 class Clock:
@@ -214,7 +214,7 @@ def test_a_group_fails_as_one(shown):
     shown.begin(CHAIN, keep_going=True)
     begin(shown, 2, 3)
     jobs = [{"jobid": 2}, {"jobid": 3}]
-    shown.handle(record("Group", "group_error", logging.ERROR, job_error_info=jobs))
+    shown.handle(record("Group", "group_error", logging.ERROR, job_error_info=jobs, aux_logs=[]))
     fail(shown, 2, indent=True)
     fail(shown, 3, indent=True)
     left_out = "two and its group failed; 1 step that needs it will be left out"
@@ -305,17 +305,23 @@ def test_the_terminal_alone_is_taken_over(logger):
     assert (whole.stream.getvalue(), file.stream.getvalue()) == ("", "Select jobs to execute...\n")
 
 
-def test_all_is_shown_to_who_asks_or_has_a_plugin(logger, monkeypatch):
-    monkeypatch.setenv("SSCDL_TERMINAL", "all")
+def test_a_plugin_has_the_terminal_to_itself(logger):
+    del logger.handlers[0]
     before = list(logger.handlers)
     assert take_terminal() is None
-    monkeypatch.setenv("SSCDL_TERMINAL", "")
-    del logger.handlers[0]
-    assert take_terminal() is None
-    assert logger.handlers == before[1:]
-    monkeypatch.setenv("SSCDL_TERMINAL", "verbose")
-    with pytest.raises(InputError, match="SSCDL_TERMINAL: 'verbose'.*'all'"):
-        take_terminal()
+    assert logger.handlers == before
+
+
+def test_all_is_shown_to_who_asks(monkeypatch):
+    monkeypatch.delenv("SSCDL_TERMINAL", raising=False)
+    assert not all_is_asked_for()
+    for value, asked in (("", False), ("all", True)):
+        monkeypatch.setenv("SSCDL_TERMINAL", value)
+        assert all_is_asked_for() == asked
+    for wrong in ("verbose", "brief"):
+        monkeypatch.setenv("SSCDL_TERMINAL", wrong)
+        with pytest.raises(InputError, match=f"SSCDL_TERMINAL: '{wrong}'.*'all'"):
+            all_is_asked_for()
 
 
 def test_a_job_shows_warnings_and_one_line_in_a_while(monkeypatch):
@@ -332,9 +338,9 @@ def test_a_job_shows_warnings_and_one_line_in_a_while(monkeypatch):
     assert len(seen) > 2
 
 
-@pytest.mark.parametrize("asked", ["all", "brief", "quiet", ""])
+@pytest.mark.parametrize("asked", ["brief", "quiet", ""])
 def test_the_log_file_of_a_job_has_all(asked, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("SSCDL_TERMINAL", asked)
+    monkeypatch.setenv("SSCDL_JOBS_SAY", asked)
     with job_log(tmp_path / "a.log", "moco full") as log:
         log.info("epoch 1/9")
         log.warning("no lung")
@@ -342,5 +348,5 @@ def test_the_log_file_of_a_job_has_all(asked, monkeypatch, tmp_path, capsys):
         "INFO epoch 1/9", "WARNING no lung",
     ]  # fmt: skip
     told = capsys.readouterr().err
-    assert ("[moco full] epoch 1/9\n" in told) == (asked not in ("brief", "quiet"))
+    assert ("[moco full] epoch 1/9\n" in told) == (not asked)
     assert told.endswith("[moco full] no lung\n")
