@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= 2
 # TORCH=cpu: the builds of torch and torchvision that cannot use a GPU, several GB smaller, from an
 # index that has them beside each other. Nothing: those of PyPI, which can.
-TORCH ?=
+TORCH :=
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 $(if $(filter-out cpu,$(TORCH)),$(error TORCH=$(TORCH): TORCH=cpu is the only other build; leave TORCH out for the one that can use a GPU))
 TORCH_OK := $(if $(TORCH),$(VENV)/torch-$(TORCH).ok)

@@ -11,26 +11,24 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-# What ``sscdl.files.HOME`` holds in a checkout and, in the folder IN, where it is installed.
-CARRIED = ("Snakefile", "config", "envs", "profiles", "resources", "workflow")
-IN = "sscdl/_project"
+IN = "sscdl/_project"  # ``sscdl.files.HOME`` where the package is installed
+HERE = Path(__file__).parent
 
 
-def configurations() -> set[str]:
-    """Return the names of the files in config/ that belong to the project: MANIFEST.in has them.
+def carried() -> list[str]:
+    """Return the files and folders of the project that HOME holds: MANIFEST.in names them.
 
-    Others lie there, too, in somebody's checkout: their folders and keys are no part of a package.
+    Others lie beside them in somebody's checkout: their folders and keys are no part of a package.
     (An sdist has no git that could tell which these are.)
     """
-    words = (Path(__file__).parent / "MANIFEST.in").read_text(encoding="utf-8").split()
-    return {Path(word).name for word in words if word.startswith("config/")}
-
-
-def left_out(folder: str, names: list[str]) -> set[str]:
-    """Return what in a folder that is carried stays behind, as ``shutil.copytree`` asks it."""
-    others = {name for name in names if name == "__pycache__" or name.startswith(".")}
-    own = Path(folder) == Path(__file__).parent / "config"
-    return others | (set(names) - configurations() if own else set())
+    lines = (HERE / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    named = [
+        word
+        for line in lines
+        if line.startswith(("include ", "graft "))
+        for word in line.split()[1:]
+    ]
+    return [name for name in named if name == "Snakefile" or (HERE / name).is_dir() or "/" in name]
 
 
 class WithWorkflow(build_py):
@@ -44,14 +42,15 @@ class WithWorkflow(build_py):
         # An earlier build may have left modules that are gone; tasks are found by their files.
         shutil.rmtree(Path(self.build_lib) / "sscdl", ignore_errors=True)
         super().run()
-        here, there = Path(__file__).parent, Path(self.build_lib) / IN
-        there.mkdir(parents=True)
-        for name in CARRIED:
-            source = here / name
+        there = Path(self.build_lib) / IN
+        for name in carried():
+            source, target = HERE / name, there / name
+            target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, there / name, ignore=left_out)
+                others = shutil.ignore_patterns("__pycache__", ".*")
+                shutil.copytree(source, target, ignore=others)
             else:
-                shutil.copy2(source, there / name)
+                shutil.copy2(source, target)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def listed(names: Sequence[str]) -> str:
 def _split(told: Mapping[str, Any]) -> str:
     """Return where the split comes from."""
     split = told["split"]
-    source, seed = split.get("source", DRAWN), told["split_seed"]
+    source, seed = split["source"], told["split_seed"]
     straddle = " (a patient may be on both sides)" if split["by"] == "image" else ""
     if source == DRAWN:
         return f"Split by {split['by']}{straddle}, seed {seed}."

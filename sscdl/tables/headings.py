@@ -86,6 +86,14 @@ def place(name: str) -> tuple[str, str]:
     return DETAILS, f"{words[:1].upper()}{words[1:]}: {kind}"
 
 
+def reports_scores(name: str) -> bool:
+    """Return whether a table or figure is of models' scores, and not of images or of training.
+
+    What it says then depends on who is tested on.
+    """
+    return place(name)[0] not in (DATA, TRAINING)
+
+
 def _thesis_title(name: str) -> str:
     """Return the title of one of the thesis's numbered tables, such that titles sort by number."""
     table = THESIS_TABLES[name]

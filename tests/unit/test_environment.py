@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from sscdl.model.source import read_study
 from tests.conftest import ROOT
@@ -49,8 +50,22 @@ def test_whatever_is_imported_is_a_direct_requirement():
                 assert found & asked, f"{path}: {top}"
 
 
+def needed() -> set[str]:
+    """Return what runs need: what is asked for, and what that asks for in turn."""
+    todo, found = direct(), set()
+    while todo:
+        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
+        if name in found:
+            continue
+        found.add(name)
+        asked = [Requirement(one) for one in metadata.requires(name) or []]
+        todo += [one.name for one in asked if not one.marker or one.marker.evaluate({"extra": ""})]
+    return found
+
+
 def test_nothing_that_runs_need_is_under_the_gpl_alone():
-    for name in direct():
+    assert {"torch", "imagecodecs", "docutils"} < needed()
+    for name in needed():
         described = metadata.metadata(name)
         marks = [one for one in described.get_all("Classifier") or [] if "License ::" in one]
         stated = described.get("License-Expression") or described.get("License") or ""
@@ -84,18 +99,24 @@ def test_the_container_has_the_locked_versions_and_all_that_the_workflow_reads()
     assert {"Snakefile", "config", "profiles", "resources", "sscdl", "workflow"} <= copied
 
 
-def test_a_wheel_has_the_configurations_of_the_project_alone():
-    """What else lies in config/ of a checkout may name somebody's folders, and their key."""
-    git = ["git", "-C", str(ROOT), "ls-files", "config"]
-    done = subprocess.run(git, capture_output=True, text=True, check=False)
+def test_a_wheel_carries_what_belongs_to_the_project_and_nothing_beside_it(tmp_path):
+    """What else lies in these folders of a checkout may name somebody's folders, and their key."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False
+    )
     if done.returncode or not done.stdout:
         pytest.skip("no checkout: git does not know which files belong to the project")
-    tracked = {Path(one).name for one in done.stdout.splitlines()}
-    setup = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")
-    assert setup["configurations"]() == tracked
-    stay = setup["left_out"](str(ROOT / "config"), [*tracked, "private.yaml", ".hidden"])
-    assert stay == {"private.yaml", ".hidden"}
-    assert setup["left_out"](str(ROOT / "workflow"), ["rules", "__pycache__"]) == {"__pycache__"}
+    names = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["carried"]()
+    tops = {name.partition("/")[0] for name in names}
+    tracked = {one for one in done.stdout.splitlines() if one.partition("/")[0] in tops}
+    assert {"Snakefile", "config", "profiles", "resources", "workflow"} <= tops
+
+    def held(file: str) -> bool:
+        return any(file == name or file.startswith(f"{name}/") for name in names)
+
+    assert all(map(held, tracked))
+    for private in ("config/mine.yaml", "profiles/mine/config.yaml", "resources/mine.json"):
+        assert not held(private)
 
 
 def test_the_catalog_finds_what_it_reads():

@@ -6,6 +6,7 @@ from pathlib import Path
 from sscdl.figures import drawing
 from sscdl.figures.charts import write_figure
 from sscdl.progress import job_log
+from sscdl.tables.headings import FIGURE, reports_scores
 from sscdl.training.network_facts import map_notes
 
 if __name__ == "__main__":
@@ -52,7 +53,7 @@ if __name__ == "__main__":
             case "masks":
                 figure = drawing.draw_masks(given["images"], given["full"], given["lungs"])
         caption = params.caption
-        if name not in ("dataset", "4.1_variants", "4.2_validation_curves", "masks"):
+        if reports_scores(f"{FIGURE}{name}"):
             caption = " ".join([caption, *params.split_notes])
         if name in ("4.3_ail_by_model", "4.4_attention", "class_maps"):
             caption = " ".join(

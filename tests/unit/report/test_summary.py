@@ -20,7 +20,7 @@ CONFIG = {
     "protocol": "strict",
     "classes": ["negative", "typical"],
     "label_share": 1,
-    "split": {"by": "patient"},
+    "split": {"source": "drawn", "by": "patient"},
     "split_seed": 0,
     "seeds": [0],
     "variants": ["full"],
