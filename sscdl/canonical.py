@@ -191,7 +191,12 @@ def _imports(node: ast.AST) -> bool:
 def _without_types(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield statements but for imports of types; of ``if TYPE_CHECKING:`` only its ``else``."""
     for node in body:
-        if isinstance(node, ast.ImportFrom) and not node.level and node.module in _OF_TYPES:
+        if (
+            isinstance(node, ast.ImportFrom)
+            and not node.level
+            and node.module in _OF_TYPES
+            and not any(alias.asname for alias in node.names)  # what is used has its own name
+        ):
             continue
         if (
             isinstance(node, ast.If)

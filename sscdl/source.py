@@ -108,6 +108,7 @@ RESOURCES = {
     f"{PACKAGE}.tables.html_table": ("sscdl/tables/*.css", "sscdl/tables/*.js"),
     f"{PACKAGE}.study.thesis": ("resources/thesis/*.csv",),
     f"{PACKAGE}.report.facts": ("sscdl/tasks/*/*_declaration.py",),
+    f"{PACKAGE}.tables.thesis.curriculum_kinds": ("sscdl/tasks/*/*_declaration.py",),
 }
 
 

@@ -25,12 +25,16 @@ _RLE_SEGMENTS = 15
 
 
 class Codestream(NamedTuple):
-    """Size, channels, bits and tiles of the picture that a codestream declares."""
+    """Size, channels, bits and tiles of the picture that a codestream declares, and its kind.
+
+    ``standard``: JPEG, JPEG-LS or JPEG 2000.
+    """
 
     rows: int
     columns: int
     components: int
     precision: int
+    standard: str
     tiles: int = 1
 
 
@@ -47,11 +51,13 @@ def codestream_of(frame: bytes) -> Codestream | None:
         right, bottom, left, top, wide, high, x, y = struct.unpack_from(">8I", frame, 8)
         tiles = math.ceil((right - x) / wide) * math.ceil((bottom - y) / high)
         components, precision = struct.unpack_from(">HB", frame, 40)
-        return Codestream(bottom - top, right - left, components, (precision & 0x7F) + 1, tiles)
+        bits = (precision & 0x7F) + 1
+        return Codestream(bottom - top, right - left, components, bits, "JPEG 2000", tiles)
     for marker, position in _segments(frame):
         if marker in _START_OF_FRAME:
             precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
-            return Codestream(rows, columns, components, precision)
+            standard = "JPEG-LS" if marker == _START_OF_JPEG_LS else "JPEG"
+            return Codestream(rows, columns, components, precision, standard)
     return None
 
 
@@ -100,14 +106,6 @@ def _items_fit(data: bytes) -> bool:
         return False
     end = 8 + struct.unpack_from("<I" if tag == _ITEM else ">I", data, 4)[0]
     return end == len(data) or data[end : end + 2] == tag[:2] or data.startswith(_MAGICS, 8)
-
-
-def standard_of(frame: bytes) -> str:
-    """Return which of JPEG, JPEG-LS and JPEG 2000 a frame of one of them is, by its contents."""
-    if frame.startswith(_MAGICS[1:]):
-        return "JPEG 2000"
-    is_ls = any(marker == _START_OF_JPEG_LS for marker, _ in _segments(frame))
-    return "JPEG-LS" if is_ls else "JPEG"
 
 
 def is_complete(frame: bytes) -> bool:

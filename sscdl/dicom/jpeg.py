@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import uid
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner
 
-from sscdl.dicom.codestream import standard_of
+from sscdl.dicom.codestream import codestream_of
 
 SYNTAXES = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 # What pydicom asks of a module that decodes: by syntax, what must be installed.
@@ -41,7 +41,8 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
     pixel has. Raises RuntimeError, of a kind of imagecodecs, if the frame cannot be decoded.
     """
     # Frames of a later standard are not what the syntax says, but they can be read.
-    standard = standard_of(frame)
+    coded = codestream_of(frame)
+    standard = coded.standard if coded else ""
     words: np.ndarray
     if standard == "JPEG-LS":
         words = imagecodecs.jpegls_decode(frame)

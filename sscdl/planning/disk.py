@@ -6,6 +6,7 @@ Tests compare them with the real networks and tasks.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from sscdl.planning.estimates import search_epochs
 from sscdl.study.trie import CLASSIFY, Node
@@ -45,11 +46,11 @@ def state_bytes(node: Node, images: int, store: Path) -> int:
     Each has the weights, what else the task has, and, for what it trains, the optimiser's buffers
     and maybe averages. ``images``: number of training images.
     """
-    weights, own = weights_bytes(node, store), task_state_bytes(node, images, store)
-    trained = weights + own - _of_task(node, images, store, "followed_bytes")
+    weights, own = weights_bytes(node, store), _of_task(node, images, store)
+    trained = weights + own.trained
     copies = 2 if node.recipe["settings"]["optimizer"] in ("adam", "adamw") else 1
     copies += "averaged_weights" in node.recipe
-    return (weights + own + copies * trained) * len(node.learning_rates)
+    return (trained + own.followed + copies * trained) * len(node.learning_rates)
 
 
 def task_state_bytes(node: Node, images: int, store: Path) -> int:
@@ -57,15 +58,21 @@ def task_state_bytes(node: Node, images: int, store: Path) -> int:
 
     ``images``: number of training images. 0 for a classifier, and for an unknown backbone.
     """
-    return _of_task(node, images, store, "state_bytes")
+    return sum(_of_task(node, images, store))
 
 
-def _of_task(node: Node, images: int, store: Path, which: str) -> int:
-    """Return one of the sizes that a node's task declares."""
+class _Own(NamedTuple):
+    trained: int
+    followed: int
+
+
+def _of_task(node: Node, images: int, store: Path) -> _Own:
+    """Return the bytes that a node's task declares."""
     size, channels = _network(node, store)
     if not size or node.task == CLASSIFY:
-        return 0
+        return _Own(0, 0)
     settings = whole(node.task, node.recipe["settings"])
     options = {**DEFAULTS[node.task], **settings["options"]}
     sizes = Size(channels, size, images, settings["batch_size"])
-    return int(getattr(DECLARATIONS[node.task], which)(sizes, options))
+    declared = DECLARATIONS[node.task]
+    return _Own(declared.trained_bytes(sizes, options), declared.followed_bytes(sizes, options))

@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.inference import score
 from sscdl.evaluation.measures import Codes, Floats, Stratum
-from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, score_model
+from sscdl.tables.overview import METADATA, NAN, mean_percent, models_in, of_split, score_model
 
 BINS = 15  # as in Guo et al.
 PER_BIN = 10  # images at least: with few images, fewer bins
@@ -188,7 +188,7 @@ def calibration_bins(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``variant, curriculum, split, bin`` (from 0), ``n_predictions``, mean ``confidence`` and
         ``accuracy`` in percent, the latter with ``_low, _high``, over patients.
     """
-    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
+    rows = of_split(predictions, split)
     table = []
     for (variant, curriculum), group in models_in(rows):
         if variant == METADATA:

@@ -22,7 +22,7 @@ from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import Comparison, compare
 from sscdl.evaluation.inference import LEVEL
 from sscdl.study.thesis import references
-from sscdl.tables.overview import METADATA, models_in
+from sscdl.tables.overview import METADATA, models_in, of_split
 
 MARGIN = 5.0  # percent points
 BETTER, WORSE, EQUIVALENT = "better", "worse", "equivalent"
@@ -112,7 +112,7 @@ def comparisons(predictions: pd.DataFrame, split: str, *, margin: float = MARGIN
         Comparison`) with the ``margin`` that they are about; ``chance``, the accuracy of guessing.
         No rows where there is nothing to compare with.
     """
-    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
+    rows = of_split(predictions, split)
     groups = {name: group for name, group in models_in(rows) if name[0] != METADATA}
     lines: list[dict[str, Any]] = []
     for variant in dict.fromkeys(name for name, _ in groups):

@@ -45,6 +45,11 @@ def read_thesis(thesis_dir: Path, name: str) -> pd.DataFrame:
     return read_own(path, advice=RESTORE)
 
 
+def of_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the labelled rows of one split."""
+    return metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
+
+
 def of_images(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the rows of one split, but for those of models that know no image."""
     counts = (predictions["split"] == split) & (predictions["variant"] != METADATA)
@@ -66,10 +71,9 @@ def models_in(predictions: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.D
     """Yield (variant, curriculum) and its rows in order of appearance, metadata last."""
     model = ["variant", "curriculum"]
     # Not the groups themselves: walking through them copies the whole table.
-    places = predictions.groupby(model, sort=False).indices
-    names = list(predictions[model].drop_duplicates().itertuples(index=False, name=None))
-    for name in sorted(names, key=lambda name: name[0] == METADATA):
-        yield name, metrics.rows_at(predictions, np.asarray(places[name]))
+    places: Any = predictions.groupby(model, sort=False).indices
+    for name in sorted(places, key=lambda name: (name[0] == METADATA, places[name][0])):
+        yield name, metrics.rows_at(predictions, places[name])
 
 
 def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -> dict[str, float]:

@@ -20,7 +20,7 @@ from sscdl.evaluation.measures import Measure
 from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import models_in
+from sscdl.tables.overview import models_in, of_split
 
 COLUMNS = (
     *("variant", "curriculum", "label_share", "n_labels", "n_seeds", "n_networks", "n_draws"),
@@ -114,7 +114,7 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``scratch``, the mean of all random networks with the same draws, in percent points, with
         an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
-    rows = metrics.labelled(metrics.rows_where(predictions, predictions["split"] == split))
+    rows = of_split(predictions, split)
     groups = {
         (variant, curriculum, share): Runs(part)
         for (variant, curriculum), group in models_in(rows)

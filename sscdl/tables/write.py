@@ -37,7 +37,8 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
     """Return the predictions of several files as one table.
 
     Raises InputError, naming the file, for one that is empty, cut off or no table, or lacks a
-    column that all have: its rows would count as those of images without a label and the like.
+    column that all have, or what stands there: its rows would count as images without a label and
+    the like.
     """
     texts = ("patient_id", "image_id", "label", "predicted", "view", "sex")
     kept, shared = dict.fromkeys(texts, str), _Shared()
@@ -52,6 +53,8 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
         for column in (*OF_ALL, *(OF_MODELS if of_model else ())):
             if column not in part:
                 raise InputError(f"{path}: has no column {column!r}; {SAME_FILE}")
+            if column != "label" and part[column].isna().any():
+                raise InputError(f"{path}: has empty cells in column {column!r}; {SAME_FILE}")
         for column in map(str, part):
             if part[column].dtype == "str":
                 part[column] = shared.column(part[column])

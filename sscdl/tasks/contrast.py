@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from sscdl.tasks.base import Step, full_precision
 from sscdl.tasks.pairs import another, of_own_patient
-from sscdl.training import ranks
+from sscdl.tasks.whole_batch import of_all
 
-# By how much an image's own target has to be the nearest. Where all images nearly have one
-# embedding, what is left of the order of their cosines is rounding, or says next to nothing.
+# By how much of a cosine an image's own target has to be the nearest. Where all images nearly have
+# one embedding, what is left of the order of their cosines is rounding, or says next to nothing.
 MARGIN = 0.01
 
 
@@ -72,15 +72,13 @@ def predicted_step(
     losses, floors, right = [], [], []
     with full_precision(index):
         for predicted, target in directions:
-            losses.append(_distance(predicted.float(), target.float()))
+            losses.append(1 + negative_cosine(predicted.float(), target.float()))
             with torch.no_grad():
-                targets, rows, start = target.float(), index, 0
-                if training:  # evaluation exchanges nothing between ranks
-                    targets, rows = ranks.gathered(targets), ranks.gathered(index)
-                    start = len(index) * ranks.rank()
+                rows, start, (targets,) = of_all(index, training, target.float())
                 other = targets[another(index, rows, start, patients)]
-                floors.append(_distance(predicted.float(), other))
-                right.append(nearest_is_own(predicted, targets, index, rows, start, patients))
+                floors.append(1 + negative_cosine(predicted.float(), other))
+                scores = F.normalize(predicted.float(), dim=1) @ F.normalize(targets, dim=1).T
+                right.append(own_is_highest(scores, index, rows, start, patients, MARGIN))
         loss, floor = (scale * torch.stack(found).mean() for found in (losses, floors))
     return Step(
         loss=loss, count=len(index), correct=torch.cat(right).sum(), of=len(index) * len(right),
@@ -88,38 +86,21 @@ def predicted_step(
     )  # fmt: skip
 
 
-def _distance(predicted: Tensor, target: Tensor) -> Tensor:
-    """Return 1 minus the mean cosine; rounding does not make it negative."""
-    found = 1 + negative_cosine(predicted, target)
-    return found + (-found.detach()).clamp(min=0)
-
-
-def nearest_is_own(
-    predicted: Tensor,
-    targets: Tensor,
+def own_is_highest(
+    scores: Tensor,
     index: Tensor,
     rows: Tensor,
     start: int,
     patients: Tensor | None,
-) -> Tensor:
-    """Return bool (B,): whether its own target is nearer to a prediction than other patients' are.
-
-    ``predicted``: (B, D) of images ``index``. ``targets``: (A, D) of images ``rows``, among which
-    ``index`` stands from ``start`` on. It has to be nearer by a cosine of ``MARGIN``.
-    """
-    scores = F.normalize(predicted.float(), dim=1) @ F.normalize(targets, dim=1).T
-    return own_is_highest(scores, index, rows, start, patients)
-
-
-def own_is_highest(
-    scores: Tensor, index: Tensor, rows: Tensor, start: int, patients: Tensor | None
+    margin: float,
 ) -> Tensor:
     """Return bool (B,): whether an image's own column of ``scores`` (B, A) is the highest.
 
-    By ``MARGIN``, so that images with equal scores are not right. Columns of its own patient do not
-    count; where there are no others, nothing was told. The rest as in ``nearest_is_own``.
+    Rows are of images ``index``, columns of images ``rows``, among which ``index`` stands from
+    ``start`` on. It has to be higher by ``margin``, so that images with equal scores are not right.
+    Columns of its own patient do not count; where there are no others, nothing was told.
     """
     own = torch.arange(len(index), device=index.device) + start
     highest = scores.masked_fill(of_own_patient(index, rows, patients), -math.inf).amax(dim=1)
     mine = scores.gather(1, own[:, None])[:, 0]
-    return (mine > highest + MARGIN) & highest.isfinite()
+    return (mine > highest + margin) & highest.isfinite()

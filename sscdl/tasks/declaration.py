@@ -113,12 +113,12 @@ class Declaration:
         options: its options by name.
         settings: defaults of a stage's settings (batch_size, optimizer, ...) where they are not
             those of the schema's ``stage``.
-        state_bytes: bytes of what the task keeps beside its backbone: heads and queues; takes a
-            ``Size`` and all options.
+        trained_bytes: bytes of what is trained beside the backbone: heads, with the statistics of
+            their normalisations; takes a ``Size`` and all options.
         other_sizes: whether networks see pictures of other sizes than the study's; takes all
             options.
-        followed_bytes: bytes of that which no optimiser changes: of a second network that only
-            follows, and of queues; takes the same.
+        followed_bytes: bytes of what else the task keeps, which no optimiser changes: a second
+            network that only follows, queues; takes the same.
         comparable: whether its loss over that of knowing nothing says how hard it was; not where
             the loss holds how sure a teacher is.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
@@ -137,7 +137,7 @@ class Declaration:
     about: str
     options: Mapping[str, Option]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    state_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
+    trained_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
     followed_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     comparable: bool = True

@@ -25,6 +25,18 @@ def whole(own: Tensor, training: bool) -> Tensor:
     return torch.cat([found[: part.start], own, found[part.stop :]])
 
 
+def of_all(index: Tensor, training: bool, *more: Tensor) -> tuple[Tensor, int, tuple[Tensor, ...]]:
+    """Return the images of all ranks' batch, where ``index`` begins there, and all of ``more``.
+
+    ``index`` (b,) are this rank's, and ``more`` (b, ...) what is known of them. Nothing has a
+    gradient. Outside of ``training``, as with ``whole``, what is all is this rank's.
+    """
+    if not training:
+        return index, 0, more
+    rows = ranks.gathered(index)
+    return rows, ranks.own_part(len(rows)).start, tuple(ranks.gathered(one) for one in more)
+
+
 def share(loss: Tensor, training: bool) -> Tensor:
     """Return ``loss``, of a batch from ``whole``, with the gradient that ranks may average.
 

@@ -6,8 +6,6 @@ that does not decay, and a teacher that follows more slowly from step to step.
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sscdl.tasks.base import Setup, Step, Task
+from sscdl.tasks.teachers import follow, rising, teacher_of
 from sscdl.training.backbones import build_backbone
 from sscdl.training.loop import Images, train
 from sscdl.training.optim import Own, build_optimizer
@@ -39,7 +38,7 @@ class Small(Task):
         self.position = nn.Parameter(torch.ones(1, width))
         self.predictor = nn.Linear(width, 8)
         self.head = nn.Linear(8, 8)
-        self.teacher = copy.deepcopy(self.predictor).requires_grad_(False)
+        self.teacher = teacher_of(self.predictor)
 
     @property
     def chance_loss(self) -> float:
@@ -62,13 +61,9 @@ class Small(Task):
             wanted = self.teacher(features)
         return Step(loss=(told - wanted).square().mean(), count=len(index))
 
-    @torch.no_grad()
     def after_step(self, done: float, epochs: int) -> None:
         """Follow as BYOL's teacher does: 0.9 of it is kept at first, all at the end."""
-        kept = 1 - 0.1 * (math.cos(math.pi * done / epochs) + 1) / 2
-        torch._foreach_lerp_(
-            list(self.teacher.parameters()), list(self.predictor.parameters()), 1 - kept
-        )
+        follow(self.teacher, self.predictor, rising(0.9, done, epochs))
 
 
 def small(optimizer: str, **change: Any) -> tuple[Small, Schedule]:

@@ -62,6 +62,10 @@ PAIRS = {
         "from typing import Any\ndef f(x=int): return x\n",
         "from typing import Any\ndef f(x=Any): return x\n",
     ),
+    "types by another name": (
+        "from collections.abc import Sequence as S\ndef f(x): return isinstance(x, S)\n",
+        "from collections.abc import Mapping as S\ndef f(x): return isinstance(x, S)\n",
+    ),
     "types of another library": (
         "from os import PathLike\ndef f(x): return x\n", "def f(x): return x\n",
     ),

@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sscdl.evaluation import measures, metrics
+from sscdl.evaluation import measures
 from sscdl.evaluation.differences import compare
 from sscdl.study.thesis import IMAGENET, VARIANTS, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import NAN, models_in, ordered, read_thesis, score_model
+from sscdl.tables.overview import NAN, models_in, of_split, ordered, read_thesis, score_model
 from sscdl.tasks.options import DECLARATIONS
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
-UNKNOWN = "unknown"  # how hard a task is that was not trained alone
-NOTHING = 1e-4  # a floor below this share of the chance is nothing
+UNKNOWN = "unknown"  # how hard a task is that was not trained alone, or whose loss does not say
+# A floor below this share of the chance is nothing: cosines of 32-bit floats are rounded at about
+# 1e-7 of one, while networks that tell images apart have floors above a hundredth.
+NOTHING = 1e-4
 # Columns that say the difference to what, and the model that this is.
 REFERENCES = ("delta", "to_imagenet", "to_scratch")
 COLUMNS = (
@@ -104,7 +106,7 @@ def curriculum_kinds(
 
     Returns:
         ``variant, curriculum, kind``; ``difficulty`` of its tasks in their order, joined by spaces
-        (``unknown`` where the study has not trained one alone);
+        (``unknown`` where the study has not trained one alone, or ``difficulties`` has NaN);
         ``balanced_accuracy`` (percent) with ``_std`` between seeds; ``first_task``; ``delta``, the
         gain over the first task alone, and ``to_imagenet`` and ``to_scratch`` in percent points,
         each with its interval ``_low, _high``, empty where the
@@ -112,7 +114,7 @@ def curriculum_kinds(
         differences of its figures.
     """
     printed = read_thesis(thesis_dir, "4.14_accuracy_overview.csv").set_index("curriculum")
-    groups = dict(models_in(metrics.labelled(rows[rows["split"] == split])))
+    groups = dict(models_in(of_split(rows, split)))
     table = []
     for variant in dict.fromkeys(v for v, _ in groups if v != "metadata"):
         models = {name: group for (of, name), group in groups.items() if of == variant}

@@ -43,8 +43,9 @@ _NOTES = {
     "naive": ("mean: balanced accuracy; chance is 25.", INTERVALS),
     KINDS: (
         "difficulty: last loss of each task, trained alone from random weights, over the loss of a "
-        "network that knows nothing of the images: that of guessing, or the floor in training "
-        "of a task that has one (1 is no better; unknown: not trained alone in this study).",
+        "network that knows nothing of the images: that of guessing, or the floor in training of a "
+        "task that has one (1 is no better; unknown: not trained alone in this study, or its loss "
+        "does not say: dino, and tasks that have collapsed).",
         "kind: curriculum, from easy to hard; anti-curriculum, from hard to easy; mixed, neither.",
         "delta: difference to the first task alone in percent points, paired over patients.",
         INTERVALS,

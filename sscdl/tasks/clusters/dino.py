@@ -22,13 +22,15 @@ from sscdl.tasks.base import Setup, Step, full_precision, whole_epochs
 from sscdl.tasks.contrast import own_is_highest
 from sscdl.tasks.crops import GLOBAL_CROPS, MultiCrop, swapped_loss
 from sscdl.tasks.pairs import another
-from sscdl.tasks.teachers import follow, rising, teacher_of
+from sscdl.tasks.teachers import Taught
+from sscdl.tasks.whole_batch import of_all
 from sscdl.training import ranks
 
 if TYPE_CHECKING:
     from sscdl.training.backbones import Backbone
 
 CENTRE_KEPT = 0.9  # share of the centre that a step leaves
+MARGIN = 0.01  # nats, by which an image's own code has to be the nearest to be told by it
 
 
 class Head(nn.Module):
@@ -53,7 +55,7 @@ class Head(nn.Module):
             return F.normalize(embeddings, dim=1) @ directions.T
 
 
-class DINO(MultiCrop):
+class DINO(Taught, MultiCrop):
     """A student that sees all crops, and a teacher that sees the two global ones."""
 
     name = "dino"
@@ -62,6 +64,7 @@ class DINO(MultiCrop):
     metric = "accuracy"
     # Buffers.
     centre: Tensor
+    head: Head
     patients: Tensor | None
 
     def __init__(self, backbone: Backbone, setup: Setup) -> None:
@@ -70,8 +73,7 @@ class DINO(MultiCrop):
         self.head = Head(
             backbone.channels, options["hidden"], options["dimension"], options["prototypes"]
         )
-        self.teacher_backbone = teacher_of(backbone)
-        self.teacher_head = teacher_of(self.head)
+        self.begin_teacher(options["momentum"])
         self.register_buffer("centre", torch.zeros(options["prototypes"]))
         # Comes from the data, so it is no part of the state.
         self.register_buffer("patients", setup.patients, persistent=False)
@@ -103,11 +105,6 @@ class DINO(MultiCrop):
         if epoch < whole_epochs(self.options["freeze"], epochs):
             self.head.prototypes.weight.grad = None
 
-    def after_step(self, done: float, epochs: int) -> None:
-        kept = rising(self.options["momentum"], done, epochs)
-        follow(self.teacher_backbone, self.backbone, kept)
-        follow(self.teacher_head, self.head, kept)
-
     def teacher_temperature(self, epoch: int, epochs: int) -> float:
         """Return the temperature of an epoch, from 0: it rises in equal steps, then stays."""
         first, last = self.options["teacher_temperature"]
@@ -127,10 +124,8 @@ class DINO(MultiCrop):
         These are bool (2B,): whether no other patient's code is nearer, by the divergence of what
         is predicted from it.
         """
-        rows, start = index, 0
-        if self.training:  # evaluation exchanges nothing between ranks
-            rows, start = ranks.gathered(index), len(index) * ranks.rank()
-            codes = [ranks.gathered(code) for code in codes]
+        rows, start, gathered = of_all(index, self.training, *codes)
+        codes = list(gathered)
         places = another(index, rows, start, self.patients)
         temperature = self.options["temperature"]
         floor = swapped_loss(scores, [code[places] for code in codes], temperature)
@@ -139,5 +134,5 @@ class DINO(MultiCrop):
             predicted = F.log_softmax(score / temperature, dim=1)
             entropy = -torch.special.entr(code).sum(dim=1)
             nearness = predicted @ code.T - entropy
-            right.append(own_is_highest(nearness, index, rows, start, self.patients))
+            right.append(own_is_highest(nearness, index, rows, start, self.patients, MARGIN))
         return floor, torch.cat(right)

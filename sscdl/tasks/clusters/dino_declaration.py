@@ -8,12 +8,8 @@ from typing import Any
 from sscdl.tasks.declaration import MULTI_CROP, Declaration, Size, integer, number, shares
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the head, of the teacher and of the centre."""
-    return _head_bytes(size, options) + _followed_bytes(size, options)
-
-
-def _head_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the head."""
     hidden, long, prototypes = options["hidden"], options["dimension"], options["prototypes"]
     layers = size.linear(size.width, hidden) + size.linear(hidden, hidden)
     return layers + size.linear(hidden, long) + 4 * long * prototypes
@@ -21,7 +17,7 @@ def _head_bytes(size: Size, options: Mapping[str, Any]) -> int:
 
 def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the teacher's backbone and head, and of the centre."""
-    return size.backbone + _head_bytes(size, options) + 4 * options["prototypes"]
+    return size.backbone + _trained_bytes(size, options) + 4 * options["prototypes"]
 
 
 def _sharpened(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -71,7 +67,7 @@ DECLARATION = Declaration(
         ),
         **MULTI_CROP,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,
     followed_bytes=_followed_bytes,
     # A cross-entropy with the teacher's codes, whose own entropy a perfect student is left with.

@@ -8,14 +8,14 @@ from typing import Any
 from sscdl.tasks.declaration import MULTI_CROP, Declaration, Size, integer, number, queue_fits
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the head, of the prototypes and of a queue for each global crop."""
-    width, dimension = size.width, options["dimension"]
-    head = size.linear(width, width) + size.normalisation(width) + size.linear(width, dimension)
-    return head + 4 * dimension * options["prototypes"] + _queue_bytes(size, options)
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the head and of the prototypes."""
+    dimension = options["dimension"]
+    return size.mlp(size.width, size.width, dimension) + 4 * dimension * options["prototypes"]
 
 
-def _queue_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of a queue for each global crop."""
     return 8 * options["dimension"] * options["queue"] + 16
 
 
@@ -52,8 +52,8 @@ DECLARATION = Declaration(
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
         **MULTI_CROP,
     },
-    state_bytes=_state_bytes,
-    followed_bytes=_queue_bytes,
+    trained_bytes=_trained_bytes,
+    followed_bytes=_followed_bytes,
     other_sizes=lambda options: options["local_crops"] > 0,
     shares_of_epochs=True,
     near_chance=0.15,

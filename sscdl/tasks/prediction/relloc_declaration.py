@@ -8,7 +8,7 @@ from typing import Any
 from sscdl.tasks.declaration import FLIP, Declaration, Size, auto_or_integer, number
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
     hidden = 2 * size.width if options["hidden"] == "auto" else options["hidden"]
     head = size.linear(2 * size.width, hidden) + size.normalisation(hidden)
     return head + size.linear(hidden, 8)
@@ -53,7 +53,7 @@ DECLARATION = Declaration(
         ),
         "flip": FLIP,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
     other_sizes=lambda options: True,
     check=_check,
 )  # fmt: skip

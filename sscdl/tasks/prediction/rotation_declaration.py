@@ -10,5 +10,5 @@ DECLARATION = Declaration(
     about="tell by how many quarter turns an image was rotated",
     settings={"batch_size": 16},
     options={"crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]), "flip": FLIP},
-    state_bytes=lambda size, options: size.linear(size.width, 4),
+    trained_bytes=lambda size, options: size.linear(size.width, 4),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from sscdl.tasks.declaration import EXPANDED, TWO_VIEWS, Declaration, Size, number
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the projector."""
     return size.mlp(size.width, *[options["dimension"]] * 3, last_bias=False)
 
@@ -28,5 +28,5 @@ DECLARATION = Declaration(
         "dimension": EXPANDED,
         **TWO_VIEWS,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
 )  # fmt: skip

@@ -17,7 +17,7 @@ from sscdl.tasks.base import Setup, Step
 from sscdl.tasks.contrast import predicted_step
 from sscdl.tasks.heads import mlp
 from sscdl.tasks.pairs import TwoViews
-from sscdl.tasks.teachers import follow, rising, teacher_of
+from sscdl.tasks.teachers import Taught
 
 if TYPE_CHECKING:
     from sscdl.training.backbones import Backbone
@@ -26,7 +26,7 @@ RARELY = 0.1  # share of the second views that are blurred where views are asymm
 BLUR = -1  # place of a view's number for the blur, which is for the upper half of the numbers
 
 
-class BYOL(TwoViews):
+class BYOL(Taught, TwoViews):
     """A projector and a predictor, and a teacher that follows the former and the backbone."""
 
     name = "byol"
@@ -40,9 +40,8 @@ class BYOL(TwoViews):
         dimension, hidden = options["dimension"], options["hidden"]
         self.head = mlp(backbone.channels, hidden, dimension)
         self.predictor = mlp(dimension, hidden, dimension)
-        self.teacher_backbone = teacher_of(backbone)
-        self.teacher_head = teacher_of(self.head)
-        self.momentum, self.asymmetric = options["momentum"], options["asymmetric"]
+        self.begin_teacher(options["momentum"])
+        self.asymmetric = options["asymmetric"]
 
     @property
     def chance_loss(self) -> float:
@@ -73,8 +72,3 @@ class BYOL(TwoViews):
             ((one, second), (two, first)), index, self.patients, scale=self.chance_loss,
             training=self.training,
         )  # fmt: skip
-
-    def after_step(self, done: float, epochs: int) -> None:
-        kept = rising(self.momentum, done, epochs)
-        follow(self.teacher_backbone, self.backbone, kept)
-        follow(self.teacher_head, self.head, kept)

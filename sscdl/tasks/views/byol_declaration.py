@@ -8,11 +8,10 @@ from typing import Any
 from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, flag, integer, number
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the teacher, of the projector and of the predictor."""
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the projector and of the predictor."""
     hidden, long = options["hidden"], options["dimension"]
-    heads = size.mlp(size.width, hidden, long) + size.mlp(long, hidden, long)
-    return heads + _followed_bytes(size, options)
+    return size.mlp(size.width, hidden, long) + size.mlp(long, hidden, long)
 
 
 def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
@@ -51,7 +50,7 @@ DECLARATION = Declaration(
         ),
         **TWO_VIEWS,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
     followed_bytes=_followed_bytes,
     shares_of_epochs=True,
     collapses=True,

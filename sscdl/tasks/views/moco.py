@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sscdl.tasks.base import Setup, Step, full_precision, queue_positions
-from sscdl.tasks.pairs import TwoViews, another
+from sscdl.tasks.pairs import TwoViews, another, of_own_patient
 from sscdl.tasks.queues import queue_length
 from sscdl.tasks.teachers import follow, teacher_of
+from sscdl.tasks.whole_batch import of_all
 from sscdl.training import ranks
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ class MoCo(TwoViews):
     queue: Tensor
     queue_rows: Tensor
     queue_pointer: Tensor
-    patients: Tensor | None
 
     def __init__(self, backbone: Backbone, setup: Setup) -> None:
         super().__init__(backbone, setup)
@@ -102,11 +102,7 @@ class MoCo(TwoViews):
             if self.training:
                 self._average()
             key = self._embed(self.key_backbone, self.key_head, views[1])
-        # Evaluation exchanges nothing between ranks.
-        keys, rows, start = key, index, 0
-        if self.training:
-            keys, rows = ranks.gathered(key), ranks.gathered(index)
-            start = len(index) * ranks.rank()
+        rows, start, (keys,) = of_all(index, self.training, key)
         with full_precision(query):
             # The queue changes below, and the backward pass needs it as it is now.
             queue = self.queue.clone() if self.training else self.queue
@@ -132,10 +128,7 @@ class MoCo(TwoViews):
     def _allowed(self, index: Tensor) -> Tensor:
         """Return (B, Q): whether a key is of another image, and of another patient if known."""
         filled = self.queue_rows >= 0
-        own = self.queue_rows == index[:, None]
-        if self.patients is not None:
-            own |= self.patients[self.queue_rows.clamp(min=0)] == self.patients[index][:, None]
-        return filled & ~own
+        return filled & ~of_own_patient(index, self.queue_rows, self.patients)
 
     @torch.no_grad()
     def _enqueue(self, keys: Tensor, index: Tensor) -> None:

@@ -17,12 +17,8 @@ from sscdl.tasks.declaration import (
 )
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
-    """Return the bytes of the key network, of both heads and of the queue."""
-    return _head_bytes(size, options) + _followed_bytes(size, options)
-
-
-def _head_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
+    """Return the bytes of the head."""
     return size.linear(size.width, size.width) + size.linear(size.width, options["dimension"])
 
 
@@ -32,7 +28,7 @@ def _followed_bytes(size: Size, options: Mapping[str, Any]) -> int:
 
     length = queue_length(options["queue"], size.images, size.batch_size)
     queue = length * (4 * options["dimension"] + 8) + 8
-    return size.backbone + _head_bytes(size, options) + queue
+    return size.backbone + _trained_bytes(size, options) + queue
 
 
 DECLARATION = Declaration(
@@ -61,7 +57,7 @@ DECLARATION = Declaration(
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
         **TWO_VIEWS,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
     followed_bytes=_followed_bytes,
     check=queue_fits,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, integer, number
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the projector."""
     return size.mlp(size.width, size.width, options["dimension"])
 
@@ -27,5 +27,5 @@ DECLARATION = Declaration(
         "dimension": integer(128, "Length of the embedding.", "[1, 65536]", other=24, small=16),
         **TWO_VIEWS,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from sscdl.tasks.declaration import TWO_VIEWS, Declaration, Size, integer
 
 
-def _state_bytes(size: Size, options: Mapping[str, Any]) -> int:
+def _trained_bytes(size: Size, options: Mapping[str, Any]) -> int:
     """Return the bytes of the projector, of its last normalisation and of the predictor."""
     long = options["dimension"]
     projector = size.mlp(size.width, long, long, long, last_bias=False) + size.normalisation(long)
@@ -31,7 +31,7 @@ DECLARATION = Declaration(
         ),
         **TWO_VIEWS,
     },
-    state_bytes=_state_bytes,
+    trained_bytes=_trained_bytes,
     collapses=True,
     near_chance=0.2,
     near_because=(

@@ -49,6 +49,16 @@ def test_lossless_frames_of_all_depths(bits):
         assert np.array_equal(read(frame, stored, syntax), stored)
 
 
+def test_a_frame_of_bytes_in_a_file_with_room_for_more_has_two_bytes_a_sample():
+    stored = gray(8)
+    for frame in (
+        imagecodecs.jpeg8_encode(stored, lossless=True, bitspersample=8),
+        imagecodecs.jpegls_encode(stored),
+    ):
+        words = read(frame, stored.astype(np.uint16), uid.JPEGLossless)
+        assert np.array_equal(words, stored)
+
+
 @pytest.mark.parametrize("predictor", range(1, 8))
 def test_lossless_frames_of_all_predictors(predictor):
     for stored, bits in ((gray(8), 8), (gray(16), 16), (colour(), 8)):

@@ -281,3 +281,10 @@ def test_a_look_up_does_not_import_torch():
     modules = "sscdl.stages.stage, sscdl.study.study, sscdl.study.config"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_job_with_another_timm_than_the_plan_does_not_train(tmp_path):
+    stage = real_stage(tmp_path)
+    with pytest.raises(InputError, match=r"backbone\.name: planned with timm 0\.1, but jobs here"):
+        run_stage(replace(stage, recipe={**stage.recipe, "timm": ["source", "0.1"]}))
+    assert not stage.pointer.exists()

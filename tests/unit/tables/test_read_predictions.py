@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
 from sscdl.tables.overview import models_in
-from sscdl.tables.write import read_predictions
+from sscdl.tables.write import _Shared, read_predictions
 
 MODEL = {"variant": "full", "curriculum": "moco", "seed": 0, "split": "test"}
 
@@ -52,6 +53,24 @@ def test_a_file_without_a_column_that_all_have_is_named(tmp_path, column):
         read_predictions(paths)
 
 
+@pytest.mark.parametrize("column", ["image_id", "curriculum", "predicted", "seed"])
+def test_a_file_with_an_empty_cell_where_all_have_something_is_named(tmp_path, column):
+    broken = rows(2).astype(object)
+    broken.loc[1, column] = None
+    paths = written(tmp_path, a=rows(2), b=broken)
+    with pytest.raises(InputError, match=rf"b.csv: has empty cells in column '{column}'; delete"):
+        read_predictions(paths)
+
+
+def test_equal_columns_of_texts_are_held_once():
+    shared = _Shared()
+    first = shared.column(pd.Series(["a", "b", "a"], name="image_id", dtype="str"))
+    assert shared.column(pd.Series(["a", "b", "a"], name="image_id", dtype="str")) is first
+    other = shared.column(pd.Series(["b", "c"], name="image_id", dtype="str"))
+    assert other.tolist() == ["b", "c"]
+    assert other[0] is first[1]
+
+
 def test_models_come_in_order_of_appearance_with_their_own_rows_and_metadata_last():
     parts = [
         rows(1, variant="metadata", curriculum="metadata:view"),
@@ -75,3 +94,10 @@ def test_rows_are_those_for_which_something_holds(held):
     changed = found.assign(label="well")  # what is made of them leaves the table as it is
     assert set(table["label"]) == {"ill"}
     assert len(changed) == len(held)
+
+
+def test_rows_that_stand_together_are_not_copied():
+    table = pd.DataFrame({"value": np.arange(6.0)})
+    for held, shares in (([2, 3, 4], True), ([0, 2], False)):
+        found = metrics.rows_where(table, pd.Series(table.index.isin(held)))
+        assert np.shares_memory(found["value"].to_numpy(), table["value"].to_numpy()) is shares

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sscdl.training import run_state
+from sscdl.training.averages import Averages
 from sscdl.training.run_state import Saver, resume
 from tests.unit.task_helpers import make_task
 
@@ -24,6 +25,20 @@ def test_a_flipped_bit_in_a_state_is_found(tmp_path, caplog):
     (tmp_path / "state.pt").write_bytes(content)
     assert resume(task, optimizer, tmp_path / "state.pt", "key") == []
     assert "is not what was written" in caplog.text
+    assert (tmp_path / "state.damaged").exists()
+
+
+def test_a_state_without_averages_is_not_gone_on_with_where_rates_are_compared_by_them(
+    tmp_path, caplog
+):
+    task = make_task("rotation")
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
+    state = tmp_path / "state.pt"
+    with Saver(state, "key", background=False) as saver:
+        saver.save(task, optimizer, [{"epoch": 1}])
+    assert resume(task, optimizer, state, "key", Averages(task)) == []
+    assert f"{state} cannot be continued" in caplog.text
+    assert "it has no averages of weights, by which rates are compared now" in caplog.text
     assert (tmp_path / "state.damaged").exists()
 
 

@@ -94,6 +94,8 @@ def test_how_hard_a_task_was_is_not_known_of_one_embedding_for_all_images():
     )
     assert found["full", "simclr"] == 0.75
     assert all(math.isnan(found["full", task]) for task in ("byol", "simsiam", "dino"))
+    # Images that are nearly alike, but told apart, have a small floor that is one.
+    assert difficulties([pointer("simsiam", 0.004, 1.0, floor=0.008)])["full", "simsiam"] == 0.5
 
 
 def test_the_table_has_the_gains_of_every_model():

@@ -64,6 +64,28 @@ def test_a_crop_is_told_by_what_the_teacher_sees_in_the_other_one():
         assert told.sum() == right
 
 
+def test_the_head_begins_with_narrow_weights_and_without_biases():
+    """As in the authors' code; torch's own beginning is five times as wide at this width."""
+    task = make_task("dino", prototypes=12, hidden=128, dimension=64)
+    for layer in task.head.layers[::2]:
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert not layer.bias.any()
+
+
+def test_the_code_of_another_image_of_the_patient_does_not_count():
+    task = make_task("dino", patients=torch.tensor([0, 0, *range(1, IMAGES - 1)]), **SMALL)
+    codes = torch.eye(12)[:4]
+    taken = codes[[1, 0, 2, 3]]  # the first two are told by each other's code
+    _, told = task._beside_others([10 * taken, 10 * taken], [codes, codes], torch.arange(4))
+    assert told.sum() == 4, "images 2 and 3, in both crops; of the first two the own code is far"
+    near = 10 * taken + 9.9 * codes
+    _, told = task._beside_others([near, near], [codes, codes], torch.arange(4))
+    assert told.sum() == 8
+    alone = make_task("dino", **SMALL)
+    _, told = alone._beside_others([near, near], [codes, codes], torch.arange(4))
+    assert told.sum() == 4
+
+
 def test_prototypes_have_length_one_whatever_their_weights():
     task = make_task("dino", **SMALL)
     features = torch.randn(4, 128)

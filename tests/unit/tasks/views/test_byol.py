@@ -81,6 +81,19 @@ def test_after_a_step_that_keeps_nothing_the_teacher_is_the_student():
         torch.testing.assert_close(value, before[key])
 
 
+def test_half_way_a_teacher_that_keeps_half_at_first_keeps_three_quarters():
+    task = make_task("byol", momentum=0.5, **SMALL)
+    before = [[one.clone() for one in teacher.parameters()] for teacher, _ in pairs(task)]
+    with torch.no_grad():
+        for _, student in pairs(task):
+            for parameter in student.parameters():
+                parameter.add_(1.0)
+    task.after_step(5, 10)
+    for (teacher, _), were in zip(pairs(task), before, strict=True):
+        for one, was in zip(teacher.parameters(), were, strict=True):
+            torch.testing.assert_close(one, was + 0.25)
+
+
 def test_the_teacher_normalises_by_the_batch_and_averages_statistics_of_its_own():
     task, images = make_task("byol", **SMALL), pictures()
     with torch.no_grad():
