@@ -75,6 +75,20 @@ def test_a_failure_is_told_last(copy):
     assert len(output.splitlines()) < MOST
 
 
+def test_with_keep_going_the_rest_is_made_and_what_cannot_be_is_counted(copy):
+    """And a job that is tried again is told as failed when it has failed for good."""
+    (copy.results / "predictions/full.scratch.s0.csv").write_text("")
+    (copy.results / "tables/dataset.md").unlink()
+    asked = [f"results/tiny/{name}" for name in ("tables/dataset.md", "figures/comparisons.png")]
+    again = ("--keep-going", "--retries", "1")
+    output = Runner(copy.folder, copy.config, terminal="")(*asked, *again, ok=False)
+    lines = output.splitlines()
+    assert "table_dataset" in [found[3] for line in lines if (found := STEP.match(line))]
+    failed = [line.split("  ")[1] for line in lines if "failed; " in line]
+    assert failed == ["table_comparisons failed; 1 step that needs it will be left out"]
+    assert output.count("Error in rule table_comparisons") == 2, "it was tried twice"
+
+
 def test_a_setting_of_the_terminal_that_is_none_is_named(study):
     output = Runner(study.folder, study.config, terminal="more")("images", ok=False)
     assert "SSCDL_TERMINAL: 'more' in the environment; 'all' shows" in output
