@@ -28,7 +28,10 @@ _PATIENT = re.compile(rf"(({_MARK})*({_WHO})s?({_MARK})*)|pid|mrn|ptid")
 _CASE = re.compile(rf"({_MARK})*cases?({_MARK})*")
 _WITHIN = re.compile(f"{_WHO}|case")
 # What is said of a patient, and not who it is.
-_SAID = re.compile(rf".*({_WHO}|case)s?(age|sex|gender|weight|height|size|race|position|orient).*")
+_SAID = re.compile(
+    rf".*({_WHO}|case)s?({'|'.join(propose.SAID_OF_PATIENTS.values())}|weight|height|size|"
+    "position|orient).*"
+)
 # How names of files tell the patient, the likeliest first.
 _WRITTEN = (
     *(
