@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sscdl.csv_rows import is_number
@@ -112,8 +113,9 @@ def pattern_in(texts: Iterable[str]) -> str:
     """
     texts = list(texts)
     for pattern in _WRITTEN:
-        found = [re.search(pattern, text) for text in texts]
-        if all(found) and len({match[1] for match in found if match}) > 1:
+        # Most patterns fail at the first name; tables have a hundred thousand.
+        found = list(takewhile(bool, map(re.compile(pattern).search, texts)))
+        if len(found) == len(texts) and len({match[1] for match in found if match}) > 1:
             return pattern
     return ""
 
