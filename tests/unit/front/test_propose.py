@@ -91,7 +91,7 @@ def test_patients_by_contents_are_many_and_have_no_more_than_some_images(
 )
 def test_names_of_files_may_hold_the_patient(name, pattern):
     assert pattern_in(name.format(n) for n in range(9)) == pattern
-    assert pattern_in([name.format(1), "other.png"]) == ""
+    assert pattern_in([name.format(1), name.format(2), "other.png"]) == ""
 
 
 @pytest.mark.parametrize(
