@@ -16,7 +16,7 @@ from sscdl.errors import InputError
 from sscdl.magic import first_bytes, known_kind
 
 # What separates columns, the first that fits.
-DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 
 
@@ -80,17 +80,34 @@ def read_rows(
         raise InputError(_open_quote(path, lost.first, lost.last))
 
 
+def header(path: Path) -> list[str]:
+    """Return the names in the first row of a CSV file, separated by what makes most of them.
+
+    That is [] where the row cannot be read: whoever reads the rows says why. Raises InputError for
+    a file that is another than a text.
+    """
+    return max(_headers(path).values(), key=len)
+
+
 def _delimiter(path: Path, columns: Sequence[str]) -> str:
     """Return what separates the columns of a table: that by which its header has ``columns``.
 
     If none does, that by which the header has most columns. Raises InputError for a file that is
     another than a text.
     """
+    headers = _headers(path)
+    whole = [one for one, names in headers.items() if set(columns) <= set(names)]
+    return whole[0] if whole else max(headers, key=lambda one: len(headers[one]))
+
+
+def _headers(path: Path) -> dict[str, list[str]]:
+    """Return the names in the first row of a table by each thing that may separate them.
+
+    Raises InputError for a file that is another than a text.
+    """
     if path.is_file() and (kind := known_kind(first_bytes(path))) and path.stat().st_size:
         raise InputError(f"{path}: is {kind}; give a CSV file in UTF-8")
-    headers = {delimiter: _header(path, delimiter) for delimiter in DELIMITERS}
-    whole = [one for one, header in headers.items() if set(columns) <= set(header)]
-    return whole[0] if whole else max(headers, key=lambda one: len(headers[one]))
+    return {delimiter: _header(path, delimiter) for delimiter in _DELIMITERS}
 
 
 def _header(path: Path, delimiter: str) -> list[str]:

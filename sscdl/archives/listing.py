@@ -18,10 +18,17 @@ from sscdl.errors import InputError
 STUDY_CSV = "train_study_level.csv"
 IMAGE_CSV = "train_image_level.csv"
 LAYOUT = "train/<study>/<series>/<image>.dcm"
-DICOM_SUFFIXES = (".dcm", ".dicom")
-_IMAGES = (kinds.DICOM, "PNG", "JPEG", "TIFF")
+# The kinds of image files, by the suffixes that they usually have.
+KIND_OF = {
+    **dict.fromkeys((".dcm", ".dicom"), kinds.DICOM),
+    ".png": "PNG",
+    **dict.fromkeys((".jpg", ".jpeg"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+}
+DICOM_SUFFIXES = tuple(suffix for suffix, kind in KIND_OF.items() if kind == kinds.DICOM)
+PICTURE_SUFFIXES = tuple(suffix for suffix in KIND_OF if suffix not in DICOM_SUFFIXES)
+_IMAGES = tuple(dict.fromkeys(KIND_OF.values()))
 _TEXT = "text"
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import Any
 from sscdl.csv_rows import is_number, plain_number
 from sscdl.errors import InputError
 from sscdl.front import propose
+from sscdl.front.allowed import wrong_class
 from sscdl.front.ask import Asker
 from sscdl.front.look import Table
 
-_CLASS = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_NO_NAME = "letters, digits, - and _, no more than 32, a letter or digit first"
 _MOST_SHOWN = 30
 # What says that nothing is known, in plain letters (propose.plain).
 _NOT_KNOWN = frozenset(
@@ -117,9 +116,8 @@ def _named(values: Sequence[str], column: str, asker: Asker) -> dict[str, list[s
     classes: dict[str, list[str]] = {}
 
     def wrong(answer: str) -> str | None:
-        if not _CLASS.fullmatch(answer):
-            return _NO_NAME
-        return f"{answer} is the name of another class" if answer in taken else None
+        another = f"{answer} is the name of another class" if answer in taken else None
+        return wrong_class(answer) or another
 
     for group in groups:
         name, short = proposed[group[0]], _short(group[0])
@@ -169,8 +167,8 @@ def _told(counts: Counter[str], told: Sequence[str], column: str) -> dict[str, l
             )
         else:
             value = known[plain_number(value)]
-        if not _CLASS.fullmatch(name):
-            raise InputError(f"--classes {word}: {name!r} is no name of a class; {_NO_NAME}")
+        if fault := wrong_class(name):
+            raise InputError(f"--classes {word}: {name!r} is no name of a class; {fault}")
         if any(value in values for values in classes.values()):
             raise InputError(f"--classes {word}: {value!r} is there twice; leave one out")
         classes[name].append(value)

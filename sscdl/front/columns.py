@@ -18,23 +18,51 @@ from sscdl.front.classes import labels_of
 from sscdl.front.look import Folder, Table
 from sscdl.front.patients import patient_setting
 
-_MOST_TABLES = 20
+_FIRST = 1000  # rows of a table that are read to see whether it is one of the images
+_MOST_SHOWN = 20  # names of tables in a message
+_NO_TABLE = "none"
 
 
-def has_table(folder: Folder) -> bool:
-    """Return whether a CSV file names images, or may once what is wrong with it is repaired."""
-    for path in folder.tables[:_MOST_TABLES]:
+def image_table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Table | None:
+    """Return the table of the images, None if there is none: told, sure, or asked.
+
+    One in the folder that cannot be read may be it: InputError says what is to be repaired, unless
+    another one is found, or ``--no-table`` is given. One beside the folder may be of anything.
+    """
+    if options.no_table:
+        return None
+    if options.table:
+        return _told(folder, options.table)
+    fit: list[str] = []
+    damaged: dict[Path, InputError] = {}
+    for path in folder.tables:
         try:
-            if propose.file_column(Table(path), folder).sure:
-                return True
-        except InputError:
-            return True  # who reads it says what is wrong
-    return len(folder.tables) > _MOST_TABLES
+            if _names_images(path, folder):
+                fit.append(str(path))
+        except InputError as error:
+            damaged[path] = error
+    meant = next((one for one in damaged if one.is_relative_to(folder.root) and not fit), None)
+    for path, why in damaged.items():
+        if path != meant:
+            print(f"  not taken: {why}")
+    if meant:
+        raise InputError(
+            f"{damaged[meant]}. If that is not the table of the images, give --table, or "
+            "--no-table if their paths tell the labels"
+        )
+    if fit:
+        chosen = fit[0]
+        if len(fit) > 1:
+            flags = "--table CSV, or --no-table"
+            chosen = asker.choose("Table", [*fit, _NO_TABLE], chosen, flags, sure=False)
+        return None if chosen == _NO_TABLE else folder.table(Path(chosen))
+    return None
 
 
-def table_settings(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[str, Any]:
+def table_settings(
+    table: Table, folder: Folder, options: argparse.Namespace, asker: Asker
+) -> dict[str, Any]:
     """Return the settings of a folder with a table."""
-    table = _table(folder, options, asker)
     names = ", ".join(" ".join(name.split()) for name in table.columns)
     print(f"{table.path}: {table.rows:,} rows of {names}")
     for flag in ("file", "patient", "label"):
@@ -74,63 +102,79 @@ def _refuse_column(flag: str, name: str, table: Table) -> NoReturn:
     raise InputError(f"--{flag} {name!r}: a column without a name is none; name it in the table")
 
 
-def _table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Table:
-    """Return the table of the images."""
-    if options.table:
-        found = [one for one in (folder.root / options.table, options.table) if one.is_file()]
-        if not found:
-            there = ", ".join(map(str, folder.tables)) or "none"
-            raise InputError(
-                f"--table {options.table}: there is no such file, neither in {folder.root} nor "
-                f"here; CSV files that were found: {there}"
-            )
-        return Table(Path(os.path.abspath(found[0])))
-    if not folder.tables:
-        whose = (
-            "the patient may be missing, as DICOM headers tell"
-            if folder.all_dicom
-            else "and one with the patient"
-        )
+def only_table(folder: Folder, options: argparse.Namespace) -> Table:
+    """Return the only table that can be read, whose columns options may tell.
+
+    Raises InputError if there is no such, or ``--no-table`` is given: then neither a table nor the
+    paths tell the labels.
+    """
+    whole = [] if options.no_table else [one for one in folder.tables if _is_whole(one, folder)]
+    if len(whole) == 1:
+        return folder.table(whole[0])
+    if whole:
+        names = ", ".join(map(str, whole[:_MOST_SHOWN]))
+        more = f" and {len(whole) - _MOST_SHOWN:,} more" if len(whole) > _MOST_SHOWN else ""
         raise InputError(
-            f"{folder.root}: {folder.told}, but no CSV file in it or beside it. A study needs "
-            "labels: write a table with a row for each image, with a column for the file's path "
-            f"and one for the label ({whose}); then give --table if it lies elsewhere. Where the "
-            "paths tell the labels, patterns in a study file say how: layout: folders, as in "
-            "config/kermany.yaml of the project"
+            f"{folder.root}: none of the {len(whole):,} CSV files has a column that names the "
+            f"images ({names}{more}); give --table, or a table with the path of each image"
         )
-    if len(folder.tables) == 1:
-        return Table(folder.tables[0])
-    names = {str(path): path for path in folder.tables}
-    if len(names) > _MOST_TABLES:
-        raise InputError(f"{folder.root}: {len(names)} CSV files; say with --table which is meant")
-    read: dict[str, Table] = {}
-    for name, path in names.items():
-        try:
-            read[name] = Table(path)
-        except InputError as error:
-            print(f"  not taken: {error}")
-    fit = {n: t for n, t in read.items() if propose.file_column(t, folder).sure}
-    if not fit:
+    found = "no CSV file in it or beside it" + (" that can be read" if folder.tables else "")
+    if options.no_table:
+        found = "its folders are not called after labels, and there is no table (--no-table)"
+    whose = (
+        "the patient may be missing, as DICOM headers tell"
+        if folder.all_dicom
+        else "and one with the patient"
+    )
+    raise InputError(
+        f"{folder.root}: {folder.told}, but {found}. A study needs labels: write a table with a "
+        f"row for each image, with a column for the file's path and one for the label ({whose}); "
+        "then give --table if it lies elsewhere. Where the paths tell the labels, patterns in a "
+        "study file say how: layout: folders, as in config/kermany.yaml of the project"
+    )
+
+
+def _told(folder: Folder, told: Path) -> Table:
+    """Return the table that ``--table`` gives."""
+    found = [one for one in (folder.root / told, told) if one.is_file()]
+    if not found:
+        there = ", ".join(map(str, folder.tables[:_MOST_SHOWN])) or "none"
         raise InputError(
-            f"{folder.root}: none of the {len(names)} CSV files has a column that names the images "
-            f"({', '.join(names)}); give --table, or a table with the path of each image"
+            f"--table {told}: there is no such file, neither in {folder.root} nor here; CSV files "
+            f"that were found: {there}"
         )
-    first = next(iter(fit))
-    chosen = asker.choose("Table", list(fit), first, "--table", sure=len(fit) == 1)
-    return fit[chosen]
+    return folder.table(Path(os.path.abspath(found[0])))
+
+
+def _names_images(path: Path, folder: Folder) -> bool:
+    """Return whether a column of a table names image files; InputError if it cannot be read.
+
+    Its first rows tell or, as files may be there that only later ones name, all.
+    """
+    first = propose.file_column(Table(path, _FIRST), folder)
+    return first.sure or propose.file_column(folder.table(path), folder).sure
+
+
+def _is_whole(path: Path, folder: Folder) -> bool:
+    try:
+        return bool(folder.table(path).rows)
+    except InputError:
+        return False  # said where the table was looked for
 
 
 def _file(table: Table, folder: Folder, asker: Asker) -> str:
     """Return the column that names the image files."""
     found = propose.file_column(table, folder)
     if not found.columns:
+        texts = [text for counts in table.counts.values() for text in counts]
+        if not texts:
+            raise InputError(f"{table.path}: all cells are empty; give another table")
         column = next(name for name, counts in table.counts.items() if counts)
-        text = next(iter(table.counts[column]))
-        why = find_files([text], folder.paths)[1].get(text, "others do not")
+        why = find_files(texts[:1], folder.paths)[1].get(texts[0], "others do not")
         raise InputError(
             f"{table.path}: no column names image files below {folder.root} (column {column!r} has "
-            f"{text!r}: {why}; such a file is {folder.paths[0]!r}); give the folder that the paths "
-            "begin at, or a table with a column of file names"
+            f"{texts[0]!r}: {why}; such a file is {folder.paths[0]!r}); give the folder that the "
+            "paths begin at, or a table with a column of file names"
         )
     return asker.choose(
         "Column of the image files", list(table.columns), found.first, "--file", sure=found.sure

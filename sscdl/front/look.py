@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections import Counter
-from dataclasses import dataclass
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
-from sscdl.archives.listing import (
-    DICOM_SUFFIXES,
-    IMAGE_CSV,
-    STUDY_CSV,
-    scan_pictures,
-)
+from sscdl.archives.listing import IMAGE_CSV, KIND_OF, STUDY_CSV, scan_pictures, stem
 from sscdl.archives.lookup import find_files
-from sscdl.csv_rows import DELIMITERS, read_rows
+from sscdl.csv_rows import header, read_rows
 from sscdl.dicom.kinds import DICOM, image_kind
 from sscdl.errors import InputError
 from sscdl.magic import first_bytes
 
-_KINDS = {**dict.fromkeys(DICOM_SUFFIXES, DICOM), ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG",
-          ".tif": "TIFF", ".tiff": "TIFF"}  # fmt: skip
 _TABLES = (".csv", ".tsv")
 _SAMPLE = 200  # values of a column that are looked for among the files
 
@@ -43,6 +38,7 @@ class Folder:
     tables: tuple[Path, ...]
     challenge: bool
     texts: tuple[str, ...] = ()
+    _read: dict[Path, Table] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def told(self) -> str:
@@ -54,17 +50,45 @@ class Folder:
         """Return whether every image has a header that may name its patient."""
         return set(self.kinds) == {DICOM}
 
+    def table(self, path: Path) -> Table:
+        """Return a CSV file, which is read once; raises InputError as ``Table`` does."""
+        if path not in self._read:
+            self._read[path] = Table(path)
+        return self._read[path]
+
+    def share_named(self, texts: Iterable[str]) -> float:
+        """Return the share of some texts, of up to 200 of them, that name image files."""
+        texts = list(texts)
+        sample = texts[:: max(1, len(texts) // _SAMPLE)]
+        # A text can only mean a file of the same last part: looking among all takes seconds.
+        lasts = set(map(_last, sample))
+        near = dict.fromkeys(path for last in lasts for path in self._by_name.get(last, ()))
+        return len(find_files(sample, list(near))[0]) / len(sample) if near else 0.0
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        """Return the paths by the names of their files, with and without a suffix."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            name = path.rpartition("/")[2]
+            for one in {name, stem(name)}:
+                found[one].append(path)
+        return found
+
 
 class Table:
     """A CSV file: ``columns`` has the texts of each column that is there once, in their order."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the file; raises InputError as ``sscdl.csv_rows`` does, or if it has no rows."""
+    def __init__(self, path: Path, most: int | None = None) -> None:
+        """Read the file, or up to ``most`` of its rows.
+
+        Raises InputError as ``sscdl.csv_rows`` does, or if it has no rows.
+        """
         self.path = path
-        header = _header(path)
-        names = [name for name in header if name and header.count(name) == 1]
+        first = header(path)
+        names = [name for name in first if name and first.count(name) == 1]
         self.columns: dict[str, list[str]] = {name: [] for name in names}
-        for _, row in read_rows(path, names):
+        for _, row in islice(read_rows(path, names), most):
             for name in names:
                 self.columns[name].append(row[name])
         if not names or not self.rows:
@@ -82,12 +106,6 @@ class Table:
         for name, texts in self.columns.items():
             counted[name] = Counter(dict(Counter(filter(None, texts)).most_common()))
         return counted
-
-    def share_found(self, column: str, paths: tuple[str, ...]) -> float:
-        """Return the share of a column's texts, of up to 200, that name one of ``paths``."""
-        texts = list(self.counts[column])
-        sample = texts[:: max(1, len(texts) // _SAMPLE)]
-        return len(find_files(sample, paths)[0]) / len(sample) if sample else 0.0
 
 
 def look(root: Path) -> Folder:
@@ -113,22 +131,13 @@ def look(root: Path) -> Folder:
     )
 
 
+def _last(text: str) -> str:
+    """Return the last part of a path as tables write them, '' if it has none."""
+    parts = [part for part in re.split(r"[/\\]", text) if part not in ("", ".")]
+    return parts[-1] if parts else ""
+
+
 def _kind(path: Path) -> str:
     """Return the kind of an image file by its suffix or, without a usual one, by its contents."""
     suffix = path.suffix.lower()
-    return _KINDS.get(suffix) or image_kind(first_bytes(path)) or "other"
-
-
-def _header(path: Path) -> list[str]:
-    """Return the names in the first row, separated by what makes most of them.
-
-    Whoever reads the rows says what is wrong with a file that is no such text.
-    """
-    rows: list[list[str]] = [[]]
-    for delimiter in DELIMITERS:
-        try:
-            with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-                rows.append(next(csv.reader(file, delimiter=delimiter), []))
-        except (OSError, csv.Error):
-            continue
-    return [name.strip() for name in max(rows, key=len)]
+    return KIND_OF.get(suffix) or image_kind(first_bytes(path)) or "other"

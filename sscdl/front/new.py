@@ -1,9 +1,10 @@
 """Write the file of a study, after a look at the images and their table.
 
-python -m sscdl new [FOLDER] [--table CSV] [--file COLUMN] [--patient COLUMN | --no-patient]
-                    [--label COLUMN] [--classes VALUE | NAME=VALUE ...] [--quick]
+python -m sscdl new [FOLDER] [--table CSV | --no-table] [--file COLUMN] [--label COLUMN]
+                    [--patient COLUMN | --no-patient] [--classes VALUE | NAME=VALUE ...] [--quick]
 
-FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each.
+FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each;
+without one, folders that are called after labels do.
 On a terminal, what options do not tell is proposed and asked; elsewhere it is taken where sure.
 Several values may be of one class: --classes healthy=normal ill=pneumonia ill=tuberculosis
 """
@@ -11,7 +12,7 @@ Several values may be of one class: --classes healthy=normal ill=pneumonia ill=t
 from __future__ import annotations
 
 import argparse
-import re
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,30 +21,30 @@ from typing import Any
 from sscdl.command_line import called, command_parser
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
+from sscdl.front.allowed import shares, wrong_study
 from sscdl.front.ask import Asker
-from sscdl.front.columns import has_table, table_settings
+from sscdl.front.columns import image_table, only_table, table_settings
 from sscdl.front.look import Folder, look
 from sscdl.front.paths import folder_settings
 from sscdl.front.splits import further_tables, given_split
-from sscdl.front.study_file import SHARES, Draft, slug, study_text
+from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
-
-_STUDY = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: 0 if a study file was written."""
     options = _parser().parse_args(arguments)
     asker = Asker(sys.stdin.isatty())
-    folder = look(_root(options, asker))
+    # What is wrong with a name need not wait until an archive is read, and all is asked.
+    _check_names(options)
+    root = _root(options, asker)
+    named = options.study or slug(options.output.stem if options.output else root.name)
+    if options.study or not asker.terminal:
+        _refuse_existing(_output(options, named))
+    folder = look(root)
     print(f"{folder.root}: {folder.told}")
-    if folder.challenge and options.table is None:
-        dataset = _of_challenge(folder, options)
-    else:
-        unread = options.table is None and not has_table(folder)
-        by_path = folder_settings(folder, options, asker) if unread else None
-        dataset = by_path or table_settings(folder, options, asker)
+    dataset = _dataset(folder, options, asker)
     images, counted, said, labels = _counted(dataset)
     split, further = given_split(dataset, folder, labels, asker), further_tables(dataset, folder)
     if further:
@@ -51,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Tables of the same columns: {names} (not read; take away the # of `further`)")
     if dataset["layout"] == "siim":
         images = _classes_of_challenge(images, options)
-    study = _study(options, asker, folder)
-    output = options.output or Path(f"{study}.yaml")
+    ask = asker.terminal and not options.study
+    study = _asked_name(options, asker, named) if ask else named
+    output = _output(options, study)
     _refuse_existing(output)
     draft = Draft(
         study=study,
@@ -80,7 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(__doc__, "new")
     parser.add_argument("folder", nargs="?", type=Path, help="folder of the images")
-    parser.add_argument("--table", type=Path, metavar="CSV", help="the table of the images")
+    table = parser.add_mutually_exclusive_group()
+    table.add_argument("--table", type=Path, metavar="CSV", help="the table of the images")
+    table.add_argument(
+        "--no-table", action="store_true", help="there is none: the images' paths tell the labels"
+    )
     parser.add_argument("--file", metavar="COLUMN", help="column that names the image files")
     patient = parser.add_mutually_exclusive_group()
     patient.add_argument("--patient", metavar="COLUMN", help="column that tells the patient")
@@ -104,39 +110,56 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _root(options: argparse.Namespace, asker: Asker) -> Path:
-    if options.output:
-        _refuse_existing(options.output)
+    """Return the folder of the images, from the top of the file system."""
     if options.folder:
-        return options.folder
+        return Path(os.path.abspath(options.folder))
     if not asker.terminal:
         raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
 
     def wrong(answer: str) -> str | None:
         return None if Path(answer).expanduser().is_dir() else "there is no such folder"
 
-    return Path(asker.ask("Folder of the images", "", wrong)).expanduser()
+    return Path(os.path.abspath(Path(asker.ask("Folder of the images", "", wrong)).expanduser()))
 
 
-def _study(options: argparse.Namespace, asker: Asker, folder: Folder) -> str:
-    """Return the name of the study."""
+def _check_names(options: argparse.Namespace) -> None:
+    """Raise InputError if a name that is told cannot be that of a study, or of a new file."""
+    if options.study is not None and (fault := wrong_study(options.study)):
+        raise InputError(f"--study {options.study}: {fault}")
+    if options.output:
+        _refuse_existing(options.output)
+
+
+def _asked_name(options: argparse.Namespace, asker: Asker, proposal: str) -> str:
+    """Return the name of the study that is answered, of which there is no file yet."""
 
     def wrong(answer: str) -> str | None:
-        fits = _STUDY.fullmatch(answer)
-        return (
-            None if fits else "letters, digits, - and _, no more than 64, a letter or digit first"
-        )
+        if fault := wrong_study(answer):
+            return fault
+        output = _output(options, answer)
+        return f"{output} is there already; give another name" if output.exists() else None
 
-    if options.study is not None:
-        if fault := wrong(options.study):
-            raise InputError(f"--study {options.study}: {fault}")
-        return options.study
-    named = slug(options.output.stem if options.output else folder.root.name)
-    return asker.ask("Name of the study", named, wrong) if asker.terminal else named
+    return asker.ask("Name of the study", "" if wrong(proposal) else proposal, wrong)
+
+
+def _output(options: argparse.Namespace, study: str) -> Path:
+    """Return the file that is written."""
+    return options.output or Path(f"{study}.yaml")
 
 
 def _refuse_existing(output: Path) -> None:
     if output.exists():
         raise InputError(f"{output}: is there already; give another --output, or move it away")
+
+
+def _dataset(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[str, Any]:
+    """Return the settings of an archive: by its layout, its table, or its paths."""
+    if folder.challenge and options.table is None and not options.no_table:
+        return _of_challenge(folder, options)
+    table = image_table(folder, options, asker)
+    if table is None and (by_path := folder_settings(folder, options, asker)):
+        return by_path
+    return table_settings(table or only_table(folder, options), folder, options, asker)
 
 
 def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]:
@@ -168,7 +191,7 @@ def _counted(
     named = bool(dataset.get("columns", {}).get("patient"))
     named |= any("(?P<patient>" in one for one in dataset.get("patterns", ()))
     if named and (index.images["patient_id"] != "").all():  # else headers tell some of them
-        check_patients(index.images.assign(cohort=MAIN), SHARES, by="patient")
+        check_patients(index.images.assign(cohort=MAIN), shares(), by="patient")
     images, counted = {}, {}
     for name in dataset.get("labels", SIIM_LABELS):
         rows = index.images[index.images["label"] == name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sscdl.csv_rows import is_number
@@ -28,7 +29,10 @@ _PATIENT = re.compile(rf"(({_MARK})*({_WHO})s?({_MARK})*)|pid|mrn|ptid")
 _CASE = re.compile(rf"({_MARK})*cases?({_MARK})*")
 _WITHIN = re.compile(f"{_WHO}|case")
 # What is said of a patient, and not who it is.
-_SAID = re.compile(rf".*({_WHO}|case)s?(age|sex|gender|weight|height|size|race|position|orient).*")
+_SAID = re.compile(
+    rf".*({_WHO}|case)s?({'|'.join(propose.SAID_OF_PATIENTS.values())}|weight|height|size|"
+    "position|orient).*"
+)
 # How names of files tell the patient, the likeliest first.
 _WRITTEN = (
     *(
@@ -109,8 +113,9 @@ def pattern_in(texts: Iterable[str]) -> str:
     """
     texts = list(texts)
     for pattern in _WRITTEN:
-        found = [re.search(pattern, text) for text in texts]
-        if all(found) and len({match[1] for match in found if match}) > 1:
+        # Most patterns fail at the first name; tables have a hundred thousand.
+        found = list(takewhile(bool, map(re.compile(pattern).search, texts)))
+        if len(found) == len(texts) and len({match[1] for match in found if match}) > 1:
             return pattern
     return ""
 

@@ -25,20 +25,25 @@ _LABEL = re.compile(
     r"(e?s|label|labels|name)?|diagnoses|categories|dx|y"
 )
 _FILE = re.compile(r"(image|img|dicom|png)?(file|path|filename|filepath|index)|image|img|file.*")
-# Columns of few values that are about other things than what is seen.
-_OTHERS = re.compile(
-    r"(patient)?(sex|gender|age|race|ethnicity)|view.*|.*(view|position|projection)|appa|"
-    r"frontallateral|(data)?(split|fold|set|subset|partition)|modality|manufacturer|site|"
-    r"hospital|(image)?(width|height)|followup|laterality"
-)
-# What a column may be besides, by its name, and whether a text of it is understood.
-_DESCRIBING: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
-    "sex": (re.compile(r"(patient)?(sex|gender)"), lambda text: terms.sex(text) != terms.OTHER),
-    "age": (re.compile(r"(patient)?age(years|inyears)?"), lambda text: terms.years(text) < 131),
-    "view": (
-        re.compile(r"view(position)?|projection|appa"),
-        lambda text: terms.view(text) != terms.OTHER,
-    ),
+# What is said of a patient, in plain letters: no column of these is who it is.
+SAID_OF_PATIENTS = {
+    "sex": "sex|gender",
+    "age": "age(years|inyears)?",
+    "race": "race|ethnicity",
+}
+# What columns are called that are about other things than what is seen.
+_NAMES = {
+    **{what: f"(patient)?({words})" for what, words in SAID_OF_PATIENTS.items()},
+    "view": "view(position)?|projection|appa",
+    "split": "(data)?(split|fold|set|subset|partition)",
+    "others": "view.*|.*(view|position|projection)|frontallateral|modality|manufacturer|site|"
+    "hospital|(image)?(width|height)|followup|laterality",
+}
+# Whether a text of a column is understood, of those that a study file may name.
+_UNDERSTOOD: dict[str, Callable[[str], bool]] = {
+    "sex": lambda text: terms.sex(text) != terms.OTHER,
+    "age": lambda text: terms.years(text) <= terms.OLDEST,
+    "view": lambda text: terms.view(text) != terms.OTHER,
 }
 
 
@@ -57,7 +62,7 @@ class Proposal:
 
 def file_column(table: Table, folder: Folder) -> Proposal:
     """Return which columns name image files of the folder; those that name most come first."""
-    found = {name: table.share_found(name, folder.paths) for name in table.columns}
+    found = {name: folder.share_named(table.counts[name]) for name in table.columns}
     number = {name: share * len(table.counts[name]) for name, share in found.items()}
     least = _DIFFERENT * table.rows
     likely = [n for n in table.columns if found[n] >= _FILES and number[n] >= least]
@@ -74,7 +79,7 @@ def label_column(table: Table, taken: Iterable[str]) -> Proposal:
         name
         for name in table.columns
         if name not in taken
-        and not _OTHERS.fullmatch(plain(name))
+        and not about_others(name)
         and 2 <= len(parts(table, name, separator(table, name))) <= MOST_LABELS
     ]
     named = [name for name in left if _LABEL.fullmatch(plain(name))]
@@ -85,10 +90,10 @@ def label_column(table: Table, taken: Iterable[str]) -> Proposal:
 def describing_columns(table: Table, taken: Iterable[str]) -> dict[str, str]:
     """Return the columns of sex, age and view: those that are called so and mostly understood."""
     found: dict[str, str] = {}
-    for what, (pattern, understood) in _DESCRIBING.items():
+    for what, understood in _UNDERSTOOD.items():
         for name in table.columns:
             counts = table.counts[name]
-            if name in taken or not counts or not pattern.fullmatch(plain(name)):
+            if name in taken or not counts or not called(name, what):
                 continue
             known = sum(count for text, count in counts.items() if understood(text))
             if 2 * known > counts.total():
@@ -148,7 +153,12 @@ def class_names(values: Iterable[str], column: str) -> dict[str, str]:
 
 def about_others(name: str) -> bool:
     """Return whether a column is, by its name, about other things than what is seen, or who."""
-    return bool(_OTHERS.fullmatch(plain(name)))
+    return any(called(name, what) for what in _NAMES)
+
+
+def called(name: str, what: str) -> bool:
+    """Return whether a column is called so: sex, age, race, view, split, or others."""
+    return bool(re.fullmatch(_NAMES[what], plain(name)))
 
 
 def plain(name: str) -> str:

@@ -11,6 +11,7 @@ whatever stopped it. The work is done by Snakemake; what stands behind -- goes t
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import os
 import re
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         files,
         targets,
         cores=options.cores,
-        gpus=max(count_gpus(), 1),
+        gpus=max(count_gpus(), 1) if _trains(options, targets, further) else 1,
         settings=options.config,
         further=[*further, *(["--dry-run"] if options.dry_run else [])],
     )
@@ -164,6 +165,17 @@ def count_gpus() -> int:
     return int(done.stdout.split()[-1])
 
 
+def _trains(options: argparse.Namespace, targets: Sequence[str], further: Sequence[str]) -> bool:
+    """Return whether stages may train, as many at a time as there are GPUs.
+
+    A dry run and the plan train none, and ``--resources`` behind ``--`` says itself how many.
+    """
+    told = any(word.split("=")[0] in ("--resources", "--res") for word in further)
+    dry = options.dry_run or not {"-n", "--dry-run", "--dryrun"}.isdisjoint(further)
+    asked = {*targets, *(word for word in further if not word.startswith("-"))}
+    return not (told or dry or asked == {"plan"})
+
+
 def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the command's own words, and those behind the first ``--``."""
     at = words.index("--") if "--" in words else len(words)
@@ -173,8 +185,9 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _sorted_out(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the configuration files among ``words``, which stand first, and the targets."""
     first, *others = words
+    known = known_targets()
     # A configuration that comes with the project may be called as a target is.
-    if first in known_targets() and first not in shipped() and not Path(first).is_file():
+    if first in known and first not in shipped() and not Path(first).is_file():
         file = next((word for word in others if word.endswith(SUFFIXES)), "STUDY.yaml")
         right = shlex.join([file, *(word for word in words if word != file)])
         raise InputError(f"{first}: the study file comes first: `{called()} run {right}`")
@@ -184,20 +197,19 @@ def _sorted_out(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     for path in files:
         read_yaml(path)  # what is wrong with the file itself, in one line
     for word in others:
-        _refuse_misspelt(word)
+        _refuse_misspelt(word, known)
     return files, others
 
 
 def known_targets() -> list[str]:
-    """Return the names of the rules that the workflow has under every configuration."""
+    """Return the names of the rules in the workflow's files, also of those that need some key."""
     texts = [path.read_text(encoding="utf-8") for path in (HOME / "workflow/rules").glob("*.smk")]
     texts.append((HOME / "Snakefile").read_text(encoding="utf-8"))
     return sorted({name for text in texts for name in re.findall(r"^ *rule (\w+):", text, re.M)})
 
 
-def _refuse_misspelt(word: str) -> None:
+def _refuse_misspelt(word: str, known: Sequence[str]) -> None:
     """Raise InputError for a target that is none, but nearly one; Snakemake knows all others."""
-    known = known_targets()
     named_by_results = word.startswith(("table_", "figure_"))  # rules that a configuration makes
     if word in known or named_by_results or not re.fullmatch(r"\w+", word) or Path(word).exists():
         return

@@ -8,24 +8,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sscdl.archives.given_split import read_given_split
-from sscdl.archives.sides import COLUMN, LISTS, REFUSE, SIDES
+from sscdl.archives.given_split import GivenSplit, read_given_split
+from sscdl.archives.sides import COLUMN, LISTS, REFUSE, SIDES, TELL
+from sscdl.archives.straddling import crossing
 from sscdl.csv_rows import columns_of
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
-from sscdl.front.look import Folder, Table
+from sscdl.front.look import Folder
 from sscdl.front.paths import sides_of, split_folders
 
-_COLUMN = re.compile(r"(data)?(split|fold|set|subset|partition)")
 _FILES = re.compile(r"(train|val|valid|test|list|lists|files|images|names|split|set|txt|_|-|\.)+")
 
 
 class Given(NamedTuple):
-    """A split that is given: the block of a configuration, and whether it is to be taken."""
+    """A split that is given: the block of a configuration, and whether it is to be taken.
+
+    ``against`` is why it cannot be, '' if it can; the block of one that lacks nothing but leave for
+    patients on several sides gives that.
+    """
 
     block: dict[str, Any]
     taken: bool
+    against: str = ""
 
 
 def given_split(
@@ -36,7 +41,7 @@ def given_split(
     ``labels`` are those of the files that have one. It is taken if somebody says so on a terminal,
     and can be taken; what speaks against it is told.
     """
-    block = next(_found(dataset, folder, labels), None)
+    block = next(_found(dataset, folder), None)
     if block is None:
         return None
     named = block[block["source"]]
@@ -45,26 +50,27 @@ def given_split(
     else:
         where = ", ".join(named.values())
     print(f"A split is given: {where}")
-    if against := _against(dataset, block, folder, labels):
-        print(f"  it is not taken: {against}")
-        return Given(block, False)
+    given = _tried(dataset, block, folder, labels)
+    if given.against:
+        print(f"  it is not taken: {given.against}")
+        return given
     if asker.terminal:
         answer = asker.choose(
             "Take this split (no: one is drawn)", ["yes", "no"], "yes", "", sure=False
         )
-        return Given(block, answer == "yes")
+        return given._replace(taken=answer == "yes")
     print("  it is not taken, but stands in the file: take away the # to have it")
-    return Given(block, False)
+    return given
 
 
 def further_tables(dataset: Mapping[str, Any], folder: Folder) -> list[str]:
     """Return the other tables, below the folder, that have the columns of a data set's one."""
     if dataset["layout"] != "table":
         return []
-    table = Table(Path(dataset["root"]) / dataset["table"])
+    table = folder.table(Path(dataset["root"]) / dataset["table"])
     found = []
     for path in folder.tables:
-        if path.name == table.path.name or not path.is_relative_to(folder.root):
+        if path == table.path or not path.is_relative_to(folder.root):
             continue
         try:
             if set(columns_of(path, list(table.columns))) == set(table.columns):
@@ -74,18 +80,16 @@ def further_tables(dataset: Mapping[str, Any], folder: Folder) -> list[str]:
     return found
 
 
-def _found(
-    dataset: Mapping[str, Any], folder: Folder, labels: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def _found(dataset: Mapping[str, Any], folder: Folder) -> Iterator[dict[str, Any]]:
     """Yield the blocks of splits that are there: of folders, of a column, or of lists."""
     if dataset["layout"] == "folders":
         if sides := sides_of(split_folders(dict(dataset), folder)):
-            yield {"source": COLUMN, COLUMN: {"name": "split", **_enough(sides, labels)}}
+            yield {"source": COLUMN, COLUMN: {"name": "split", **sides}}
     elif dataset["layout"] == "table":
-        table = Table(Path(dataset["root"]) / dataset["table"])
+        table = folder.table(Path(dataset["root"]) / dataset["table"])
         for name in table.columns:
             sides = sides_of(table.counts[name])
-            if sides and _COLUMN.fullmatch(propose.plain(name)):
+            if sides and propose.called(name, "split"):
                 yield {"source": COLUMN, COLUMN: {"name": name, **sides}}
     lists: dict[str, list[str]] = {side: [] for side in SIDES}
     for text in folder.texts:
@@ -99,31 +103,52 @@ def _found(
         yield {"source": LISTS, LISTS: there}
 
 
-def _enough(sides: dict[str, list[str]], labels: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the sides of folders, without a validation side of too few images to choose by."""
-    if "val" not in sides:
-        return sides
-    names = [f"/{name}/" for name in sides["val"]]
-    inside = (labels[path] for path in labels if any(name in f"/{path}" for name in names))
-    counts = Counter(inside)
-    if all(counts[label] >= propose.FEWEST_IMAGES for label in set(labels.values())):
-        return sides
-    return {"train": sides["train"] + sides["val"], "test": sides["test"]}
+def _tried(
+    dataset: Mapping[str, Any],
+    block: dict[str, Any],
+    folder: Folder,
+    labels: Mapping[str, str],
+) -> Given:
+    """Return a split as it can be taken, and why it cannot be.
 
-
-def _against(
-    dataset: Mapping[str, Any], block: Mapping[str, Any], folder: Folder, labels: Mapping[str, str]
-) -> str:
-    """Return why a split cannot be taken, '' if it can."""
-    named = {"pattern": None, **dict.fromkeys(SIDES), **block[block["source"]]}
-    split = {"straddling": REFUSE, **block, block["source"]: named}
+    A folder of validation images too few to choose by joins the training side.
+    """
     try:
-        given = read_given_split(dataset, split, folder.paths)
+        given = _read(dataset, block, folder, TELL)
     except InputError as error:
-        return str(error)
-    there = {(given.sides.get(path), label) for path, label in labels.items()}
-    for side in SIDES if given.validated else ("train", "test"):
+        return Given(block, False, str(error))
+    sides, named = given.sides, block[block["source"]]
+    if dataset["layout"] == "folders" and "val" in named and not _enough(sides, labels):
+        train = named["train"] + named["val"]
+        block = {**block, block["source"]: {**named, "train": train}}
+        del block[block["source"]]["val"]
+        sides = {path: "train" if side == "val" else side for path, side in sides.items()}
+    there = {(sides.get(path), label) for path, label in labels.items()}
+    for side in (one for one in SIDES if one in sides.values()):
         for label in sorted(set(labels.values())):
             if (side, label) not in there:
-                return f"no image labelled {label} is on the side {side}"
-    return ""
+                return Given(block, False, f"no image labelled {label} is on the side {side}")
+    homes: dict[str, set[str]] = {side: set() for side in SIDES}
+    for path, side in sides.items():
+        homes[side] |= {given.patients.get(path, "")} - {""}
+    if any(crossing(homes).pairs.values()):
+        try:
+            _read(dataset, block, folder, REFUSE)
+        except InputError as error:
+            return Given({**block, "straddling": TELL}, False, str(error))
+    return Given(block, False)
+
+
+def _read(
+    dataset: Mapping[str, Any], block: Mapping[str, Any], folder: Folder, straddling: str
+) -> GivenSplit:
+    """Return what a split says of the images; InputError if it cannot be used."""
+    named = {"pattern": None, **dict.fromkeys(SIDES), **block[block["source"]]}
+    split = {**block, block["source"]: named, "straddling": straddling}
+    return read_given_split(dataset, split, folder.paths)
+
+
+def _enough(sides: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Return whether each label has so many validation images as one may choose by."""
+    counts = Counter(label for path, label in labels.items() if sides.get(path) == "val")
+    return all(counts[label] >= propose.FEWEST_IMAGES for label in set(labels.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import yaml
 
 from sscdl.command_line import called
+from sscdl.front.allowed import shares
 from sscdl.front.splits import Given
 
-SHARES = {"train": 0.65, "val": 0.15, "test": 0.2}  # of the images
 _UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
 _SHARD = 1000  # images that a job converts
 _ABOUT = {
@@ -140,27 +141,40 @@ def slug(text: str) -> str:
 
 def _split(draft: Draft) -> list[str]:
     """Return the lines of the split."""
+    share = shares()
     drawn = [
         "# Shares of the images that choose learning rates, and that are reported.",
-        f"split: {{val: {SHARES['val']}, test: {SHARES['test']}}}",
+        f"split: {{val: {share['val']}, test: {share['test']}}}",
     ]
-    if draft.split is None:
+    given = draft.split
+    if given is None:
         return drawn
-    block: dict[str, Any] = dict(draft.split.block)
+    block: dict[str, Any] = dict(given.block)
     if "val" not in block[block["source"]]:
-        block["val"] = SHARES["val"]  # of the training side
+        block["val"] = share["val"]  # of the training side
     line = f"split: {_flow(block)}"
-    if draft.split.taken:
+    if given.taken:
         drawn_val = "; `val` is the share of its training side that chooses learning rates"
         return [
             f"# The split that comes with the images{drawn_val if 'val' in block else ''}.",
             line,
         ]
-    return [
-        *drawn,
-        "# In place of the line above, the split that comes with the images:",
-        f"# {line}",
-    ]
+    what = "In place of the line above, the split that comes with the images:"
+    if given.against:
+        way = "takes it all the same" if "straddling" in block else "takes it once that is mended"
+        what = (
+            f"A split that comes with the images is not taken: {given.against}. In place of the "
+            f"line above, this one {way}:"
+        )
+    return [*drawn, *_comment(what), f"# {line}"]
+
+
+def _comment(text: str) -> list[str]:
+    """Return a text as lines of a comment; words longer than one, such as paths, stay whole."""
+    # YAML takes no control characters, which names of files may have, not even in comments.
+    shown = "".join(one if one.isprintable() else " " for one in text)
+    lines = textwrap.wrap(shown, 98, break_long_words=False, break_on_hyphens=False)
+    return [f"# {line}" for line in lines]
 
 
 def _flow(value: Any) -> str:

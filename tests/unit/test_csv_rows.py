@@ -10,7 +10,7 @@ import pytest
 
 from sscdl.archives.reading import read_index
 from sscdl.archives.table_settings import read_settings
-from sscdl.csv_rows import has_column, plain_number, read_rows
+from sscdl.csv_rows import has_column, header, plain_number, read_rows
 from sscdl.errors import InputError
 from tests.unit.table_archives import archive, images
 
@@ -169,6 +169,23 @@ def test_the_nearest_column_is_told_whatever_separates_them(tmp_path, separator)
     told = "column 'image_index' is missing; the nearest of 3 there is 'Image Index', rename it"
     with pytest.raises(InputError, match=told):
         read(tmp_path, written, ("image_index",))
+
+
+def test_a_header_is_divided_by_what_makes_most_names_of_it(tmp_path):
+    path = tmp_path / "some.csv"
+    for text, names in [
+        (" a ;b, c;d\n", ["a", "b, c", "d"]),
+        ("a,b\n1,2\n", ["a", "b"]),
+        ("a;b|c\n", ["a", "b|c"]),
+        ("", []),
+    ]:
+        path.write_text(text)
+        assert header(path) == names
+    path.write_bytes("Größe,b\n".encode("latin-1"))
+    assert header(path) == [], "who reads the rows says why"
+    path.write_bytes(b"PK\3\4 and more")
+    with pytest.raises(InputError, match=r"some\.csv: is "):
+        header(path)
 
 
 def test_a_column_that_may_be_there_is_seen_whatever_separates_it(tmp_path):

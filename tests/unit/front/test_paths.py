@@ -129,8 +129,45 @@ def test_a_split_that_parts_patients_is_not_taken(tmp_path, answers, capsys):
     new.main([str(root)])
     assert "it is not taken: split.column: 12 patients have images" in capsys.readouterr().out
     text = Path("chest.yaml").read_text()
-    assert "\n# split: {source: column, column: {name: split, train: [train]" in text
     assert written("chest.yaml")["split"]["source"] == "drawn"
+    assert "12 patients have images on several sides" in " ".join(text.split("\n# "))
+    taken = re.sub("^split:.*\n", "", text, flags=re.M).replace("\n# split:", "\nsplit:")
+    Path("taken.yaml").write_text(taken)
+    config = written("taken.yaml")
+    assert config["split"]["straddling"] == "tell"
+    assert set(sides(config).values()) == {"train", "test"}, "the line is one that can be taken"
+
+
+@pytest.mark.parametrize(("number", "side"), [(10, "val"), (9, "train")])
+def test_validation_folders_are_taken_where_they_are_large_enough(tmp_path, answers, number, side):
+    paths = [
+        f"{part}/{label}/{part}{n}.png"
+        for part, many in (("train", 12), ("valid", number), ("test", 12))
+        for label in "ab"
+        for n in range(many + (part == "valid" and label == "b"))
+    ]
+    answers("", "yes", "yes", "")
+    new.main([str(tree(tmp_path / "mine", paths))])
+    config = written("mine.yaml")
+    taken = sides(config)
+    assert {one for path, one in taken.items() if path.startswith("valid/")} == {side}
+    assert (config["split"]["column"]["val"] is None) == (side == "train")
+
+
+def test_sides_of_folders_are_those_of_the_paths_and_no_parts_of_names(tmp_path, answers):
+    """A folder above all that is called as a side is none."""
+    paths = [
+        f"valid/{part}/{label}/{part}{n}.png"
+        for part, many in (("train", 12), ("val", 2), ("test", 12))
+        for label in "ab"
+        for n in range(many)
+    ]
+    answers("", "yes", "yes", "")
+    new.main([str(tree(tmp_path / "mine", paths))])
+    taken = sides(written("mine.yaml"))
+    assert {path.split("/")[1]: side for path, side in taken.items()} == {
+        "train": "train", "test": "test", "val": "train"
+    }  # fmt: skip
 
 
 def test_a_column_of_sides_is_a_split(tmp_path, answers, capsys):
@@ -147,11 +184,22 @@ def test_a_column_of_sides_is_a_split(tmp_path, answers, capsys):
     assert [given[f"images/{n}.png"] for n in range(8)] == [
         *["train"] * 4, "val", "val", "test", "test"
     ]  # fmt: skip
+
+
+def test_a_split_with_a_side_without_a_class_is_not_taken(tmp_path, answers, capsys):
+    side = ["Train", "Train", "Valid", "Test"]
+    rows = [f"images/{n}.png,p{n},{n % 2},{side[n // 2 % 4]}" for n in range(40)]
     lost = [row.replace("0,Test", "0,Valid") for row in rows]
-    answers("", "", "", "", "three")
-    capsys.readouterr()
-    new.main([str(archive(tmp_path / "mine", "path,patient,label,Data Split", lost))])
-    assert re.search("it is not taken: .* patients have images on several", capsys.readouterr().out)
+    root = archive(tmp_path / "mine", "path,patient,label,Data Split", lost)
+    answers("", "", "", "", "")
+    new.main([str(root)])
+    reason = "no image labelled label_0 is on the side test"
+    assert f"it is not taken: {reason}" in capsys.readouterr().out
+    config = written("mine.yaml")
+    assert config["split"]["source"] == "drawn"
+    text = " ".join(Path("mine.yaml").read_text().split("\n# "))
+    assert f"is not taken: {reason}. In place of the line above, this one takes it once" in text
+    assert "straddling" not in text
 
 
 def test_lists_of_files_are_a_split(tmp_path, answers, capsys):
@@ -166,6 +214,30 @@ def test_lists_of_files_are_a_split(tmp_path, answers, capsys):
     assert sorted(path for path, side in sides(config).items() if side == "test") == sorted(
         f"images/{n}.png" for n in range(30, 40)
     )
+
+
+@pytest.mark.parametrize("second", ["train_val_list.txt", "valid_names.txt", "test-files.txt"])
+def test_where_a_side_has_several_lists_none_is_taken(tmp_path, capsys, second):
+    root = archive(tmp_path / "mine")
+    for name, numbers in (("train", range(20)), ("val", range(20, 30)), ("test", range(30, 40))):
+        (root / f"{name}_list.txt").write_text("".join(f"{n}.png\n" for n in numbers))
+    new.main([str(root), "--study", "one"])
+    assert "A split is given: train_list.txt, val_list.txt, test" in capsys.readouterr().out
+    (root / second).write_text("39.png\n")
+    new.main([str(root), "--study", "two"])
+    assert "A split is given" not in capsys.readouterr().out
+
+
+def test_tables_of_one_name_in_several_folders_are_further_ones(tmp_path, capsys):
+    root = archive(tmp_path / "mine")
+    rows = (root / "labels.csv").read_text().splitlines()
+    (root / "labels.csv").unlink()
+    for folder, some in (("train", rows[1:31]), ("test", rows[31:])):
+        (root / folder).mkdir()
+        (root / folder / "labels.csv").write_text("\n".join([rows[0], *some]))
+    new.main([str(root), "--table", "train/labels.csv"])
+    assert "Tables of the same columns: test/labels.csv (" in capsys.readouterr().out
+    assert "# further: [test/labels.csv]" in Path("mine.yaml").read_text()
 
 
 def test_further_tables_are_named(tmp_path, capsys):

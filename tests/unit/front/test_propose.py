@@ -67,6 +67,17 @@ def test_in_a_short_table_a_patient_is_what_comes_again(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("rows", "texts", "many"),
+    [(100, 20, True), (100, 19, False), (20, 4, False), (2000, 41, True), (2000, 40, False)],
+)
+def test_patients_by_contents_are_many_and_have_no_more_than_some_images(
+    tmp_path, rows, texts, many
+):
+    found = patient_column(table(tmp_path, group=[f"x{n % texts}" for n in range(rows)]), [])
+    assert found.columns == (("group",) if many else ())
+
+
+@pytest.mark.parametrize(
     ("name", "pattern"),
     [
         ("train/patient0{}/study1/view1.jpg", r"patient(\d+)"),
@@ -80,7 +91,7 @@ def test_in_a_short_table_a_patient_is_what_comes_again(tmp_path):
 )
 def test_names_of_files_may_hold_the_patient(name, pattern):
     assert pattern_in(name.format(n) for n in range(9)) == pattern
-    assert pattern_in([name.format(1), "other.png"]) == ""
+    assert pattern_in([name.format(1), name.format(2), "other.png"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -138,6 +149,13 @@ def test_the_column_of_files_is_that_which_names_most(tmp_path):
     found = propose.file_column(Table(folder.tables[0]), folder)
     assert found.columns == ("file", "number", "first of the patient")
     assert folder.kinds == {"PNG": 40}
+
+
+def test_files_of_all_suffixes_are_counted_by_kind(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for suffix in (".dcm", ".DICOM", ".png", ".jpg", ".jpeg", ".tif", ".tiff"):
+        (tmp_path / f"mine/a{suffix}").touch()
+    assert look(tmp_path / "mine").kinds == {"DICOM": 2, "JPEG": 2, "TIFF": 2, "PNG": 1}
 
 
 def test_files_without_a_suffix_are_known_by_their_contents(tmp_path):

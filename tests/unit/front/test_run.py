@@ -125,6 +125,45 @@ def test_words_that_are_none_are_told_what_is_meant(tmp_path, monkeypatch, words
         run.main(["b.yaml", *words])
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], True),
+        (["tables"], True),
+        (["plan", "tables"], True),
+        (["plan"], False),
+        (["--dry-run"], False),
+        (["tables", "-n"], False),
+        (["--", "plan"], False),
+        (["plan", "--", "tables"], True),
+        (["--", "--dryrun"], False),
+        (["--", "--resources", "gpu=2"], False),
+        (["--", "--resources=gpu=2"], False),
+        (["--", "--quiet"], True),
+    ],
+)
+def test_gpus_are_counted_only_where_stages_may_train(tmp_path, monkeypatch, words, asked):
+    monkeypatch.chdir(tmp_path)
+    Path("b.yaml").write_text("study: b\n")
+    counted, begun = [], []
+    monkeypatch.setattr(run, "count_gpus", lambda: counted.append(1) or 3)
+    monkeypatch.setenv("PYTHONSAFEPATH", "")  # which is set, and put back
+    monkeypatch.setattr(run.os, "execv", lambda _, command: begun.append(command))
+    run.main(["b.yaml", *words])
+    assert len(counted) == asked
+    assert f"gpu={3 if asked else 1}" in begun[0]
+
+
+def test_the_workflow_is_read_once_for_all_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("b.yaml").write_text("study: b\n")
+    read, known = [], run.known_targets()
+    monkeypatch.setattr(run, "known_targets", lambda: read.append(1) or known)
+    with pytest.raises(InputError, match="tabels: is no target"):
+        run.main(["b.yaml", "plan", "figures", "tabels"])
+    assert len(read) == 1
+
+
 def test_every_rule_that_stands_in_the_workflow_is_a_target():
     assert {"all", "plan", "tables", "figures", "summary", "images"} <= set(run.known_targets())
 
