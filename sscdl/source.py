@@ -53,6 +53,7 @@ WITHOUT_INFLUENCE = frozenset(
         "training.clock",
         "training.scalars",
         "training.timm_published",
+        "training.verdict",
         "_torchvision",
         "tasks",
         "tasks.declaration",

@@ -9,9 +9,10 @@ import pandas as pd
 
 from sscdl.report.facts import listed
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
+from sscdl.training.verdict import LEARNT
 
 ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
-COMPARISONS, SHORTCUT = "comparisons", "shortcut"
+COMPARISONS, SHORTCUT, TRAININGS = "comparisons", "shortcut", "trainings"
 # What scores in attention inside the lungs without having learnt anything: columns and words, and
 # the columns of what the models have above it.
 UNTAUGHT = {
@@ -36,7 +37,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     lines += [_attention(rows, str(variant)) for variant, rows in groups]
     if SHORTCUT in tables:
         lines += _shortcut(tables[SHORTCUT])
-    return lines
+    return lines + _unlearnt(tables[TRAININGS])
 
 
 def outcome(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -61,6 +62,7 @@ def outcome(tables: Mapping[str, pd.DataFrame]) -> str:
         sentences = [_accuracies(accuracy[accuracy[v].notna()], v, comparisons) for v in names]
     if SHORTCUT in tables:
         sentences += _shortcut(tables[SHORTCUT])
+    sentences += _unlearnt(tables[TRAININGS])
     lines += [textwrap.fill(text, _WIDTH, subsequent_indent="  ") for text in sentences]
     return "".join(f"{line}\n" for line in lines)
 
@@ -183,6 +185,24 @@ def _fall(rows: pd.DataFrame) -> str:
     """Return by how much models fall, and between what their 95 % intervals lie."""
     ends = f"{rows['drop_low'].min():.1f} to {rows['drop_high'].max():.1f}"
     return f"{_span(rows['drop'])} percent points (their 95 % intervals: within {ends})"
+
+
+def _unlearnt(table: pd.DataFrame) -> list[str]:
+    """Return which stages are not shown to have learnt anything, as a sentence if there are any."""
+    failed = table[table["verdict"] != LEARNT]
+    if failed.empty:
+        return []
+    named = []
+    for (variant, stage), rows in failed.groupby(["variant", "stage"], sort=False):
+        counts = rows["verdict"].value_counts()
+        words = ", ".join(f"{count} {word}" for word, count in counts.items())
+        named.append(f"{stage} on {variant} ({words})")
+    shown = named if len(named) <= _LISTED else [*named[:_LISTED], "others"]
+    return [
+        f"Of {len(table)} trainings of stages, {len(failed)} are not shown to have learnt anything "
+        f"of the images, and what follows them starts from little: {listed(shown)}. Other learning "
+        "rates or more epochs may help (table trainings)."
+    ]
 
 
 def _span(values: pd.Series, digits: int = 1) -> str:

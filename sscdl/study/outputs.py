@@ -36,7 +36,7 @@ OF_PREDICTIONS = (
 )  # fmt: skip
 OF_OTHERS = (
     "dataset", "implausible_masks", "3.1_backbones", "4.1_normalisation", "learning_rates",
-    "search",
+    "search", "trainings",
 )  # fmt: skip
 # Tables, and figures, that a study has if it asks for them.
 ON_REQUEST = ("cross_variants", "linear_probe", "shortcut", "beside")

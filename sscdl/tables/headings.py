@@ -61,6 +61,7 @@ _PLACES = {
     "3.1_backbones": (TRAINING, "Networks: table 3.1"),
     "learning_rates": (TRAINING, "Learning rates of all stages: table"),
     "search": (TRAINING, "Search of learning rates, its cost: table"),
+    "trainings": (TRAINING, "What each stage has learnt of its task: table"),
     "figure_4.2_validation_curves": (TRAINING, "Validation curves: figure 4.2"),
 }
 _NUMBER = re.compile(r"^(?P<chapter>[0-9B])\.(?P<number>\d+)_")

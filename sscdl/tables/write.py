@@ -27,6 +27,7 @@ from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs
+from sscdl.tables.trainings import trainings
 
 # Columns of every file of predictions, and of those of models, untrained networks aside.
 OF_ALL = ("variant", "image_id", "patient_id", "split", "label")
@@ -226,6 +227,24 @@ def write_learning_rates(
         caption="Every learning rate of every stage, and the continuation of the best.",
         notes=notes,
         digits={"lr": as_given, "value": 3},
+    )
+
+
+def write_trainings(pointers: list[Path], out: Path) -> None:
+    """Write what the training of each of the stages behind ``pointers`` came to."""
+    write_table(
+        trainings([read_pointer(path) for path in pointers]),
+        out.with_suffix(""),
+        caption="What the training of every stage came to, by its last epoch.",
+        notes=[
+            "verdict: learnt: the loss is at least a hundredth below loss_nothing; not shown: it "
+            "is not; collapsed: all images have one embedding; infinite: the loss became so.",
+            "loss_nothing: of guessing, or the floor in training of a task that has one. The next "
+            "stage starts from such weights all the same.",
+            "feature_std, knn_accuracy: of a few hundred training images, to watch a training by. "
+            "In the latter classes count alike, so that chance is 100 over their number.",
+        ],
+        digits={"lr": as_given, "loss": 3, "loss_nothing": 3, "feature_std": 2},
     )
 
 

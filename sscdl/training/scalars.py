@@ -13,6 +13,7 @@ from typing import Any
 
 from sscdl.files import write_text
 from sscdl.store.store import read_pointer
+from sscdl.training.verdict import COLLAPSED, LEARNT, verdict
 
 _SHOWN = (
     ("accuracy", "accuracy"),
@@ -25,6 +26,7 @@ _SHOWN = (
     ("feature_std", "feature std"),
     ("knn_accuracy", "kNN"),
 )
+_SOON = 0.1  # share of the epochs in which a network may know nothing yet without a word of it
 
 
 def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
@@ -37,6 +39,11 @@ def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
     for key, name in _SHOWN:
         if record.get(key) is not None:
             text += f", {name} {record[key]:.3f}"
+    found = verdict(record)
+    if found == COLLAPSED:
+        text += ", all images have one embedding"
+    elif found != LEARNT and record["epoch"] > _SOON * stop:
+        text += ", no better than knowing nothing"
     return text + f", {record['images_per_second']:.0f} images/s, {left} left"
 
 

@@ -58,7 +58,7 @@ IN_THE_STORE = {
 }
 # Written down by hand, so that a fault in the search for imports shows.
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
-          "implausible_masks", "learning_rates", "search"}  # fmt: skip
+          "implausible_masks", "learning_rates", "search", "trainings"}  # fmt: skip
 PREDICTING = {
     "predict", "predict_shown", "probe", "probe_random", "metadata_baseline", "untrained",
     "faithfulness",

@@ -67,6 +67,7 @@ SUMMARISED = {
         "4.14_accuracy_overview",
         "attention",
         "comparisons",
+        "trainings",
         *(["shortcut"] if OUTPUTS.marked else []),
     ],
     "figures": [

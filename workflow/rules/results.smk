@@ -295,6 +295,23 @@ rule table_learning_rates:
         "../scripts/learning_rates.py"
 
 
+rule table_trainings:
+    input:
+        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        records=stored(RECORDS),
+    output:
+        multiext(f"{RESULTS}/tables/trainings", ".csv", ".md", ".tex"),
+        report(f"{RESULTS}/tables/trainings.html", **in_report("trainings")),
+    log:
+        f"{RESULTS}/logs/tables/trainings.log",
+    conda:
+        ENVIRONMENT
+    params:
+        code=lambda wildcards: made_by("trainings"),
+    script:
+        "../scripts/trainings.py"
+
+
 rule table_search:
     input:
         pointers=stored(map(STUDY.pointer, STUDY.nodes)),

@@ -10,7 +10,15 @@ import pytest
 
 from sscdl.images.vouched import describe_list
 from sscdl.report.facts import TOLD, facts
-from sscdl.report.findings import ACCURACY, ATTENTION, COMPARISONS, SHORTCUT, findings, outcome
+from sscdl.report.findings import (
+    ACCURACY,
+    ATTENTION,
+    COMPARISONS,
+    SHORTCUT,
+    TRAININGS,
+    findings,
+    outcome,
+)
 from sscdl.report.summary import write_summary
 from sscdl.tables.column_texts import explain
 
@@ -55,6 +63,9 @@ TABLES = {
             **{"verdict": ["better"], "margin": [5.0], "seeds_needed": [4.0]},
         }
     ),
+    TRAININGS: pd.DataFrame(
+        {"variant": "full", "stage": ["moco", "moco+classify"], "seed": 0, "verdict": "learnt"}
+    ),
 }
 PLACE = {"origin": "phantom", "masks": "default", "curricula": ["scratch", "moco"]}
 RATES = {"moco": [3], "classify": [6, 11]}
@@ -75,7 +86,7 @@ def test_what_is_told_names_no_path():
 def test_the_protocols_are_told_apart():
     assert "nothing was chosen on" in told()["Protocol"]
     assert "look better than they are" in told(protocol="thesis")["Protocol"]
-    assert "both sides" in told(split={"by": "image"})["Protocol"]
+    assert "both sides" in told(split={"source": "drawn", "by": "image"})["Protocol"]
 
 
 def test_facts_are_those_of_the_configuration():
@@ -110,6 +121,18 @@ def test_findings_are_those_of_the_tables():
     assert "a blob in the middle of every picture 47.4 %" in attention
     assert "networks with random weights 33.2 %" in attention
     assert "Above each of the three, by 95 % intervals: 0 of 2 models." in attention
+
+
+def test_stages_that_are_not_shown_to_have_learnt_are_named_on_page_and_terminal():
+    stages = [("moco", 0, "learnt"), ("byol", 0, "collapsed"), ("byol", 1, "not shown")]
+    rows = pd.DataFrame(stages, columns=["stage", "seed", "verdict"]).assign(variant="full")
+    tables = TABLES | {TRAININGS: pd.concat([TABLES[TRAININGS], rows])}
+    *_, last = findings(tables)
+    assert last.startswith("Of 5 trainings of stages, 2 are not shown to have learnt anything of")
+    assert "starts from little: byol on full (1 collapsed, 1 not shown). Other" in last
+    assert "byol on full (1 collapsed, 1 not shown)" in " ".join(outcome(tables).split())
+    many = pd.concat([rows[1:].assign(stage=f"byol{number}") for number in range(40)])
+    assert len(findings(TABLES | {TRAININGS: many})[-1]) < 900
 
 
 def test_comparisons_are_counted_by_verdict_and_what_more_would_take_is_said():
