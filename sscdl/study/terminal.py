@@ -246,9 +246,7 @@ class Terminal(logging.Handler):
             self._ending = True
             words = f"waiting for {steps(running)} at work, then the run ends" if running else ""
         elif behind:
-            words = (
-                f"{steps(behind)} that {'needs' if behind == 1 else 'need'} it will be left out"
-            )
+            words = f"{steps(behind)} that {'needs' if behind == 1 else 'need'} it will be left out"
         if words:
             self._say([f"{time.strftime('%H:%M:%S')}  {what}; {words}"], record)
 
