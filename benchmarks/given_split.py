@@ -117,8 +117,7 @@ def list_all(folder: Path, dataset: dict[str, Any], recipe: str) -> None:
         folder / "images.csv",
         folder / "rejected.csv",
         implausible="keep",
-        split={**DRAWN, "given": recipe},
-        split_seed=0,
+        split={**DRAWN, "given": recipe, "seed": 0},
         given={"dataset": dataset, "split": SPLIT},
         classes=["negative", "typical"],
     )

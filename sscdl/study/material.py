@@ -126,6 +126,8 @@ class Material:
         known = {key: accept[key] for key in accept if key not in LATER_ACCEPT}
         if any(accept.get(key, value) not in (0, value) for key, value in LATER_ACCEPT.items()):
             return []  # limits that nobody had before: their images are others
+        if self._inputs.parts:
+            return []  # nobody had the layout folders before
         contents = [self.contents]
         if self.layout != "phantom":
             contents.append(self._inputs.earlier_archives())
@@ -134,9 +136,10 @@ class Material:
 
     def _images(self, contents: dict[str, str], accept: dict[str, Any], source: str) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
-        archives = {name: meaning(cohort) for name, cohort in self.cohorts.items()}
+        parts = self._inputs.parts
+        archives = {name: meaning(one, parts.get(name)) for name, one in self.cohorts.items()}
         made_of = [archives, contents, settings | {"accept": accept}, source]
-        if any(cohort["layout"] == "folders" for cohort in self.cohorts.values()):
+        if parts:
             made_of.append(group_hash("folders"))
         return fingerprint(made_of)
 

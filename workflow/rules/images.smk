@@ -197,11 +197,10 @@ rule list_images:
             else []
         ),
         implausible=STUDY.config["lungs"]["implausible"],
-        split=STUDY.split,
+        split=STUDY.seeded_split,
         # No recipe has it, as it changes nothing of what is made but whether it is.
         straddling=STUDY.config["split"]["straddling"],
         treatment=STUDY.near_treatment,
-        split_seed=STUDY.config["split_seed"],
         classes=STUDY.config["classes"],
         masked=STUDY.variants != ["full"],
         code=lambda wildcards: made_by("list_images"),

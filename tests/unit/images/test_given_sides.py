@@ -58,9 +58,9 @@ class Archive:
         split = split or self.split()
         paths = list_files(self.dataset).images
         given = read_given_split(self.dataset, split, paths)
-        asked = {**DRAWN, **drawn, "given": recipe or given.recipe()}
+        asked = {**DRAWN, **drawn, "given": recipe or given.recipe(), "seed": seed}
         if given.validated:
-            del asked["val"]
+            del asked["val"], asked["stratified"], asked["seed"]
         files = [self.folder / kind / "0.json" for kind in ("images", "masks")]
         for file in files:
             file.parent.mkdir(exist_ok=True)
@@ -73,7 +73,7 @@ class Archive:
             asked["near_duplicates"] = found
         out = self.folder / "images.csv", self.folder / "rejected.csv"
         list_images(
-            [files[0]], [files[1]], [], *out, implausible="keep", split=asked, split_seed=seed,
+            [files[0]], [files[1]], [], *out, implausible="keep", split=asked,
             given={"dataset": self.dataset, "split": split}, near_duplicates=near,
             treatment=treatment, classes=["ill", "well"],
         )  # fmt: skip
