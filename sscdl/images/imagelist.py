@@ -95,7 +95,7 @@ def list_images(
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
     pairs = read_pairs(near_duplicates) if near_duplicates else []
-    near = effect(pairs, treatment, split["by"])
+    near = effect(pairs, treatment, split.get("by", ""))
     if split.get("near_duplicates") != near.recipe():
         raise InputError(
             f"{near_duplicates}: the near-duplicates in it ({len(pairs)} pairs of pictures) decide "
@@ -113,7 +113,7 @@ def list_images(
     about: list[dict[str, str]] = []  # remarks on images by their ids
     if sides:
         about.append(check_sides(images[single], sides, classes))
-        left = {"stratified": False, "val": 0.0, "seed": 0, **split, "test": 0.0}
+        left = {"by": "image", "stratified": False, "val": 0.0, "seed": 0, **split, "test": 0.0}
         images.loc[single, "split"] = by_sides(
             images[single], sides.of,
             # Divided are the ids that near-duplicates join, which are no ids of files.
@@ -172,7 +172,9 @@ def _drawn(images: pd.DataFrame, split: Mapping[str, Any]) -> pd.Series:
 def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:
     """Return why an image is set aside whose picture is there twice, by the ids of such images."""
     across = copies_on_other_sides(images, sides.of) if sides else {}
-    found = find_duplicates(images[~images["image_id"].isin(across)])
+    # What is on no side is used for nothing: nothing is set aside for its sake.
+    used = images[images["cohort"] != UNLISTED]
+    found = find_duplicates(used[~used["image_id"].isin(across)])
     return across | dict(zip(found["image_id"], found["reason"], strict=True))
 
 
@@ -236,8 +238,10 @@ def _report_pairs(
     apart = sum(pair["patient_ids"][0] != pair["patient_ids"][1] for pair in pairs)
     if apart or (pairs and treatment == ASIDE):
         LOGGER.warning(
-            "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: %s "
-            "(split.near_duplicates); they are listed in %s", len(pairs), apart, treatment, path,
+            "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: "
+            "%s%s; they are listed in %s", len(pairs), apart, treatment,
+            # Where all sides are given it may be none whatever the key says.
+            "" if treatment == IGNORE else " (split.near_duplicates)", path,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -65,10 +66,17 @@ class Inputs:
     def given_split(self, split: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the block ``split`` gives: its ``recipe``, ``notes`` and what is ``counted``.
 
+        ``files`` has the number of image files on each side, ``problems`` is a hash of what is odd.
         Raises InputError if it cannot be used (see ``sscdl.archives.given_split``).
         """
         given = read_given_split(self.cohorts[MAIN], split, self._files[MAIN].images)
-        return {"recipe": given.recipe(), "notes": given.notes, "counted": given.counted}
+        return {
+            "recipe": given.recipe(),
+            "notes": given.notes,
+            "counted": given.counted,
+            "files": dict(Counter(given.sides.values())),
+            "problems": fingerprint(given.problems),
+        }
 
     @property
     def _given(self) -> Path | None:

@@ -22,6 +22,7 @@ from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
 from sscdl.study.identity import EARLIER_SOURCES, IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked, meaning
+from sscdl.study.split_settings import all_given
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
 
@@ -229,11 +230,14 @@ class Material:
     def near_treatment(self) -> str:
         """Return what becomes of near-duplicates: nothing where pictures are synthetic.
 
-        Those are variations of one drawing, and no radiograph among them was exported twice.
+        Those are variations of one drawing, and no radiograph among them was exported twice. Where
+        all sides are given, and nothing else is pretrained on, nothing can come together.
         """
-        if self.layout == "phantom":
+        treatment = self.config["split"]["near_duplicates"]
+        fixed = all_given(self.config["split"]) and PRETRAINING not in self.cohorts
+        if self.layout == "phantom" or (fixed and treatment == near_pairs.TOGETHER):
             return near_pairs.IGNORE
-        return self.config["split"]["near_duplicates"]
+        return treatment
 
     @cached_property
     def near_record(self) -> Path | None:
