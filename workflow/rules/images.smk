@@ -206,6 +206,9 @@ rule list_images:
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.
         source=STUDY.data("full")["pretext"]["source"],
+        given_source=STUDY.data("full")["pretext"].get("given_source"),
+        # No recipe has what a given split names in vain, which stands among the findings.
+        given_findings=STUDY.split_findings,
     script:
         "../scripts/list_images.py"
 
