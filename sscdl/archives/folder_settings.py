@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.archives.entries import DESCRIBED
-from sscdl.archives.folder_words import shown_texts
+from sscdl.archives.folder_words import NO_PATTERNS, shown_texts
 from sscdl.archives.listing import told
 from sscdl.errors import InputError
 
@@ -49,10 +49,7 @@ def read_settings(dataset: Mapping[str, Any]) -> FolderSettings:
     """
     given = dataset.get("patterns") or []
     if not given:
-        raise InputError(
-            "folders.patterns: missing; regular expressions that say what the paths mean, such as "
-            "'(?P<label>[^/]+)/(?P<patient>p\\d+)_'"
-        )
+        raise InputError(NO_PATTERNS)
     patterns = tuple(_pattern(text, number) for number, text in enumerate(given))
     labels = {
         name: frozenset(map(str, texts))

@@ -9,6 +9,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+NO_PATTERNS = (
+    "folders.patterns: missing; regular expressions that say what the paths mean, such as "
+    "'(?P<label>[^/]+)/(?P<patient>p\\d+)_'"
+)
 _FEW = 9  # texts that a message names
 
 

@@ -242,7 +242,9 @@ def test_synthetic_images_and_the_challenges_layout_have_no_column(config):
 def test_an_archive_of_folders_needs_patterns_and_knows_its_labels(config):
     folders = {"root": "/data", "labels": {"a": ["A"], "b": None}}
     dataset = {"layout": "folders", "folders": folders}
-    with pytest.raises(InputError, match="dataset.folders.patterns: missing; what the parts of"):
+    with pytest.raises(
+        InputError, match="dataset.folders.patterns: missing; regular expressions that"
+    ):
         study(config | {"dataset": dataset})
     folders["patterns"] = ["(?P<label>A|B)"]
     with pytest.raises(InputError, match="classes: 'b' is no label of the data set; .*: a"):
