@@ -27,13 +27,14 @@ class GivenSplit:
     """Which side of a split the files of an archive are on, by paths below its root.
 
     ``sides`` has those that are on one, ``validated`` says whether validation images are given,
-    too: otherwise they are drawn from the side ``train``. ``problems`` are (file, reason) for the
-    list of findings, ``notes`` sentences for whoever starts the run, and ``counted`` says what
-    there is on each side.
+    too: otherwise they are drawn from the side ``train``. ``patients`` are the patients of files
+    as far as tables or paths name them. ``problems`` are (file, reason) for the list of findings,
+    ``notes`` sentences for whoever starts the run, and ``counted`` says what there is on each side.
     """
 
     sides: dict[str, str]
     validated: bool
+    patients: dict[str, str] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     counted: str = ""
@@ -90,6 +91,7 @@ def read_given_split(
     parts: dict[str, set[str]] = {side: set() for side in SIDES}
     for path, side in sides.items():
         parts[side].add(said[path].patient)
+    patients = {path: one.patient for path, one in said.items() if one.patient}
     straddling = several(parts) - {""}
     if straddling and split["straddling"] == REFUSE:
         shown = [pseudonym(patient, dataset["id_key"]) for patient in straddling]
@@ -97,7 +99,7 @@ def read_given_split(
     validated = given["val"] is not None
     counted = _counted(split["source"], sides, len(paths), validated)
     notes = [*found.notes, counted] if found.notes else []
-    return GivenSplit(sides, validated, found.problems, notes, counted)
+    return GivenSplit(sides, validated, patients, found.problems, notes, counted)
 
 
 def _counted(source: str, sides: Mapping[str, str], files: int, validated: bool) -> str:

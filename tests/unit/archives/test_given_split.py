@@ -62,6 +62,7 @@ def test_lists_of_bare_names_find_files_in_several_folders(tmp_path):
     }  # fmt: skip
     assert not given.validated
     assert given.problems == []
+    assert given.patients == {PATH[name]: who for name, who, _ in ROWS}
 
 
 @pytest.mark.parametrize(
