@@ -22,8 +22,8 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
 
-from sscdl.archives.digests import RACY, Digests
-from sscdl.archives.layouts import content, earlier_content, list_files
+from sscdl.archives.digests import RACY, Digests, content, earlier_content
+from sscdl.archives.layouts import list_files
 
 FILES = 112_120  # of ChestX-ray14
 HEADER = ["Image Index", "Finding Labels", "Patient ID"]

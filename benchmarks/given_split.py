@@ -80,7 +80,12 @@ def write_archive(root: Path, number: int) -> dict[str, Any]:
         },
         "labels": {
             "negative": {"column": "Finding Labels", "values": ["No Finding"]},
-            "typical": {"column": "Finding Labels", "values": ["Pneumonia"], "separator": "|"},
+            "typical": {
+                "column": "Finding Labels",
+                # Small archives, too, have some for each set.
+                "values": ["Pneumonia", "Infiltration"],
+                "separator": "|",
+            },
         },
     }
 
@@ -117,8 +122,7 @@ def list_all(folder: Path, dataset: dict[str, Any], recipe: str) -> None:
         folder / "images.csv",
         folder / "rejected.csv",
         implausible="keep",
-        split={**DRAWN, "given": recipe},
-        split_seed=0,
+        split={**DRAWN, "given": recipe, "seed": 0},
         given={"dataset": dataset, "split": SPLIT},
         classes=["negative", "typical"],
     )

@@ -34,14 +34,15 @@ def _task_modules() -> dict[str, str]:
 TASK_MODULES = _task_modules()
 
 # Modules that move results about and are not meant to change what is in them: what they do wrong is
-# a fault, not another result. The registry of tasks only names classes, and the options of a task
-# stand in its recipe, so that changing what one task declares does not touch the others. What this
-# module computes stands in the recipes, too. What checks that files are whole and belong together
-# only refuses.
+# a fault, not another result, and the words of warnings are none. The registry of tasks only names
+# classes, and the options of a task stand in its recipe, so that changing what one task declares
+# does not touch the others. What this module computes stands in the recipes, too. What checks that
+# files are whole and belong together only refuses.
 WITHOUT_INFLUENCE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
         *(f"{one.removeprefix(PACKAGE + '.')}_declaration" for one in TASK_MODULES.values()),
+        "archives.folder_words",
         "errors",
         "files",
         "records",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,8 @@ class Pictures:
             shares = {"val": 0.0 if settings["validated"] else 0.2, "test": 0.0}
             return assign_split(used[chosen], by="patient", stratified=True, seed=0, **shares)
 
-        found = by_sides(used, sides, settings["validated"], rest)
+        asked = _taken(by_sides, validated=settings["validated"])
+        found = by_sides(used, sides, drawn=rest, **asked)
         return {
             "cohorts": digests.of_value(used["cohort"].tolist(), self.work),
             "copies": digests.of_value(copies_on_other_sides(used, sides), self.work),
@@ -178,7 +181,8 @@ class Pictures:
         list_images(
             [self.shared.images()], [self.shared.masks()], [truth],
             folder / "images.csv", folder / "rejected.csv", implausible=settings["implausible"],
-            split=settings["split"], split_seed=settings["seed"],
+            split={**settings["split"], "seed": settings["seed"]},
+            **_taken(list_images, split_seed=settings["seed"]),
         )  # fmt: skip
         return {
             name: digests.of_text((folder / name).read_text(encoding="utf-8"), self.work)
@@ -206,6 +210,13 @@ class Pictures:
             "masks": digests.folder(folder / "png", "*.png"),
             "records": digests.of_value(record, self.work),
         }
+
+
+def _taken(function: Callable[..., Any], **settings: Any) -> dict[str, Any]:
+    """Return those of ``settings`` that ``function`` takes: it is that of another revision, too."""
+    return {
+        name: settings[name] for name in settings.keys() & inspect.signature(function).parameters
+    }
 
 
 def _table() -> pd.DataFrame:

@@ -50,16 +50,15 @@ def copies_on_other_sides(images: pd.DataFrame, sides: Mapping[str, str]) -> dic
 def by_sides(
     images: pd.DataFrame,
     sides: Mapping[str, str],
-    validated: bool,
     drawn: Callable[[pd.Series], pd.Series],
 ) -> pd.Series:
     """Return the split of each image where it is given; validation may be drawn from what trains.
 
-    ``validated``: validation images are given, too. ``drawn`` returns the split of the images that
-    a mask marks, where none is tested on: of those that train unless ``validated``, and of other
-    cohorts, which get their names.
+    ``drawn`` returns the split of the images that a mask marks, where none is tested on: of those
+    on the side to train on, and of other cohorts, which get their names. Where validation images
+    are given it draws none.
     """
     side = images["image_id"].map(sides).where(images["cohort"] == MAIN, "").astype(object)
-    fixed = side != "" if validated else side.isin(("val", "test"))
+    fixed = side.isin(("val", "test"))
     side[~fixed] = drawn(~fixed)
     return side

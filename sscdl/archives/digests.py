@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered from one start of the workflow to the next.
+"""SHA-256 of files and of whole archives, remembered from one start of the workflow to the next.
 
 What is remembered lies in a folder of the store, one file for each folder that was read. It is a
 memory and nothing more: where it is missing, damaged or cannot be written, files are read again.
@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sscdl.archives.layouts import Files
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
 from sscdl.progress import Timer
+from sscdl.recipe import file_hash, fingerprint
 
 HEAD = b"sscdl digests 1\n"
 KEY, DIGEST = 16, 32  # bytes of what identifies a file and its state, and of a SHA-256
@@ -274,3 +276,30 @@ def _batches(names: list[str], sizes: list[int]) -> Iterator[list[str]]:
             batch, held = [], 0
     if batch:
         yield batch
+
+
+def content(files: Files, digests: Digests) -> str:
+    """Return the fingerprint of what an archive holds: paths and contents of all its files.
+
+    Where the archive lies, and what its table is called, is not in it. A file that cannot be read
+    counts as one that cannot be read. Raises InputError if that is a table, or if a file does not
+    stop changing.
+    """
+    tables = [file_hash(table) for table in files.tables]
+    return fingerprint([folder_content(files.root, files.images, files.layout, digests), tables])
+
+
+def folder_content(root: Path, names: list[str], use: str, digests: Digests) -> str:
+    """Return the SHA-256, as 64 hex digits, over paths and contents of the files ``names``.
+
+    ``use`` is as :meth:`Digests.of_folder` takes it.
+    """
+    found = sorted(digests.of_folder(root, names, use).items())
+    text = "".join(f"{name}\0{digest or 'cannot be read'}\0" for name, digest in found)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def earlier_content(files: Files) -> str:
+    """Return the fingerprint that archives had up to version 0.1: of names, sizes and tables."""
+    tables = [file_hash(table) for table in files.tables]
+    return fingerprint([[list(file) for file in files.listed], tables])

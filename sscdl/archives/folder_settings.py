@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sscdl.archives.entries import DESCRIBED
-from sscdl.archives.listing import Listing, told
+from sscdl.archives.folder_words import NO_PATTERNS, shown_texts
+from sscdl.archives.listing import told
 from sscdl.errors import InputError
 
 LABEL, SPLIT = "label", "split"
 GROUPS = (LABEL, SPLIT, *DESCRIBED)
-_FEW = 9  # texts that a message names
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ def read_settings(dataset: Mapping[str, Any]) -> FolderSettings:
     """
     given = dataset.get("patterns") or []
     if not given:
-        raise InputError(
-            "folders.patterns: missing; regular expressions that say what the paths mean, such as "
-            "'(?P<label>[^/]+)/(?P<patient>p\\d+)_'"
-        )
+        raise InputError(NO_PATTERNS)
     patterns = tuple(_pattern(text, number) for number, text in enumerate(given))
     labels = {
         name: frozenset(map(str, texts))
@@ -101,30 +98,33 @@ def shown(settings: FolderSettings, path: str, number: int) -> str:
     return path if settings.ids == "file" else f"file {number} by path"
 
 
-def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str, str]]:
+def read_parts(
+    settings: FolderSettings, paths: Sequence[str], problems: Sequence[tuple[str, str]] = ()
+) -> dict[str, dict[str, str]]:
     """Return what the path of each file says: the text of each of ``GROUPS``, '' where none.
 
     The first pattern that is found in a path counts; files in which none is found are left out.
+    ``problems`` are (path, reason) of files that were set aside, for messages.
 
     Raises InputError if a pattern is found in no path, a group says nothing in any, or no file has
     one of the labels.
     """
     parts: dict[str, dict[str, str]] = {}
     used: Counter[int] = Counter()
-    for path, _ in listing.files:
-        if first := _first(settings, path):
+    for path in paths:
+        if first := first_match(settings, path):
             number, match = first
             used[number] += 1
             texts = {name: text or "" for name, text in match.groupdict().items()}
             parts[path] = dict.fromkeys(GROUPS, "") | texts
-    files = f"the {len(listing.files)} image files below {settings.root}"
-    example = f", for example {shown(settings, listing.files[0][0], 1)}"
+    files = f"the {len(paths)} image files below {settings.root}"
+    example = f", for example {shown(settings, paths[0], 1)}"
     for number, pattern in enumerate(settings.patterns):
         if not used[number]:
             before = " that no earlier one fits" if number else ""
             raise InputError(
                 f"folders.patterns.{number}: {pattern.pattern!r} is found in none of {files}"
-                f"{before}{example}; correct it, or folders.root{told(listing.problems)}"
+                f"{before}{example}; correct it, or folders.root{told(problems)}"
             )
     for name in sorted(settings.groups):
         if not any(texts[name] for texts in parts.values()):
@@ -142,66 +142,7 @@ def read_parts(settings: FolderSettings, listing: Listing) -> dict[str, dict[str
     return parts
 
 
-def _first(settings: FolderSettings, path: str) -> tuple[int, re.Match[str]] | None:
+def first_match(settings: FolderSettings, path: str) -> tuple[int, re.Match[str]] | None:
     """Return the first pattern, by its number, that is found in a path, and where."""
     found = ((number, pattern.search(path)) for number, pattern in enumerate(settings.patterns))
     return next(((number, match) for number, match in found if match), None)
-
-
-def amid_words(settings: FolderSettings, listing: Listing) -> list[str]:
-    """Return a warning for each pattern whose label or split begins or ends amid a word of a path.
-
-    So does ``(?P<label>normal)`` in ``abnormal/``. Amid a word is beside a letter, but not between
-    a small letter and a capital one. Letters that the pattern spells out are meant: those in what
-    it finds that are the same in every path.
-    """
-    # By pattern, group and end of it: the character beside it, if the pattern finds that, too;
-    # whether both are of one word; and where.
-    beside: dict[tuple[int, str, bool], list[tuple[str, bool, int, str]]] = defaultdict(list)
-    for place, (path, _) in enumerate(listing.files, start=1):
-        first = _first(settings, path)
-        if first is None:
-            continue
-        number, match = first
-        for name in (LABEL, SPLIT):
-            if match.groupdict().get(name):
-                start, end = match.span(name)
-                before, after = path[:start][-1:], path[end : end + 1]
-                found_before = before if start > match.start() else ""
-                cut = _in_word(before, path[start])
-                beside[number, name, False].append((found_before, cut, place, path))
-                found_after = after if end < match.end() else ""
-                cut = _in_word(path[end - 1], after)
-                beside[number, name, True].append((found_after, cut, place, path))
-    warnings = []
-    for (number, name, last), edges in beside.items():
-        spelled_out = len({inside for inside, *_ in edges}) == 1 and bool(edges[0][0])
-        odd = [(place, path) for _, cut, place, path in edges if cut]
-        if odd and not spelled_out:
-            place, path = odd[0]
-            does, side, edge = ("ends", "behind", "/") if last else ("begins", "before", "(?:^|/)")
-            warnings.append(
-                f"folders.patterns.{number}: the group {name!r} {does} amid a word in {len(odd)} "
-                f"of {len(edges)} paths, for example {shown(settings, path, place)}; if that is "
-                f"another word than you mean, say what stands {side} it, such as {edge} where a "
-                f"folder's name {does}"
-            )
-    return warnings
-
-
-def _in_word(one: str, other: str) -> bool:
-    """Return whether two neighbouring characters are of one word."""
-    return one.isalpha() and other.isalpha() and not (one.islower() and other.isupper())
-
-
-def shown_texts(counts: Counter[str]) -> str:
-    """Return in words which texts there are, by how many files have each of them.
-
-    They are named where they are few beside the files: texts of which nearly every file has its own
-    may be ids of patients, and are counted.
-    """
-    if not counts:
-        return "no texts"
-    if len(counts) > _FEW or 2 * len(counts) > counts.total():
-        return f"{len(counts)} different texts"
-    return ", ".join(f"{text} ({number})" for text, number in sorted(counts.items()))

@@ -16,11 +16,12 @@ from sscdl.archives.folder_settings import (
     GROUPS,
     LABEL,
     SPLIT,
-    amid_words,
+    first_match,
     read_parts,
     read_settings,
     shown,
 )
+from sscdl.archives.folder_words import amid_words
 from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import scan_pictures
 
@@ -34,13 +35,15 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     """
     settings = read_settings(dataset)
     listing = scan_pictures(settings.root)
-    parts = read_parts(settings, listing)
+    paths = [path for path, _ in listing.files]
+    called = {path: shown(settings, path, number) for number, path in enumerate(paths, start=1)}
+    parts = read_parts(settings, paths, listing.problems)
     report = Report()
     report_files(listing, settings.ids, report)
     meaning = {text: name for name, texts in settings.labels.items() for text in texts}
     rows: list[tuple[str, Row]] = []
-    for number, (path, _) in enumerate(listing.files, start=1):
-        place = Place(shown(settings, path, number), 0)
+    for path in paths:
+        place = Place(called[path], 0)
         if path not in parts:
             report.row(place, "no pattern is found in its path; left out")
             continue
@@ -59,18 +62,15 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     unlabelled = sum(not row.label for _, row in rows)
     if settings.labels and unlabelled:
         report.other(".", f"files whose label is none of folders.labels: {unlabelled}")
-    left = len(listing.files) - len(rows)
-    if left:
-        number, first = next(
-            (number, path)
-            for number, (path, _) in enumerate(listing.files, start=1)
-            if path not in parts
-        )
+    if left := [path for path in paths if path not in parts]:
         report.warnings.append(
-            f"folders.patterns: found in {len(rows)} of {len(listing.files)} paths; the others are "
-            f"left out, for example {shown(settings, first, number)}"
+            f"folders.patterns: found in {len(rows)} of {len(paths)} paths; the others are left "
+            f"out, for example {called[left[0]]}"
         )
-    report.warnings += amid_words(settings, listing)
+    matches = (
+        (path, called[path], *first) for path in paths if (first := first_match(settings, path))
+    )
+    report.warnings += amid_words(matches, (LABEL, SPLIT))
     if "patient" not in settings.groups:
         reason = "no group for the patient: each PNG, JPEG or TIFF file counts as another patient"
         report.other(".", reason)

@@ -12,20 +12,20 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sscdl.archives import folder_settings
-from sscdl.archives.entries import Place
-from sscdl.archives.listing import scan_pictures, stem
+from sscdl.archives.entries import Place, Report
+from sscdl.archives.folder_words import shown_texts
+from sscdl.archives.listing import stem
 from sscdl.archives.lookup import NOT_THERE, find_files
 from sscdl.archives.sides import SIDES
 from sscdl.archives.table_settings import (
     Column,
     Rule,
-    TableSettings,
     patient_spelling,
     read_column,
     read_settings,
@@ -34,7 +34,16 @@ from sscdl.csv_rows import MissingColumn, plain_number, read_rows
 from sscdl.errors import InputError, of_key
 from sscdl.magic import first_bytes, known_kind
 
-_NAMED = 100  # names that are told one by one for each list; the others are counted
+
+class Said(NamedTuple):
+    """What is said of a file: where, of which patient it is, and the text that says its side.
+
+    Patient and text are '' where nothing says them.
+    """
+
+    place: Place
+    patient: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,15 @@ class Found:
     notes: list[str]
 
 
-def read_lists(dataset: Mapping[str, Any], lists: Mapping[str, Any], paths: Sequence[str]) -> Found:
+def read_lists(
+    dataset: Mapping[str, Any],
+    lists: Mapping[str, Any],
+    paths: Sequence[str],
+    used: Collection[str],
+) -> Found:
     """Return what a list for each side says; ``lists`` has the file of each, or None.
+
+    Of all ``paths``, names may be those of any; only those that are ``used`` train unnamed.
 
     Raises InputError if a list cannot be read or names no image file, or if ``train`` has none and
     a name that leads to no file is nearly that of a file which would train.
@@ -82,18 +98,17 @@ def read_lists(dataset: Mapping[str, Any], lists: Mapping[str, Any], paths: Sequ
     others: list[str] = []
     if lists["train"] is None:
         taken = {path for found in meant.values() for path in found.values()}
-        others = [path for path in paths if path not in taken]
+        others = [path for path in paths if path in used and path not in taken]
         for side, file in files.items():
             _refuse_near(side, file, names[side], reasons[side], others)
     problems: list[tuple[str, str]] = []
     notes = []
     for side, file in files.items():
         lost = sorted((names[side][name], reason) for name, reason in reasons[side].items())
-        odd = [(place.file, f"line {place.line}: {reason}") for place, reason in lost]
-        if len(odd) > _NAMED:
-            reason = "named in this list, and not among the images"
-            odd = [*odd[:_NAMED], (file.name, f"{len(odd) - _NAMED} more: {reason}")]
-        problems += odd
+        report = Report()
+        for place, reason in lost:
+            report.row(place, reason)
+        problems += report.problems()
         if lost:
             notes.append(
                 f"split.lists.{side}: {len(lost)} of the {len(names[side])} names in {file.name} "
@@ -196,16 +211,14 @@ def _near(name: str) -> set[str]:
     return {one for part in (name, *columns, *words) for one in _stems(part)}
 
 
-def read_values(
-    dataset: Mapping[str, Any], column: Mapping[str, Any], paths: Sequence[str]
-) -> Found:
-    """Return what a column of the table, or a group of the patterns, says.
+def read_values(column: Mapping[str, Any], said: Mapping[str, Said]) -> Found:
+    """Return what a column of the table, or a group of the patterns, says: the texts of ``said``.
 
-    ``column`` has name, pattern and, for each side, its values or None. Files without a text are on
-    a side only where one has the value ''.
+    ``column`` has the name and, for each side, its values or None. Files without a text are on a
+    side only where one has the value ''.
 
-    Raises InputError if the column cannot be read, a side has no file, or ``train`` has no values
-    and a text differs from the value of another side in nothing but case.
+    Raises InputError if a side has no file, or ``train`` has no values and a text differs from the
+    value of another side in nothing but case.
     """
     name = column["name"]
     values = {
@@ -213,22 +226,21 @@ def read_values(
         for side in SIDES
         if column[side] is not None
     }
-    texts = _texts(dataset, column, paths)
     rules = {side: Rule(name, frozenset(ones)) for side, ones in values.items()}
     named: dict[str, dict[str, Place]] = {side: {} for side in rules}
     rest: dict[str, str] = {}
-    for path, (text, place) in texts.items():
-        sides = [side for side, rule in rules.items() if rule.fits({name: text})]
+    for path, one in said.items():
+        sides = [side for side, rule in rules.items() if rule.fits({name: one.text})]
         for side in sides:
-            named[side][path] = place
+            named[side][path] = one.place
         if not sides:
-            rest[path] = text
-    counts = Counter(text for text, _ in texts.values() if text)
+            rest[path] = one.text
+    counts = Counter(one.text for one in said.values() if one.text)
     for side, found in named.items():
         if not found:
             raise InputError(
                 f"split.column.{side}: no image has {' or '.join(map(repr, column[side]))} in "
-                f"{name!r} (there are {folder_settings.shown_texts(counts)}); correct the values"
+                f"{name!r} (there are {shown_texts(counts)}); correct the values"
             )
     if column["train"] is not None:
         return Found(named, [], [], [])
@@ -243,7 +255,7 @@ def read_values(
     others = [path for path, text in rest.items() if text]
     notes = []
     if others:
-        shown = folder_settings.shown_texts(Counter(rest[path] for path in others))
+        shown = shown_texts(Counter(rest[path] for path in others))
         notes.append(
             f"split.column.train: left out, so that {len(others)} image files train whose text in "
             f"{name!r} no other side names: {shown}"
@@ -256,68 +268,62 @@ def read_values(
     return Found(named, others, [(".", note) for note in notes], notes)
 
 
-def _texts(
-    dataset: Mapping[str, Any], column: Mapping[str, Any], paths: Sequence[str]
-) -> dict[str, tuple[str, Place]]:
-    """Return the text that says the side of each path, and where it stands."""
-    name = column["name"]
-    counted = read_column({"column": name, "pattern": column["pattern"]}, "split.column")
+def read_said(
+    dataset: Mapping[str, Any], paths: Sequence[str], column: Mapping[str, Any] | None
+) -> dict[str, Said]:
+    """Return what tables or paths say of each file of which they say anything.
+
+    Files without a row that is kept, or whose path no pattern fits, are left out: no study has
+    them. ``column`` (name, pattern) says where the text of the side stands, None: nowhere.
+
+    Raises InputError if the column cannot be read, or two rows of one file differ in it.
+    """
+    if dataset["layout"] == "siim":
+        return {path: Said(Place(path, 0), "", "") for path in paths}
+    counted = None
+    if column is not None:
+        given = {"column": column["name"], "pattern": column["pattern"]}
+        counted = read_column(given, "split.column")
     if dataset["layout"] == "folders":
-        if name not in folder_settings.GROUPS:
+        if counted and counted.name not in folder_settings.GROUPS:
             raise InputError(
-                f"split.column.name: {name!r} is no group of folders.patterns; known are "
+                f"split.column.name: {counted.name!r} is no group of folders.patterns; known are "
                 f"{', '.join(folder_settings.GROUPS)}"
             )
-        parts = _parts(dataset)
-        return {path: (counted.value(texts), Place(path, 0)) for path, texts in parts.items()}
-    found: dict[str, tuple[str, Place]] = {}
-    try:
-        rows = list(_rows(read_settings(dataset), counted, paths))
-    except MissingColumn as error:
-        raise InputError(f"split.column.name: {error}") from None
-    for path, place, text in rows:
-        before = found.setdefault(path, (text, place))
-        if before[0] != text:
+        settings = folder_settings.read_settings(dataset)
+        return {
+            path: Said(Place(path, 0), texts["patient"], counted.value(texts) if counted else "")
+            for path, texts in folder_settings.read_parts(settings, paths).items()
+        }
+    found: dict[str, Said] = {}
+    for path, one in _rows(dataset, counted, paths):
+        before = found.setdefault(path, one)
+        if counted and before.text != one.text:
             raise InputError(
-                f"split.column.name: {before[1]} and {place} are of one image, and {name!r} "
-                "differs; correct the wrong row"
+                f"split.column.name: {before.place} and {one.place} are of one image, and "
+                f"{counted.name!r} differs; correct the wrong row"
             )
     return found
 
 
-def read_patients(dataset: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
-    """Return the patient of each path, as far as a table or the paths name one."""
-    if dataset["layout"] == "folders":
-        return {path: texts["patient"] for path, texts in _parts(dataset).items()}
-    if dataset["layout"] != "table":
-        return {}
-    settings = read_settings(dataset)
-    patient = settings.columns.get("patient")
-    if patient is None:
-        return {}
-    spelled = patient_spelling(settings)
-    return {path: text for path, _, text in _rows(settings, patient, paths, spelled)}
-
-
-def _parts(dataset: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    settings = folder_settings.read_settings(dataset)
-    return folder_settings.read_parts(settings, scan_pictures(settings.root))
-
-
 def _rows(
-    settings: TableSettings,
-    column: Column,
-    paths: Sequence[str],
-    spelled: Callable[[str], str] = str,
-) -> Iterator[tuple[str, Place, str]]:
-    """Yield path, place and the text in ``column`` of each row that is kept and has a file."""
-    file = settings.columns["file"]
-    names = [file.name, column.name, *([settings.keep.column] if settings.keep else [])]
-    rows: list[tuple[str, Place, str]] = []
-    for table in settings.tables:
-        for line, texts in read_rows(table, names):
-            if not settings.keep or settings.keep.fits(texts):
-                place = Place(table.name, line)
-                rows.append((file.value(texts), place, spelled(column.value(texts))))
-    found, _ = find_files((name for name, _, _ in rows), paths)
-    yield from ((found[name], place, text) for name, place, text in rows if name in found)
+    dataset: Mapping[str, Any], counted: Column | None, paths: Sequence[str]
+) -> Iterator[tuple[str, Said]]:
+    """Yield the path and what is said of it of each row that is kept and has a file."""
+    settings = read_settings(dataset)
+    file, patient = settings.columns["file"], settings.columns.get("patient")
+    spelled = patient_spelling(settings)
+    needed = [file, *filter(None, (patient, counted))]
+    names = [*(one.name for one in needed), *([settings.keep.column] if settings.keep else [])]
+    rows: list[tuple[str, Said]] = []
+    try:
+        for table in settings.tables:
+            for line, texts in read_rows(table, names):
+                if not settings.keep or settings.keep.fits(texts):
+                    whose = spelled(patient.value(texts)) if patient else ""
+                    text = counted.value(texts) if counted else ""
+                    rows.append((file.value(texts), Said(Place(table.name, line), whose, text)))
+    except MissingColumn as error:  # the settings name no other that is not there
+        raise InputError(f"split.column.name: {error}") from None
+    found, _ = find_files((name for name, _ in rows), paths)
+    yield from ((found[name], one) for name, one in rows if name in found)

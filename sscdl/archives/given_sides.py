@@ -13,16 +13,11 @@ from typing import Any
 import pandas as pd
 
 from sscdl.archives.cohorts import MAIN
-from sscdl.archives.given_split import image_paths, read_given_split
+from sscdl.archives.given_split import lacking, read_given_split
+from sscdl.archives.layouts import list_files
 from sscdl.archives.reading import read_index
-from sscdl.archives.sides import (
-    ACROSS,
-    EXAMPLES,
-    REFUSE,
-    SIDES,
-    UNLISTED,
-)
-from sscdl.archives.straddling import straddling_refused
+from sscdl.archives.sides import ACROSS, EXAMPLES, REFUSE, SIDES, UNLISTED
+from sscdl.archives.straddling import several, straddling_refused
 from sscdl.errors import InputError
 from sscdl.records import SAME_COMMAND
 
@@ -52,7 +47,7 @@ def read_sides(dataset: Mapping[str, Any], split: Mapping[str, Any], recipe: str
     stands of it in the recipe by which stages were planned. Raises InputError if that is no longer
     so, or if the split cannot be used (see ``sscdl.archives.given_split``).
     """
-    given = read_given_split(dataset, split, image_paths(dataset))
+    given = read_given_split(dataset, split, list_files(dataset).images)
     if given.recipe() != recipe:
         raise InputError(
             f"split.{split['source']}: the split that is given has changed since this run was "
@@ -75,24 +70,23 @@ def check_sides(images: pd.DataFrame, sides: Sides, classes: Sequence[str]) -> d
     """
     main = images[images["cohort"] == MAIN]
     side = main["image_id"].map(sides.of)
-    for name in classes:
-        for one in SIDES if sides.validated else ("train", "test"):
-            if not ((main["label"] == name) & (side == one)).any():
-                raise InputError(
-                    f"split.{sides.source}: no image labelled {name!r} is on the side {one}, of "
-                    f"{int((side == one).sum())} there; correct the split, or leave the class out "
-                    "of classes"
-                )
-    homes = side.groupby(main["patient_id"]).nunique()
-    several = sorted(homes.index[homes > 1])
-    if several and sides.straddling == REFUSE:
-        raise InputError(straddling_refused(sides.source, len(several), several))
-    if several:
+    present = set(zip(main["label"], side, strict=True))
+    if lost := lacking(present, classes, validated=sides.validated):
+        raise InputError(
+            f"split.{sides.source}: no image labelled {lost[0]!r} is on the side {lost[1]}, of "
+            f"{int((side == lost[1]).sum())} there; correct the split, or leave the class out of "
+            "classes"
+        )
+    whose = main["patient_id"]
+    straddling = sorted(several({name: set(whose[side == name]) for name in SIDES}))
+    if straddling and sides.straddling == REFUSE:
+        raise InputError(straddling_refused(sides.source, len(straddling), straddling))
+    if straddling:
         LOGGER.warning(
             "%d patients have images on several sides of the given split (split.straddling: tell), "
-            "such as %s", len(several), ", ".join(several[:EXAMPLES]),
+            "such as %s", len(straddling), ", ".join(straddling[:EXAMPLES]),
         )  # fmt: skip
-    ids = main.loc[main["patient_id"].isin(several), "image_id"]
+    ids = main.loc[whose.isin(straddling), "image_id"]
     return dict.fromkeys(ids, "of a patient on several sides of the given split")
 
 

@@ -6,16 +6,15 @@ in recipes. What lists and columns say is read by ``sscdl.archives.given_read``.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sscdl.archives.entries import Place
-from sscdl.archives.given_read import read_lists, read_patients, read_values
-from sscdl.archives.listing import scan, scan_pictures
+from sscdl.archives.given_read import read_lists, read_said, read_values
 from sscdl.archives.sides import COLUMN, EXAMPLES, LISTS, REFUSE, SIDES
-from sscdl.archives.straddling import straddling_refused
+from sscdl.archives.straddling import several, straddling_refused
 from sscdl.errors import InputError
 from sscdl.identifiers import pseudonym
 from sscdl.recipe import fingerprint
@@ -45,23 +44,15 @@ class GivenSplit:
         return fingerprint([sorted(self.sides.items()), self.validated])
 
 
-def image_paths(dataset: Mapping[str, Any]) -> list[str]:
-    """Return the paths of an archive's image files, as ``sscdl.archives.layouts`` lists them.
-
-    For a job that lists images, which what else that module does is no part of.
-    """
-    listing = (scan if dataset["layout"] == "siim" else scan_pictures)(dataset["root"])
-    return [path for path, _ in listing.files]
-
-
 def read_given_split(
     dataset: Mapping[str, Any], split: Mapping[str, Any], paths: Sequence[str]
 ) -> GivenSplit:
     """Return the split that is given for the archive that ``dataset`` describes.
 
-    ``paths`` are those of its image files. ``split`` is that block of a configuration: its source,
-    and ``column`` (name, pattern, and the values of each side, None for all others) or ``lists`` (a
-    file for each side, None for all images that no other one names).
+    ``paths`` are those of its image files. Those of which no row that is kept, or no pattern, says
+    anything are on no side, as they are in no study. ``split`` is that block of a configuration:
+    its source, and ``column`` (name, pattern, and the values of each side, None for all others) or
+    ``lists`` (a file for each side, None for all images that no other one names).
 
     Raises InputError if a list, a column or a side of it is missing or empty, or names nothing of
     the archive, or if two sides share an image; and, unless ``split`` says ``tell``, if they share
@@ -69,13 +60,15 @@ def read_given_split(
     """
     by_list = split["source"] == LISTS
     given = split[LISTS if by_list else COLUMN]
-    patients = read_patients(dataset, paths)
-    found = (read_lists if by_list else read_values)(dataset, given, paths)
+    said = read_said(dataset, paths, None if by_list else given)
+    found = read_lists(dataset, given, paths, said) if by_list else read_values(given, said)
     sides = dict.fromkeys(found.others, "train")
     origin: dict[str, Place] = {}
     shared: list[tuple[Place, Place]] = []
     for side, named in found.named.items():
         for path, place in named.items():
+            if path not in said:
+                continue
             if path in origin:
                 shared.append((origin[path], place))
             sides[path], origin[path] = side, place
@@ -86,14 +79,22 @@ def read_given_split(
             f"{key}: {len(shared)} images are on two sides, such as those of {pairs}; leave each "
             "on one"
         )
+    described = f" (only {len(said)} of {len(paths)} files are described)"
+    left = described if len(said) < len(paths) else ""
     for side in SIDES:
         if given[side] is not None and side not in sides.values():
-            raise InputError(f"{key}.{side}: no image of the archive is on this side; correct it")
+            raise InputError(
+                f"{key}.{side}: no image of the archive is on this side{left}; correct it"
+            )
     if "train" not in sides.values():
         raise InputError(f"{key}: leaves no image to train on; correct it")
-    straddling = _straddling(sides, patients)
+    parts: dict[str, set[str]] = {side: set() for side in SIDES}
+    for path, side in sides.items():
+        parts[side].add(said[path].patient)
+    patients = {path: one.patient for path, one in said.items() if one.patient}
+    straddling = several(parts) - {""}
     if straddling and split["straddling"] == REFUSE:
-        shown = [pseudonym(patients[path], dataset["id_key"]) for path in straddling]
+        shown = [pseudonym(patient, dataset["id_key"]) for patient in straddling]
         raise InputError(straddling_refused(split["source"], len(straddling), shown))
     validated = given["val"] is not None
     counted = _counted(split["source"], sides, len(paths), validated)
@@ -112,12 +113,14 @@ def _counted(source: str, sides: Mapping[str, str], files: int, validated: bool)
     )
 
 
-def _straddling(sides: Mapping[str, str], patients: Mapping[str, str]) -> list[str]:
-    """Return a file of each patient who has files on several sides."""
-    homes: dict[str, set[str]] = defaultdict(set)
-    first: dict[str, str] = {}
-    for path, side in sides.items():
-        if patient := patients.get(path):
-            homes[patient].add(side)
-            first.setdefault(patient, path)
-    return [first[patient] for patient, own in homes.items() if len(own) > 1]
+def lacking(
+    present: Collection[tuple[str, str]], labels: Sequence[str], *, validated: bool
+) -> tuple[str, str] | None:
+    """Return the first of ``labels``, and a side, of which there is no image; None: there are all.
+
+    ``present`` has the (label, side) of the images. Without ``validated`` the side for validation
+    is drawn from that to train on, and not asked for.
+    """
+    sides = SIDES if validated else ("train", "test")
+    needed = ((label, side) for label in labels for side in sides)
+    return next((one for one in needed if one not in present), None)

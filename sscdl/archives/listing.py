@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def scan_pictures(root: str | Path) -> Listing:
     return found
 
 
-def told(problems: list[tuple[str, str]]) -> str:
+def told(problems: Sequence[tuple[str, str]]) -> str:
     """Return how many files were set aside and why, as the end of a sentence; '' for none."""
     counts = Counter(reason for _, reason in problems)
     first = {reason: path for path, reason in reversed(problems)}

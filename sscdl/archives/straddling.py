@@ -24,12 +24,20 @@ class Crossing(NamedTuple):
     pairs: dict[tuple[str, str], int]
 
 
+def several(parts: Mapping[str, set[str]]) -> set[str]:
+    """Return the patients on more than one side; ``parts`` has those of each split by its name."""
+    return {one for pair in combinations(SIDES, 2) for one in _both(parts, *pair)}
+
+
+def _both(parts: Mapping[str, set[str]], one: str, other: str) -> set[str]:
+    return parts.get(one, set()) & parts.get(other, set())
+
+
 def crossing(parts: Mapping[str, set[str]]) -> Crossing:
     """Count patients on several sides; ``parts`` has those of each split by its name."""
-    sides = {name: parts.get(name, set()) for name in SIDES}
-    pairs = {(one, other): len(sides[one] & sides[other]) for one, other in combinations(SIDES, 2)}
-    tested = sides["test"]
-    return Crossing(len(tested & (sides["train"] | sides["val"])), len(tested), pairs)
+    pairs = {pair: len(_both(parts, *pair)) for pair in combinations(SIDES, 2)}
+    tested = parts.get("test", set())
+    return Crossing(len(tested & several(parts)), len(tested), pairs)
 
 
 def told_of(split: Mapping[str, Any]) -> list[str]:

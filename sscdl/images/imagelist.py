@@ -13,13 +13,7 @@ import pandas as pd
 from sscdl import places
 from sscdl.archives.by_sides import by_sides, copies_on_other_sides, set_apart
 from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
-from sscdl.archives.given_sides import (
-    Sides,
-    apart,
-    check_sides,
-    findings,
-    read_sides,
-)
+from sscdl.archives.given_sides import Sides, apart, check_sides, findings, read_sides
 from sscdl.archives.sides import UNLISTED
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
@@ -60,7 +54,6 @@ def list_images(
     *,
     implausible: str,
     split: dict[str, Any],
-    split_seed: int,
     given: Mapping[str, Any] | None = None,
     near_duplicates: Path | None = None,
     treatment: str = IGNORE,
@@ -77,6 +70,8 @@ def list_images(
     that is "keep" or "hull" (it has then been replaced). A picture that is there already has the
     split "duplicate", in which nothing is trained or tested. The column ``remark`` says all this.
 
+    ``split`` is the recipe by which stages were planned, with its ``seed`` where one has a part in
+    it.
     ``given`` has ``dataset`` and ``split`` as ``sscdl.archives.given_sides.read_sides`` takes them,
     where the split is given; None where it is drawn. Images on no side of it are a cohort, and a
     split, of their own. Near-duplicates on two sides of it are told and stay.
@@ -87,9 +82,9 @@ def list_images(
     side ("together"), copies are set aside besides ("aside"), or nothing ("ignore"). Pictures for
     pretraining of patients so joined with some who are held out are set aside.
 
-    Raises InputError if ``split``, the recipe by which stages were planned, was made without
-    knowing these pairs, or if one of ``classes`` has no image, or none where one is needed (see
-    ``sscdl.images.classes``; ``masked`` as there), or there are too few patients to divide.
+    Raises InputError if ``split`` was made without knowing these pairs, or if one of ``classes``
+    has no image, or none where one is needed (see ``sscdl.images.classes``; ``masked`` as there),
+    or there are too few patients to divide.
     """
     images, rejected = collect(image_manifests)
     store = _store(image_manifests)
@@ -100,7 +95,7 @@ def list_images(
     check_masks(images["image_id"], masks["image_id"], mask_manifests)
     images = images.merge(masks, on="image_id", how="left")
     pairs = read_pairs(near_duplicates) if near_duplicates else []
-    near = effect(pairs, treatment, split["by"])
+    near = effect(pairs, treatment, split.get("by", ""))
     if split.get("near_duplicates") != near.recipe():
         raise InputError(
             f"{near_duplicates}: the near-duplicates in it ({len(pairs)} pairs of pictures) decide "
@@ -118,14 +113,14 @@ def list_images(
     about: list[dict[str, str]] = []  # remarks on images by their ids
     if sides:
         about.append(check_sides(images[single], sides, classes))
-        left = {"stratified": False, **split, "test": 0.0, "val": split.get("val", 0.0)}
+        left = {"by": "image", "stratified": False, "val": 0.0, "seed": 0, **split, "test": 0.0}
         images.loc[single, "split"] = by_sides(
-            images[single], sides.of, sides.validated,
+            images[single], sides.of,
             # Divided are the ids that near-duplicates join, which are no ids of files.
-            lambda rest: _drawn(divided[rest], left, split_seed),
+            lambda rest: _drawn(divided[rest], left),
         )  # fmt: skip
     else:
-        images.loc[single, "split"] = _drawn(divided, split, split_seed)
+        images.loc[single, "split"] = _drawn(divided, split)
     twice |= _held_back(images, near)
     images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
     others = _others(pairs)
@@ -150,11 +145,9 @@ def list_images(
     odd = [collect_problems(image_manifests), *([findings(images, sides)] if sides else [])]
     rejected = pd.concat([rejected, *odd], ignore_index=True)
     write_csv(images.sort_values("image_id")[COLUMNS], images_csv)
-    # Where all sides are given no seed has a part in them.
-    recipe = {**split, **({"seed": split_seed} if "val" in split else {})}
     source = {"source": group_hash("split")}
     source |= {"given_source": group_hash("given split")} if sides else {}
-    describe_list(images_csv, split=recipe, **source)
+    describe_list(images_csv, split=split, **source)
     write_csv(rejected[["file", "reason"]], rejected_csv)
     _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
     counts: Any = images.groupby(["split", "label"], dropna=False).size()  # a Series by both
@@ -168,18 +161,20 @@ def _store(manifests: Sequence[Path]) -> Path:
     return Path(manifests[0]).parents[2]
 
 
-def _drawn(images: pd.DataFrame, split: Mapping[str, Any], seed: int) -> pd.Series:
+def _drawn(images: pd.DataFrame, split: Mapping[str, Any]) -> pd.Series:
     """Return the split of each image where all of it is drawn."""
     val, test, by = split["val"], split["test"], split["by"]
     check_patients(images, {"train": 1 - val - test, "val": val, "test": test}, by=by)
-    stratified = split["stratified"]
+    stratified, seed = split["stratified"], split["seed"]
     return assign_split(images, by=by, stratified=stratified, val=val, test=test, seed=seed)
 
 
 def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:
     """Return why an image is set aside whose picture is there twice, by the ids of such images."""
     across = copies_on_other_sides(images, sides.of) if sides else {}
-    found = find_duplicates(images[~images["image_id"].isin(across)])
+    # What is on no side is used for nothing: nothing is set aside for its sake.
+    used = images[images["cohort"] != UNLISTED]
+    found = find_duplicates(used[~used["image_id"].isin(across)])
     return across | dict(zip(found["image_id"], found["reason"], strict=True))
 
 
@@ -243,8 +238,10 @@ def _report_pairs(
     apart = sum(pair["patient_ids"][0] != pair["patient_ids"][1] for pair in pairs)
     if apart or (pairs and treatment == ASIDE):
         LOGGER.warning(
-            "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: %s "
-            "(split.near_duplicates); they are listed in %s", len(pairs), apart, treatment, path,
+            "%d pairs of pictures are near-duplicates, %d of them of two patients; treatment: "
+            "%s%s; they are listed in %s", len(pairs), apart, treatment,
+            # Where all sides are given it may be none whatever the key says.
+            "" if treatment == IGNORE else " (split.near_duplicates)", path,
         )  # fmt: skip
 
 

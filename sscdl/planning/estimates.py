@@ -9,7 +9,7 @@ import csv
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -111,9 +111,19 @@ _NO_LIST = (InputError, KeyError, UnicodeDecodeError, csv.Error)
 class ImageCounts:
     """How many images each data recipe trains on: counted where images.csv exists, else guessed."""
 
-    def __init__(self, images_csv: str | Path, files: int | None, split: dict[str, Any]) -> None:
-        """``files``: image files of the main archive; ``split`` has the shares that are drawn."""
-        self.path, self.files, self.split = Path(images_csv), files, split
+    def __init__(
+        self,
+        images_csv: str | Path,
+        files: int | None,
+        split: dict[str, Any],
+        sides: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take what is known before images are listed.
+
+        ``files``: image files of the main archive; ``split`` has the shares that are drawn,
+        ``sides`` the number of files on each side of a split that is given.
+        """
+        self.path, self.files, self.split, self.sides = Path(images_csv), files, split, sides
         self.exact = self.path.is_file()
         self._ids = self._listed() if self.exact else []
         self._counts: dict[str, int | None] = {}
@@ -141,9 +151,13 @@ class ImageCounts:
                 return None
         if self.files is None:
             return None
-        # What a given split holds out is known with the list: until then, no less is trained on.
+        everything = data["train"] == "all"
+        # Of a given split the shares that are drawn are those of its side to train on.
+        files = self.files
+        if self.sides is not None:
+            files = sum(self.sides.values()) if everything else self.sides["train"]
         held_out = self.split.get("val", 0) + self.split.get("test", 0)
-        return round(self.files * (1.0 if data["train"] == "all" else 1 - held_out))
+        return round(files * (1.0 if everything else 1 - held_out))
 
 
 def rate_key(recipe: dict[str, Any], device: str, threads: int | None) -> Key:

@@ -56,18 +56,32 @@ def warnings(
         normalised = any(node.recipe["data"]["normalise"] == "all" for node in pretext)
         if normalised:
             found.append("Mean and standard deviation of the gray values are those of all images.")
-    if split["by"] == "image":
-        found.append(
-            "The split is by image (split.by): images of one patient lie in training and test set"
-            f"{_straddling(images_csv)}."
-        )
-    both = _straddling(images_csv).removeprefix("; ") if "given" in split else ""
-    if both:
-        found.append(f"The split is given, and patients are on several sides of it: {both}.")
+    found.append(_on_several_sides(split, _straddling(images_csv)))
     packs = {node.recipe["data"]["pack"] for node in nodes}
     used = {node.root for node in nodes if node.root != SCRATCH and roots.get(node.root)}
     found += [_root(name, roots[name], split, packs) for name in sorted(used)]
     return [text for text in found if text]
+
+
+def _on_several_sides(split: dict[str, Any], counted: str) -> str:
+    """Return why patients may be on several sides of a split, "" where none can be.
+
+    ``counted`` says how many are, "" for none or where nobody knows yet.
+    """
+    more = f"; {counted}" if counted else ""
+    if split.get("by") == "image" and "val" in split:
+        if "given" not in split:
+            return (
+                "The split is by image (split.by): images of one patient lie in training and test "
+                f"set{more}."
+            )
+        return (
+            "Validation is drawn by image (split.by) from the side that is given to train on: "
+            f"images of one patient may lie in both{more}."
+        )
+    if "given" in split and counted:
+        return f"The split is given, and patients are on several sides of it: {counted}."
+    return ""
 
 
 def _patients(images_csv: str | Path) -> dict[str, set[str]] | None:
@@ -96,7 +110,7 @@ def _straddling(images_csv: str | Path) -> str:
         return ""
     pairs = ", ".join(f"{one} and {other} {n}" for (one, other), n in found.pairs.items())
     return (
-        f"; {found.both} of {found.tested} patients of the test set have images in training or "
+        f"{found.both} of {found.tested} patients of the test set have images in training or "
         f"validation, too (by pairs of sides: {pairs})"
     )
 

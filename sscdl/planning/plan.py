@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ def plan(
     images_csv: Path,
     image_files: int | None,
     split: dict[str, Any],
+    sides: Mapping[str, int] | None = None,
     training: dict[str, Any],
     roots: dict[str, str],
     curricula: Sequence[str],
@@ -69,15 +70,16 @@ def plan(
     """Write ``table`` and return the text for the terminal.
 
     ``nodes`` come parents first. ``image_files``: images of the main archive, counted before they
-    are ingested. ``split``: the study's, with its seed; ``training``: that block of the
-    configuration; ``roots``: files given for the roots of ``curricula``; ``sources``: the groups of
-    source code that make what the nodes are trained on; ``identities``: what is to be said of a
-    given split, and of images and masks that an earlier version has made; ``outdated``: what lies
-    beside ``table`` and was made for an earlier configuration.
+    are ingested. ``split``: the study's, with its seed; ``sides``: how many of these images are on
+    each side of a split that is given; ``training``: that block of the configuration; ``roots``:
+    files given for the roots of ``curricula``; ``sources``: the groups of source code that make
+    what the nodes are trained on; ``identities``: what is to be said of a given split, and of
+    images and masks that an earlier version has made; ``outdated``: what lies beside ``table`` and
+    was made for an earlier configuration.
     """
     trained, _ = read_nodes(store)
     stored = with_lineage(store, trained)
-    counts = ImageCounts(images_csv, image_files, split)
+    counts = ImageCounts(images_csv, image_files, split, sides)
     rates = Rates(store, stored)
     own = {node.fingerprint for node in nodes}
     finished = {

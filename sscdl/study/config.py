@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from sscdl.archives.folder_words import NO_PATTERNS
 from sscdl.errors import InputError
 from sscdl.study.folders import missing_folders
 from sscdl.study.split_settings import wrong_in_split
@@ -218,7 +219,7 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         if chosen == "table" and not given["columns"]["file"]:
             found.append(f"{block}.table.columns.file: missing; the column that names the files")
         if chosen == "folders" and not given.get("patterns"):
-            found.append(f"{block}.folders.patterns: missing; what the parts of the paths mean")
+            found.append(f"{block}.{NO_PATTERNS}")
     labels = config["dataset"].get(layout, {}).get("labels")
     known = SIIM_LABELS if labels is None else [name for name in labels if labels[name]]
     for name in config["classes"]:

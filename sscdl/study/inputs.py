@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,9 @@ from typing import Any
 
 from sscdl.archives import folder_settings
 from sscdl.archives.cohorts import MAIN, PRETRAINING
-from sscdl.archives.digests import Digests
+from sscdl.archives.digests import Digests, content, earlier_content, folder_content
 from sscdl.archives.given_split import read_given_split
-from sscdl.archives.layouts import (
-    Files,
-    content,
-    earlier_content,
-    folder_content,
-    list_files,
-)
-from sscdl.archives.listing import scan_pictures
+from sscdl.archives.layouts import Files, list_files
 from sscdl.errors import InputError, of_key
 from sscdl.recipe import file_hash, fingerprint, folder_listing
 from sscdl.weight_files import weights_format
@@ -60,6 +54,11 @@ class Inputs:
         """Return the fingerprint that each archive had when names and sizes were all of it."""
         return {name: earlier_content(files) for name, files in self._files.items()}
 
+    @cached_property
+    def parts(self) -> dict[str, Mapping[str, Mapping[str, str]]]:
+        """Return what the paths of each archive of layout folders say, as ``Files`` has it."""
+        return {name: files.parts for name, files in self._files.items() if files.parts}
+
     def image_files(self) -> int:
         """Return how many files of the main archive may be images."""
         return len(self._files[MAIN].images)
@@ -67,10 +66,17 @@ class Inputs:
     def given_split(self, split: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the block ``split`` gives: its ``recipe``, ``notes`` and what is ``counted``.
 
+        ``files`` has the number of image files on each side, ``problems`` is a hash of what is odd.
         Raises InputError if it cannot be used (see ``sscdl.archives.given_split``).
         """
         given = read_given_split(self.cohorts[MAIN], split, self._files[MAIN].images)
-        return {"recipe": given.recipe(), "notes": given.notes, "counted": given.counted}
+        return {
+            "recipe": given.recipe(),
+            "notes": given.notes,
+            "counted": given.counted,
+            "files": dict(Counter(given.sides.values())),
+            "problems": fingerprint(given.problems),
+        }
 
     @property
     def _given(self) -> Path | None:
@@ -156,17 +162,18 @@ def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return fingerprint([cohorts, *parts])
 
 
-def meaning(description: Mapping[str, Any]) -> dict[str, Any]:
+def meaning(
+    description: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]] | None
+) -> dict[str, Any]:
     """Return what is said of an archive but for where it lies: moving it changes nothing.
 
     In the place of patterns stands what comes of them but for the split: how they are written, and
-    which side they find, makes no other images. Raises InputError if they cannot be used.
+    which side they find, makes no other images. ``parts`` are those of its ``Files``, None for
+    other layouts.
     """
     found = {key: value for key, value in description.items() if key not in PLACES}
-    if description["layout"] != "folders":
+    if parts is None:
         return found
-    settings = folder_settings.read_settings(description)
-    parts = folder_settings.read_parts(settings, scan_pictures(settings.root))
-    known = sorted(settings.groups - {folder_settings.SPLIT})
+    known = sorted(folder_settings.read_settings(description).groups - {folder_settings.SPLIT})
     said = sorted((path, [texts[name] for name in known]) for path, texts in parts.items())
     return {**found, "patterns": fingerprint([known, said])}

@@ -22,6 +22,7 @@ from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
 from sscdl.study.identity import EARLIER_SOURCES, IMAGES, MASKS, Identity, complete, decide
 from sscdl.study.inputs import Inputs, asked, meaning
+from sscdl.study.split_settings import all_given
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
 
@@ -126,6 +127,8 @@ class Material:
         known = {key: accept[key] for key in accept if key not in LATER_ACCEPT}
         if any(accept.get(key, value) not in (0, value) for key, value in LATER_ACCEPT.items()):
             return []  # limits that nobody had before: their images are others
+        if self._inputs.parts:
+            return []  # nobody had the layout folders before
         contents = [self.contents]
         if self.layout != "phantom":
             contents.append(self._inputs.earlier_archives())
@@ -134,9 +137,10 @@ class Material:
 
     def _images(self, contents: dict[str, str], accept: dict[str, Any], source: str) -> str:
         settings = {key: value for key, value in self.config["ingest"].items() if key != "shards"}
-        archives = {name: meaning(cohort) for name, cohort in self.cohorts.items()}
+        parts = self._inputs.parts
+        archives = {name: meaning(one, parts.get(name)) for name, one in self.cohorts.items()}
         made_of = [archives, contents, settings | {"accept": accept}, source]
-        if any(cohort["layout"] == "folders" for cohort in self.cohorts.values()):
+        if parts:
             made_of.append(group_hash("folders"))
         return fingerprint(made_of)
 
@@ -226,11 +230,14 @@ class Material:
     def near_treatment(self) -> str:
         """Return what becomes of near-duplicates: nothing where pictures are synthetic.
 
-        Those are variations of one drawing, and no radiograph among them was exported twice.
+        Those are variations of one drawing, and no radiograph among them was exported twice. Where
+        all sides are given, and nothing else is pretrained on, nothing can come together.
         """
-        if self.layout == "phantom":
+        treatment = self.config["split"]["near_duplicates"]
+        fixed = all_given(self.config["split"]) and PRETRAINING not in self.cohorts
+        if self.layout == "phantom" or (fixed and treatment == near_pairs.TOGETHER):
             return near_pairs.IGNORE
-        return self.config["split"]["near_duplicates"]
+        return treatment
 
     @cached_property
     def near_record(self) -> Path | None:

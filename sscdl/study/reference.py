@@ -32,7 +32,7 @@ def describe(schema: dict[str, Any]) -> str:
             key = f"{path}{name}"
             if path == "stages.":
                 child = {**child, "properties": {"options": child["properties"]["options"]}}
-            text = child.get("description", "").replace("|", "/")
+            text = child.get("description", "").replace("|", r"\|")  # or it would end the cell
             if "enum" in child:
                 text += f" One of: {', '.join(f'`{value}`' for value in child['enum'])}."
             default = f"`{json.dumps(child['default'])}`" if "default" in child else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sscdl.archives.sides import COLUMN, DRAWN, LISTS, SIDES
@@ -13,11 +14,10 @@ def wrong_in_split(config: dict[str, Any]) -> list[str]:
     split = config["split"]
     source = split["source"]
     drawn = split["val"] + (split["test"] if source == DRAWN else 0)
-    validated = source != DRAWN and split[source]["val"] is not None
     found = []
     if drawn >= 1:
         found.append("split: val and test together leave nothing to train on; lower them")
-    if config["protocol"] == "strict" and split["val"] == 0 and not validated:
+    if config["protocol"] == "strict" and split["val"] == 0 and not all_given(split):
         found.append("split.val: 0, but protocol strict chooses on it; give it 0.15")
     for other in (COLUMN, LISTS):
         filled = [key for key, value in split[other].items() if value is not None]
@@ -50,3 +50,8 @@ def wrong_in_split(config: dict[str, Any]) -> list[str]:
                 found.append(f"split.{source}.{side}: {one!r} is also {owners[one]}; leave one")
             owners.setdefault(one, side)
     return found
+
+
+def all_given(split: Mapping[str, Any]) -> bool:
+    """Return whether the block ``split`` gives the validation images, too: nothing is drawn."""
+    return split["source"] != DRAWN and split[split["source"]]["val"] is not None

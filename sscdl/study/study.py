@@ -14,7 +14,7 @@ from typing import Any
 from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
-from sscdl.images.near_pairs import ASIDE
+from sscdl.images.near_pairs import ASIDE, IGNORE
 from sscdl.images.variant_kinds import EDGED
 from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
@@ -22,6 +22,7 @@ from sscdl.study import root_names
 from sscdl.study.inputs import check_given
 from sscdl.study.material import Material
 from sscdl.study.outputs import Outputs
+from sscdl.study.split_settings import all_given
 from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
 from sscdl.tasks.options import DECLARATIONS
 from sscdl.training.network_facts import Facts, known_facts, map_notes, timm_version
@@ -125,8 +126,10 @@ class Study(Material):
         block = self.config["split"]
         drawn = ["by", "stratified", "val", "test"]
         if self.given_split:
-            # With validation images that are given nothing is drawn.
-            drawn = drawn[:1] if block[block["source"]]["val"] is not None else drawn[:3]
+            drawn = drawn[:3]
+        if all_given(block):
+            # Nothing is drawn: by what matters to pictures that are one alone, if to anything.
+            drawn = drawn[:1] if self.near_treatment != IGNORE else []
         recipe = {key: block[key] for key in drawn}
         recipe |= {"given": self.given_split} if self.given_split else {}
         return recipe | ({"near_duplicates": near} if (near := self.near_duplicates) else {})
@@ -148,6 +151,11 @@ class Study(Material):
         if self.split_read is None:
             return []
         return list(dict.fromkeys([self.split_read["counted"], *self.split_notes]))
+
+    @property
+    def split_findings(self) -> str | None:
+        """Return a hash of what is odd in a given split, as it stands among the findings."""
+        return self.split_read["problems"] if self.split_read else None
 
     @property
     def split_read_from(self) -> dict[str, Any] | None:
@@ -280,6 +288,7 @@ class Study(Material):
                 *self.split_told,
             ],
             "split": self.seeded_split,
+            "sides": self.split_read["files"] if self.split_read else None,
             "training": self.config["training"],
             "roots": {name: root["file"] for name, root in roots.items() if root.get("file")},
             "curricula": self.curricula,

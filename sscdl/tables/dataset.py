@@ -15,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE, MARKED, PRETRAINING
-from sscdl.archives.sides import ACROSS, UNLISTED
-from sscdl.archives.straddling import crossing
+from sscdl.archives.cohorts import MARKED, PRETRAINING
+from sscdl.archives.sides import ACROSS
+from sscdl.archives.straddling import crossing, several
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
@@ -97,9 +97,14 @@ def straddling_patients(images: pd.DataFrame) -> tuple[int, int]:
 
     ``images`` are rows of ``images.csv``.
     """
-    parts = images.groupby("split")["patient_id"].agg(set)
-    found = crossing({str(name): patients for name, patients in parts.items()})
+    found = crossing(_homes(images))
     return found.both, found.tested
+
+
+def _homes(images: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the patients of each split."""
+    parts = images.groupby("split")["patient_id"].agg(set)
+    return {str(name): patients for name, patients in parts.items()}
 
 
 def group_reasons(rejected: pd.DataFrame) -> pd.Series:
@@ -210,13 +215,10 @@ def natural_order(text: str) -> tuple[bool, list[tuple[int, int, str]]]:
 
 
 def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    # Nothing is done with duplicates and what a given split leaves out, so that they tie no patient
-    # to a second split, and what is shown again with another mark stays in one.
-    kept = once(tidy)
-    used = kept[~kept["split"].isin((DUPLICATE, UNLISTED))]
-    homes = used.groupby("patient_id")["split"].nunique()
-    straddling = set(homes.index[homes > 1])
-    several = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
+    # What is set aside, left out or shown again ties no patient to a second split, and patients of
+    # the pretraining archive have a row of their own.
+    straddling = several(_homes(tidy))
+    both = {name: len(straddling & set(part["patient_id"])) for name, part in parts.items()}
     patients = {name: part["patient_id"].nunique() for name, part in parts.items()}
     others = set(tidy.loc[tidy["split"] == PRETRAINING, "patient_id"])
     shared = {
@@ -227,7 +229,7 @@ def _people(tidy: pd.DataFrame, parts: Mapping[str, pd.DataFrame]) -> list[dict[
     studies = {name: part["study_id"].nunique() for name, part in parts.items()}
     return [
         _row("patients", "all", patients),
-        _row("patients", "in several splits", several),
+        _row("patients", "in several splits", both),
         *([_row("patients", "also in the pretraining archive", shared)] if others else []),
         _row("studies", "all", studies),
     ]

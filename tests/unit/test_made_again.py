@@ -90,7 +90,7 @@ KNOWN = {
 }
 # What writes no result and nothing that is kept, or only moves it about.
 MAKES_NOTHING = {
-    "__main__", "archives.digests", "archives.layouts", "command_line", "report.check",
+    "__main__", "archives.digests", "command_line", "report.check",
     "segment.command", "segment.folder", "segment.networks.published", "segment.processing.reading",
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.start", "stages.worker", "store.listing", "store.nodes", "study.config",

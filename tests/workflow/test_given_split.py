@@ -106,7 +106,7 @@ def chexpert(root):
 
 LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
 TABLES = {"train": "train.csv", "test": "valid.csv"}
-# What the header of each configuration says is given on the command line.
+# What the header of each configuration leaves to the command line, or to a file beside it.
 PUBLISHED = {
     "kermany": (lambda root: pictures(root, KERMANY), KERMANY, "", "folders", {}, {}),
     "nih-chestxray14": (nih, NIH, "", "table", {}, {"source": "lists", "lists": LISTS}),
@@ -211,6 +211,23 @@ def test_a_patient_on_both_sides_is_told_wherever_results_are(straddling):
     assert "1 of the 9 patients of the test set have images in training or validation" in summary
     assert "The split is given, by lists of files; of its training side, 15 % were" in summary
     assert "patients are on several sides of it: 1 of 9" in straddling("plan")
+
+
+def test_a_list_that_changes_nothing_but_the_findings_has_these_listed_anew(straddling):
+    """No stage is trained by it."""
+    file = straddling.folder.parent / "pictures/test.txt"
+    before = file.read_text()
+    file.write_text(before + "\ngone.png")
+    said = straddling("--dry-run", "--quiet", "rules")
+    assert "triggered jobs: list_images\n" in said
+    assert "finetune" not in said
+    straddling("images")
+    findings = (straddling.results / "rejected.csv").read_text()
+    assert "test.txt,line" in findings
+    assert "no such file below the root" in findings
+    file.write_text(before)
+    straddling("images")
+    assert "no such file below the root" not in (straddling.results / "rejected.csv").read_text()
 
 
 def test_another_study_may_draw_its_split_of_the_same_pictures(straddling):

@@ -197,16 +197,18 @@ rule list_images:
             else []
         ),
         implausible=STUDY.config["lungs"]["implausible"],
-        split=STUDY.split,
+        split=STUDY.seeded_split,
         # No recipe has it, as it changes nothing of what is made but whether it is.
         straddling=STUDY.config["split"]["straddling"],
         treatment=STUDY.near_treatment,
-        split_seed=STUDY.config["split_seed"],
         classes=STUDY.config["classes"],
         masked=STUDY.variants != ["full"],
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.
         source=STUDY.data("full")["pretext"]["source"],
+        given_source=STUDY.data("full")["pretext"].get("given_source"),
+        # No recipe has what a given split names in vain, which stands among the findings.
+        given_findings=STUDY.split_findings,
     script:
         "../scripts/list_images.py"
 

@@ -18,7 +18,6 @@ if __name__ == "__main__":
             Path(snakemake.output.rejected),
             implausible=snakemake.params.implausible,
             split=snakemake.params.split,
-            split_seed=snakemake.params.split_seed,
             given=json.loads(os.environ["SSCDL_GIVEN_SPLIT"]),
             near_duplicates=Path(near) if (near := snakemake.input.near_duplicates) else None,
             treatment=snakemake.params.treatment,

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from sscdl.archives import digests as module
-from sscdl.archives.digests import Digests
-from sscdl.archives.layouts import folder_content
+from sscdl.archives.digests import Digests, folder_content
 from sscdl.errors import InputError
 from tests.unit.operations import count_operations
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from sscdl.archives.digests import Digests
+from sscdl.archives.digests import Digests, content
 from sscdl.archives.given_split import read_given_split
-from sscdl.archives.layouts import content, list_files
+from sscdl.archives.layouts import list_files
 from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
 from sscdl.identifiers import pseudonym

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from sscdl.archives.given_split import image_paths, read_given_split
+from sscdl.archives.given_split import lacking, read_given_split
 from sscdl.archives.layouts import list_files
+from sscdl.csv_rows import read_rows
 from sscdl.errors import InputError
 from sscdl.identifiers import pseudonym
 from tests.unit.table_archives import CHEXPERT, CHEXPERT_SETTINGS, archive
@@ -53,7 +54,6 @@ def read(dataset, split):
 
 def test_lists_of_bare_names_find_files_in_several_folders(tmp_path):
     dataset = made(tmp_path)
-    assert image_paths(dataset) == list_files(dataset).images == sorted(FILES)
     split = lists(tmp_path, train=["a_0.png", "a_1.png", "b_0.png"], test=["c_0.png"])
     given = read(dataset, split)
     assert given.sides == {
@@ -62,6 +62,7 @@ def test_lists_of_bare_names_find_files_in_several_folders(tmp_path):
     }  # fmt: skip
     assert not given.validated
     assert given.problems == []
+    assert given.patients == {PATH[name]: who for name, who, _ in ROWS}
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_without_a_list_to_train_on_all_others_are_it(tmp_path):
 
 def test_names_that_the_archive_has_not_are_named_by_line_and_then_counted(tmp_path):
     dataset = made(tmp_path)
-    gone = [f"gone_{n}.png" for n in range(103)]
+    gone = [f"gone_{n}.png" for n in range(1003)]
     given = read(dataset, lists(tmp_path, train=["a_0.png", "a_1.png"], test=["c_0.png", *gone]))
     assert given.problems[0] == ("test_list.txt", "line 2: no such file below the root")
     assert given.problems[-1] == (
-        "test_list.txt", "3 more: named in this list, and not among the images"
+        "test_list.txt", "3 more: no such file below the root"
     )  # fmt: skip
-    assert len(given.problems) == 101
+    assert len(given.problems) == 1001
     assert "gone" not in str(given.problems), "names of files may name patients"
 
 
@@ -209,6 +210,58 @@ def test_rows_that_are_not_kept_are_on_no_side(tmp_path):
     assert set(given.sides) == {PATH["a_0.png"], PATH["a_1.png"], PATH["c_0.png"]}
 
 
+@pytest.mark.parametrize("train", [True, False])
+def test_lists_leave_what_the_table_does_not_keep_on_no_side_as_a_column_does(tmp_path, train):
+    dataset = made(tmp_path, keep={"column": "who", "values": ["a", "c"]})
+    side = {"train": ["a_0.png", "a_1.png", "b_0.png"]} if train else {}
+    listed = read(dataset, lists(tmp_path, **side, test=["c_0.png", "d_0.png"]))
+    by_column = read(dataset, column(train=["train"], test=["test"]))
+    assert listed.sides == by_column.sides
+    assert listed.recipe() == by_column.recipe()
+    told = "of 5 image files 2 to train on, 1 to test on, 2 on no side"
+    assert told in listed.counted
+    assert told in by_column.counted
+    message = (
+        r"lists.test: no image .* is on this side \(only 3 of 5 files are described\); correct"
+    )
+    with pytest.raises(InputError, match=message):
+        read(dataset, lists(tmp_path, train=["a_0.png"], test=["d_0.png"]))
+
+
+def test_a_file_without_a_row_trains_by_no_list_and_without_one(tmp_path):
+    dataset = made(tmp_path, ROWS[:4])
+    for train in ({}, {"train": ["a_0.png", "a_1.png", "d_0.png"]}):
+        given = read(dataset, lists(tmp_path, **train, test=["c_0.png"]))
+        assert PATH["d_0.png"] not in given.sides
+
+
+def test_tables_are_read_once_for_sides_and_patients(tmp_path, monkeypatch):
+    dataset, opened = made(tmp_path), []
+    paths = list_files(dataset).images
+
+    def counted(table, names):
+        opened.append(table)
+        return read_rows(table, names)
+
+    monkeypatch.setattr("sscdl.archives.given_read.read_rows", counted)
+    read_given_split(dataset, column(train=["train"], test=["test"]), paths)
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("validated", "gone", "found"),
+    [
+        (False, set(), None),
+        (False, {("a", "val"), ("b", "val")}, None),
+        (True, {("b", "val")}, ("b", "val")),
+        (False, {("b", "test"), ("b", "train")}, ("b", "train")),
+    ],
+)
+def test_a_label_that_a_side_lacks_is_found(validated, gone, found):
+    present = {(label, side) for label in "ab" for side in NOTHING} - gone
+    assert lacking(present, ["a", "b"], validated=validated) == found
+
+
 VALID = [
     ("CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg", "Male", "73", "Frontal",
      "AP", "1.0", ""),
@@ -242,8 +295,7 @@ def test_tables_are_lists_as_those_of_chexpert(tmp_path, start):
         "patient00001/study1/view1_frontal.jpg": "train",
         "patient00002/study2/view1_frontal.jpg": "train",
         "patient64541/study1/view1_frontal.jpg": "test",
-        "patient64541/study1/view2_lateral.jpg": "test",
-    }
+    }, "the lateral view is not kept"
 
 
 def test_a_table_as_a_list_needs_a_table_that_names_its_column(tmp_path):

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from sscdl.archives.digests import Digests
-from sscdl.archives.layouts import content, earlier_content, list_files
+from sscdl.archives.digests import Digests, content, earlier_content
+from sscdl.archives.layouts import list_files
 from sscdl.archives.listing import file_list
 from sscdl.archives.reading import read_index as read_any
 from sscdl.archives.siim import read_index

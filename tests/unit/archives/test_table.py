@@ -8,9 +8,9 @@ import pytest
 
 from sscdl import identifiers
 from sscdl.archives import lookup, table
-from sscdl.archives.digests import Digests
+from sscdl.archives.digests import Digests, content
 from sscdl.archives.index import COLUMNS
-from sscdl.archives.layouts import content, list_files
+from sscdl.archives.layouts import list_files
 from sscdl.archives.lookup import find_files
 from sscdl.archives.reading import read_index
 from sscdl.errors import InputError

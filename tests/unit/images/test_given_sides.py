@@ -9,8 +9,9 @@ import pytest
 
 from sscdl.archives.given_split import read_given_split
 from sscdl.archives.layouts import list_files
+from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
-from sscdl.files import write_json
+from sscdl.files import read_json, write_json
 from sscdl.identifiers import pseudonym
 from sscdl.images.imagelist import list_images
 from sscdl.images.near_pairs import effect
@@ -58,9 +59,9 @@ class Archive:
         split = split or self.split()
         paths = list_files(self.dataset).images
         given = read_given_split(self.dataset, split, paths)
-        asked = {**DRAWN, **drawn, "given": recipe or given.recipe()}
+        asked = {**DRAWN, **drawn, "given": recipe or given.recipe(), "seed": seed}
         if given.validated:
-            del asked["val"]
+            del asked["val"], asked["stratified"], asked["seed"], asked["by"]
         files = [self.folder / kind / "0.json" for kind in ("images", "masks")]
         for file in files:
             file.parent.mkdir(exist_ok=True)
@@ -73,7 +74,7 @@ class Archive:
             asked["near_duplicates"] = found
         out = self.folder / "images.csv", self.folder / "rejected.csv"
         list_images(
-            [files[0]], [files[1]], [], *out, implausible="keep", split=asked, split_seed=seed,
+            [files[0]], [files[1]], [], *out, implausible="keep", split=asked,
             given={"dataset": self.dataset, "split": split}, near_duplicates=near,
             treatment=treatment, classes=["ill", "well"],
         )  # fmt: skip
@@ -112,6 +113,8 @@ def test_nothing_is_drawn_where_all_is_given(tmp_path):
     assert (first == second).all()
     side = {row[0][:-4]: row[3].replace("dev", "val") for row in rows}
     assert first.to_dict() == side
+    described = read_json(tmp_path / "images.json")
+    assert described["split"].keys() == {"given"}, "no seed has a part in it"
 
 
 def test_without_a_share_to_validate_on_all_that_is_left_trains(tmp_path):
@@ -197,3 +200,37 @@ def test_pretraining_images_keep_their_name_and_copies_of_tested_ones_are_set_as
     images, _ = Archive(tmp_path, more=more).listed()
     assert images.loc["x1", "split"] == "pretraining"
     assert images.loc["x0", "split"] == "duplicate"
+
+
+def test_a_pretraining_image_gives_way_to_none_that_is_on_no_side(tmp_path):
+    rows = rows_of(side=lambda n: {0: "test", 1: "?"}.get(n % 4, "train"))
+    more = [("x0", {"pixel_hash": "same"}), ("x1", {"pixel_hash": "p2_0"})]
+    made = Archive(tmp_path, rows, more, p1_0={"pixel_hash": "same"})
+    images, _ = made.listed()
+    assert images.loc["x0", "split"] == "pretraining"
+    assert images.loc["p1_0", "split"] == "unlisted"
+    assert images.loc["x1", "split"] == "duplicate", "that of an image that is trained on"
+
+
+def test_the_list_says_which_code_put_images_on_given_sides(tmp_path):
+    Archive(tmp_path).listed(seed=3)
+    described = read_json(tmp_path / "images.json")
+    assert described["given_source"] == group_hash("given split")
+    assert described["split"]["seed"] == 3
+
+
+def test_of_copies_on_three_sides_that_of_the_test_set_stays_or_else_that_for_validation(tmp_path):
+    rows = rows_of(side=lambda n: ("test", "dev", "train", "train")[n % 4])
+    same, other = {"pixel_hash": "same", "label": ""}, {"pixel_hash": "other", "label": ""}
+    made = Archive(tmp_path, rows, p4_0=same, p5_0=same, p2_0=same, p1_0=other, p3_0=other)
+    images, _ = made.listed(made.split(val=["dev"]))
+    assert images.loc[["p4_0", "p5_0", "p2_0"], "split"].tolist() == ["test"] + ["duplicate"] * 2
+    assert images.loc[["p1_0", "p3_0"], "split"].tolist() == ["val", "duplicate"]
+
+
+def test_each_class_is_asked_for_on_the_side_for_validation_where_that_is_given(tmp_path):
+    rows = rows_of(side=lambda n: ("test", "dev", "train", "train")[n % 4])
+    rows = [row for row in rows if (row[2], row[3]) != ("well", "dev")]
+    made = Archive(tmp_path, rows)
+    with pytest.raises(InputError, match="no image labelled 'well' is on the side val, of 8 there"):
+        made.listed(made.split(val=["dev"]))

@@ -15,6 +15,7 @@ LIST = """image_id,patient_id,label,split,mask,sex,age
 04,010,1,test,,F,50
 05,011,,test,x,F,50
 06,012,1,pretraining,x,F,50
+07,013,1,unlisted,x,F,50
 """
 
 
@@ -22,11 +23,13 @@ def test_ids_and_classes_are_texts_whatever_they_look_like(tmp_path):
     (tmp_path / "images.csv").write_text(LIST)
     describe_list(tmp_path / "images.csv", split={}, source="")
     images = read_images(tmp_path / "images.csv")
-    assert images["label"].tolist() == ["0", "1", "None", "1", "", "1"]
+    assert images["label"].tolist() == ["0", "1", "None", "1", "", "1", "1"]
     assert images["patient_id"][0] == "007"
     assert images["age"].tolist()[:2] == ["061", ""]
     tested = held_out(images, ["0", "1", "None"])
-    assert tested["image_id"].tolist() == ["02", "03"], "reported, labelled, and with lungs"
+    assert tested["image_id"].tolist() == ["02", "03"], (
+        "on a side, reported, labelled, and with lungs"
+    )
     assert held_out(images, ["0", "None"])["image_id"].tolist() == ["03"]
     with pytest.raises(InputError, match="no labelled image"):
         held_out(images, ["0"])

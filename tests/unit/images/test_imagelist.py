@@ -12,7 +12,7 @@ from sscdl.files import read_json, write_json
 from sscdl.images.imagelist import COLUMNS, NEAR_COLUMNS, list_images
 from tests.unit.damages import damages
 
-SPLIT = {"by": "patient", "stratified": False, "val": 0.0, "test": 0.0}
+SPLIT = {"by": "patient", "stratified": False, "val": 0.0, "test": 0.0, "seed": 0}
 FAULTS = ["area 0.05 of the image", "a single component"]
 TEXT = [[0.0, 0.0, 0.1, 0.1]]
 
@@ -64,9 +64,7 @@ def test_every_damage_of_a_manifest_is_named(tmp_path):
     for path in (images[0], masks[1]):
         for how, _ in damages(path):
             with pytest.raises(InputError) as failed:
-                list_images(
-                    images, masks, [], *outputs, implausible="keep", split=SPLIT, split_seed=0
-                )
+                list_images(images, masks, [], *outputs, implausible="keep", split=SPLIT)
             assert str(path) in str(failed.value), how
 
 
@@ -78,7 +76,7 @@ def test_masks_of_other_images_are_refused(tmp_path):
     write_json(masks[1], {"masks": read_json(masks[1])["masks"][:-1]})
     outputs = tmp_path / "again.csv", tmp_path / "rejected.csv"
     with pytest.raises(InputError, match=r"masks: .* not those of the images \(7 and 6; not in"):
-        list_images(images, masks, [], *outputs, implausible="keep", split=SPLIT, split_seed=0)
+        list_images(images, masks, [], *outputs, implausible="keep", split=SPLIT)
     assert not outputs[0].exists()
 
 
@@ -103,7 +101,7 @@ def listed(folder, implausible, truths=(), split=SPLIT, **checked):
     outputs = folder / "images.csv", folder / "rejected.csv"
     list_images(
         manifests, masks, list(truths), *outputs,
-        implausible=implausible, split=split, split_seed=0, **checked,
+        implausible=implausible, split=split, **checked,
     )  # fmt: skip
     images, rejected = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in outputs)
     assert list(images) == COLUMNS
@@ -198,7 +196,7 @@ def of_patients(tmp_path, patients, labels, split=THIRDS):
     out = tmp_path / "images.csv"
     list_images(
         [tmp_path / "images.json"], [tmp_path / "masks.json"], [], out, tmp_path / "rejected.csv",
-        implausible="keep", split=split, split_seed=0,
+        implausible="keep", split=split,
     )  # fmt: skip
     return pd.read_csv(out)["split"].value_counts().to_dict()
 

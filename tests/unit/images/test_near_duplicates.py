@@ -19,7 +19,7 @@ from sscdl.images.near_pairs import effect
 from sscdl.phantom.radiograph import render
 from tests.unit.images.test_imagelist import image, mask
 
-SPLIT = {"by": "patient", "stratified": False, "val": 0.2, "test": 0.3}
+SPLIT = {"by": "patient", "stratified": False, "val": 0.2, "test": 0.3, "seed": 0}
 SIZE, PATIENTS = 192, 24
 
 
@@ -184,10 +184,10 @@ def listed(folder, manifest, record, treatment, split=SPLIT, seed=0):
     masks = folder / "masks.json"
     write_json(masks, {"masks": [mask(row["image_id"]) for row in rows]})
     recipe = effect(read_json(record)["pairs"], treatment, split["by"]).recipe() if record else None
-    planned = split | ({"near_duplicates": recipe} if recipe else {})
+    planned = split | {"seed": seed} | ({"near_duplicates": recipe} if recipe else {})
     list_images(
         [manifest], [masks], [], folder / "images.csv", folder / "rejected.csv", implausible="keep",
-        split=planned, split_seed=seed, near_duplicates=record, treatment=treatment,
+        split=planned, near_duplicates=record, treatment=treatment,
     )  # fmt: skip
     images = pd.read_csv(folder / "images.csv", dtype=str, keep_default_na=False)
     return images.set_index("image_id")
@@ -301,7 +301,7 @@ def test_a_run_that_was_planned_without_the_pairs_ends(tmp_path, doubled):
     with pytest.raises(InputError, match=r"8 pairs of pictures.* planned before they were known"):
         list_images(
             [manifest], [masks], [], tmp_path / "images.csv", tmp_path / "rejected.csv",
-            implausible="keep", split=SPLIT, split_seed=0, near_duplicates=record,
+            implausible="keep", split=SPLIT, near_duplicates=record,
             treatment="together",
         )  # fmt: skip
     assert not (tmp_path / "images.csv").exists()

@@ -20,7 +20,7 @@ from tests.unit.records import OF_ROWS
 from tests.unit.render_helpers import ACCEPT_ALL
 
 PATIENTS = 12
-SPLIT = {"by": "patient", "stratified": True, "val": 0.2, "test": 0.3}
+SPLIT = {"by": "patient", "stratified": True, "val": 0.2, "test": 0.3, "seed": 0}
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_no_patient_is_both_pretrained_on_and_tested(root, tmp_path, other_key):
     table = tmp_path / "images.csv"
     list_images(
         [manifest], [masks], [], table, tmp_path / "rejected.csv",
-        implausible="keep", split=SPLIT, split_seed=0, classes=list(labels), masked=False,
+        implausible="keep", split=SPLIT, classes=list(labels), masked=False,
     )  # fmt: skip
     listed = pd.read_csv(table, dtype=str, keep_default_na=False).set_index("image_id")
     assert listed["cohort"].value_counts().to_dict() == {PRETRAINING: 16, "main": 8}

@@ -222,9 +222,15 @@ def test_another_table_in_the_place_of_the_list_counts_nothing(tmp_path, content
     assert not counts.of(data)
 
 
-def test_without_a_list_a_given_split_counts_as_if_nothing_of_it_were_held_out(tmp_path):
-    recipe = {"train": "train", "masked": False}
-    for split, expected in (
-        ({"val": 0.15, "test": 0.2}, 65), ({"val": 0.15, "given": "x"}, 85), ({"given": "x"}, 100)
-    ):  # fmt: skip
-        assert ImageCounts(tmp_path / "images.csv", 100, split).of(recipe) == expected
+@pytest.mark.parametrize(
+    ("split", "trained"),
+    [({"val": 0.25, "given": "x"}, 45), ({"given": "x"}, 60)],
+)
+def test_without_a_list_a_given_split_counts_what_was_read_of_it(tmp_path, split, trained):
+    """Of 100 files ten are on no side; the share for validation is one of those that train."""
+    sides = (
+        {"train": 60, "val": 10, "test": 20} if "val" not in split else {"train": 60, "test": 30}
+    )
+    counts = ImageCounts(tmp_path / "images.csv", 100, split, sides)
+    assert counts.of({"train": "train", "masked": False}) == trained
+    assert counts.of({"train": "all", "masked": False}) == 90

@@ -79,6 +79,33 @@ def test_patients_on_any_two_sides_of_a_given_split_are_told(tmp_path):
     assert said(nodes, tmp_path, split=split) == ""
 
 
+def test_validation_by_image_from_a_given_side_is_told_in_one_sentence(tmp_path):
+    split = {"by": "image", "val": 0.2, "given": "g"}
+    nodes = make_nodes("moco", data=data_recipes(split=split))
+    first = (
+        "Validation is drawn by image (split.by) from the side that is given to train on: images "
+        "of one patient may lie in both"
+    )
+    assert said(nodes, tmp_path, split=split) == f"{first}."
+    write_images(tmp_path, [("a", "train", "main"), ("a", "val", "main"), ("b", "test", "main")])
+    text = said(nodes, tmp_path, split=split)
+    assert text.startswith(f"{first}; 0 of 1 patients of the test set")
+    assert text.count("patients of the test set") == 1
+
+
+@pytest.mark.parametrize("split", [{"by": "image", "given": "g"}, {"given": "g"}])
+def test_where_all_sides_are_given_nothing_is_by_image(tmp_path, split):
+    nodes = make_nodes("moco", data=data_recipes(split=split))
+    assert said(nodes, tmp_path, split=split) == ""
+    write_images(tmp_path, [("a", "train", "main"), ("a", "test", "main"), ("b", "val", "main")])
+    text = said(nodes, tmp_path, split=split)
+    assert text.startswith(
+        "The split is given, and patients are on several sides of it: 1 of 1 pat"
+    )
+    assert text.count("patients of the test set") == 1
+    assert "by image" not in text
+
+
 OK = {"pack": "a" * 12, "train": "train", "split": SPLIT}
 
 

@@ -86,6 +86,17 @@ def test_what_all_stages_have_in_common_is_named(trained):
     assert "source code of the split" in why(trained, make_nodes("moco", data=changed))["moco"].text
 
 
+def test_other_code_for_a_given_split_is_named_where_both_are_given(small_store):  # noqa: F811
+    given = data_recipes(given_source="c" * 12)
+    train(small_store.folder, make_nodes("moco", data=given))
+    changed = why(small_store, make_nodes("moco", data=data_recipes(given_source="d" * 12)))
+    assert changed["moco"].text == "data: source code that takes a given split changed"
+    drawn = data_recipes(split={"by": "patient"})
+    text = why(small_store, make_nodes("moco", data=drawn))["moco"].text
+    assert "data.split" in text
+    assert "given" not in text
+
+
 def test_a_new_seed_and_a_new_variant_are_the_whole_reason(trained):
     found = why(trained, make_nodes("moco", seeds=(1,)))
     assert found["moco"].text == "seed 0 -> 1"

@@ -10,6 +10,7 @@ import pytest
 from sscdl.archives.straddling import told_of
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
+from sscdl.files import write_json
 from sscdl.planning.plan import plan
 from sscdl.report.facts import facts, told
 from sscdl.study.config import check_config, load_schema
@@ -84,8 +85,8 @@ def test_with_validation_that_is_given_no_share_is_drawn(config, tmp_path):
     (tmp_path / "val.txt").write_text("7.png\n6.png")
     lists = {"test": "test.txt", "val": "val.txt"}
     made = study(config, source="lists", lists=lists, val=0)
-    assert made.split.keys() == {"by", "given"}
-    for drawn in ({"val": 0.4}, {"stratified": False}):
+    assert made.split.keys() == {"given"}
+    for drawn in ({"val": 0.4}, {"stratified": False}, {"near_duplicates": "ignore"}):
         other = study(config, source="lists", lists=lists, **drawn)
         assert made.nodes.keys() == other.nodes.keys()
     seeded = study(config | {"split_seed": 7}, source="lists", lists=lists)
@@ -94,6 +95,42 @@ def test_with_validation_that_is_given_no_share_is_drawn(config, tmp_path):
         study(config | {"split_seed": seed}, source="lists", lists=LISTS) for seed in (0, 7)
     )
     assert not first.nodes.keys() & second.nodes.keys(), "validation is drawn by it"
+
+
+def paired(made):
+    """Write a record of one pair of near-duplicates, of two patients."""
+    pair = {"image_ids": ["1", "5"], "patient_ids": ["p1", "p5"], "cohorts": ["main"] * 2}
+    made.near_record.parent.mkdir(parents=True)
+    pairs = [pair | {"correlation": 0.99}]
+    write_json(made.near_record, {"pairs": pairs, "compared": 8, "bound": 0.9})
+
+
+def test_near_duplicates_change_no_split_that_is_given_as_a_whole(config, tmp_path):
+    (tmp_path / "val.txt").write_text("7.png\n6.png")
+    given = {"source": "lists", "lists": {"test": "test.txt", "val": "val.txt"}}
+    before = study(config, **given).nodes.keys()
+    paired(study(config))
+    assert study(config, **given).nodes.keys() == before
+    assert study(config, **given).near_treatment == "ignore"
+    aside = study(config, **given, near_duplicates="aside")
+    assert aside.split.keys() == {"by", "given", "near_duplicates"}
+    drawn = study(config, source="lists", lists=LISTS)
+    assert "near_duplicates" in drawn.split, "validation is drawn"
+    others = config | {"pretraining_dataset": config["dataset"]}
+    pretrained = study(others, **given)
+    assert pretrained.near_treatment == "together", "it may be held back from pretraining"
+    assert pretrained.split.keys() == {"by", "given"}
+
+
+def test_what_only_the_findings_have_is_known_of_a_given_split(config, tmp_path):
+    first = study(config, source="lists", lists=LISTS)
+    split, findings = first.split, first.split_findings
+    with (tmp_path / "test.txt").open("a") as file:
+        file.write("\ngone.png")
+    second = study(config, source="lists", lists=LISTS)
+    assert split == second.split
+    assert findings != second.split_findings
+    assert study(config).split_findings is None
 
 
 def test_the_code_that_takes_a_given_split_is_in_its_recipes_alone(config, monkeypatch):
@@ -118,6 +155,7 @@ def test_a_plan_in_a_fresh_folder_says_what_is_given(config, tmp_path):
     told = made.outline()
     nodes = [Node(**node) for node in told.pop("nodes")]
     paths = {key: tmp_path / told.pop(key) for key in ("store", "images_csv", "table")}
+    assert told["sides"] == {"train": 4, "test": 4}
     text = plan(nodes, **paths, **told)
     assert (
         "The split is given (split.source: lists): of 8 image files 4 to train on, 4 to test on, 0 "
@@ -204,7 +242,9 @@ def test_synthetic_images_and_the_challenges_layout_have_no_column(config):
 def test_an_archive_of_folders_needs_patterns_and_knows_its_labels(config):
     folders = {"root": "/data", "labels": {"a": ["A"], "b": None}}
     dataset = {"layout": "folders", "folders": folders}
-    with pytest.raises(InputError, match="dataset.folders.patterns: missing; what the parts of"):
+    with pytest.raises(
+        InputError, match="dataset.folders.patterns: missing; regular expressions that"
+    ):
         study(config | {"dataset": dataset})
     folders["patterns"] = ["(?P<label>A|B)"]
     with pytest.raises(InputError, match="classes: 'b' is no label of the data set; .*: a"):

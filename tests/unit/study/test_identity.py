@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sscdl.archives.layouts import earlier_content, list_files
+from sscdl.archives.digests import earlier_content
+from sscdl.archives.layouts import list_files
 from sscdl.errors import InputError
 from sscdl.files import read_json, write_json
 from sscdl.study import identity

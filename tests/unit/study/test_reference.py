@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 
 import pytest
@@ -14,18 +15,42 @@ from sscdl.study.reference import SCHEMA, describe, describe_tasks, written
 from sscdl.study.trie import PRETEXT_TASKS
 
 KEYS = describe(load_schema(SCHEMA))
+CELL = re.compile(r"(?<!\\)\|")  # what ends a cell of a Markdown table
+
+
+def cells(row):
+    return [cell.replace(r"\|", "|") for cell in CELL.split(row)[1:-1]]
 
 
 def test_every_key_is_described():
     rows = KEYS.splitlines()[2:]
     assert len(rows) > 100
     for row in rows:
-        key, meaning = row.split("|")[1:3]
+        assert len(cells(row)) == 3, row
+        key, meaning, _ = cells(row)
         assert meaning.strip(), f"{key} has no description"
 
 
+def described(node, schema, path=""):
+    """Yield each key with its description."""
+    for name, child in node.get("properties", {}).items():
+        child = resolve(child, schema)
+        yield f"{path}{name}", child.get("description", "")
+        yield from described(child, schema, f"{path}{name}.")
+
+
+def test_what_is_written_in_backticks_stands_in_the_table_as_it_is():
+    schema = load_schema(SCHEMA)
+    shown = {key.strip(" `"): text for key, text, _ in map(cells, KEYS.splitlines()[2:])}
+    asked = {key: re.findall("`[^`]*`", text) for key, text in described(schema, schema)}
+    assert "`(?:^|/)`" in shown["dataset.folders.patterns"]
+    for key, codes in asked.items():
+        if key in shown:
+            assert re.findall("`[^`]*`", shown[key])[: len(codes)] == codes, key
+
+
 def test_settings_that_all_tasks_have_stand_once_with_the_defaults_of_each():
-    rows = dict(row.split("|")[1:4:2] for row in KEYS.splitlines()[2:])
+    rows = dict(cells(row)[::2] for row in KEYS.splitlines()[2:])
     rows = {key.strip(" `"): default.strip() for key, default in rows.items()}
     assert "stages.swav.batch_size" not in rows
     assert rows["stages.<task>.batch_size"].startswith("`32`; ")
@@ -44,7 +69,7 @@ def test_a_task_may_have_its_own_default_within_a_block():
 
 
 def test_every_pretext_task_has_a_row():
-    rows = [row.split("|")[1].strip() for row in describe_tasks().splitlines()[2:]]
+    rows = [cells(row)[0].strip() for row in describe_tasks().splitlines()[2:]]
     assert rows == [f"`{task}`" for task in PRETEXT_TASKS]
 
 

@@ -26,3 +26,14 @@ def test_near_duplicates_across_a_given_split_are_counted():
     table = dataset_table(IMAGES.assign(remark=remark), NOTHING).set_index(["group", "value"])
     assert table.loc[("near-duplicates", "images with one"), "total"] == 1
     assert table.loc[("near-duplicates", "on another side"), "total"] == 1
+
+
+def test_table_and_summary_count_the_same_patients_on_several_sides():
+    images = IMAGES.assign(
+        split=["train", "pretraining", "test", "pretraining", "val"],
+        patient_id=["a", "a", "b", "b", "b"],
+    )
+    table = dataset_table(images, NOTHING).set_index(["group", "value"])
+    several = table.loc[("patients", "in several splits")]
+    assert (several["test"], several["total"]) == (1, 1), "the pretraining archive has its own row"
+    assert straddling_patients(images) == (1, 1)
