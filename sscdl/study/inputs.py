@@ -98,8 +98,14 @@ class Inputs:
     def _given_files(self) -> list[tuple[str, int]]:
         source = self.lungs["source"]
         with of_key(f"lungs.{source}.folder"):
-            # Asked only where a folder is given.
-            return folder_listing(self._given, GIVEN[source])  # type: ignore[arg-type]
+            try:
+                # Asked only where a folder is given.
+                return folder_listing(self._given, GIVEN[source])  # type: ignore[arg-type]
+            except OSError as error:  # such as a link that leads nowhere
+                raise InputError(
+                    f"{error.filename}: cannot be read ({error.strerror}); remove it, or mend "
+                    "where it leads"
+                ) from None
 
     @cached_property
     def given(self) -> Any:

@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from sscdl.archives.digests import Digests
 from sscdl.errors import InputError
-from sscdl.study.inputs import check_given
+from sscdl.study.inputs import Inputs, check_given
 from tests.unit.study.test_study import study
 
 FOLDERS = {"masks": ("",), "train": ("images", "masks")}
@@ -70,3 +71,12 @@ def test_masks_in_a_shut_folder_beside_are_nobodys_business(lungs, tmp_path, mon
     (tmp_path / "given/lost+found").mkdir()
     shut(monkeypatch, tmp_path / "given/lost+found")
     check_given(lungs)
+
+
+def test_a_link_deep_in_the_folder_that_leads_nowhere_is_named(lungs, tmp_path):
+    """Whatever lies below the folder identifies it, also where nothing is read."""
+    (tmp_path / "given/deep").mkdir()
+    (tmp_path / "given/deep/y.png").symlink_to("gone.png")
+    key = f"lungs.{lungs['source']}.folder"
+    with pytest.raises(InputError, match=rf"{key}: \S+/deep/y\.png: cannot be read \(No such file"):
+        Inputs({}, lungs, Digests(tmp_path / "store")).given  # noqa: B018
