@@ -54,7 +54,6 @@ WITHOUT_INFLUENCE = frozenset(
         "training.clock",
         "training.scalars",
         "training.timm_published",
-        "training.verdict",
         "_torchvision",
         "tasks",
         "tasks.declaration",

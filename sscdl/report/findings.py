@@ -9,7 +9,7 @@ import pandas as pd
 
 from sscdl.report.facts import listed
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
-from sscdl.training.verdict import LEARNT
+from sscdl.training.scalars import LEARNT
 
 ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
 COMPARISONS, SHORTCUT, TRAININGS = "comparisons", "shortcut", "trainings"

@@ -1,4 +1,7 @@
-"""Tables of learning rates: all that were tried (the thesis's B.1 to B.12), and what it cost."""
+"""Tables of trainings: the learning rates that were tried, what it cost, what came of each stage.
+
+The first has the thesis's B.1 to B.12.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,13 @@ import pandas as pd
 from sscdl.own_csv import read_own
 from sscdl.stages.search import GRID, ranked, replayed
 from sscdl.study.thesis import RESTORE
+from sscdl.training.scalars import of_nothing, verdict
 
 NAN = float("nan")
+OF_TRAININGS = (
+    *("variant", "stage", "seed", "lr", "epochs", "loss", "loss_nothing", "verdict"),
+    *("accuracy_training", "feature_std", "knn_accuracy"),
+)
 
 
 def _thesis_rates(thesis_dir: Path) -> dict[tuple[str, str, str, Any, int], float]:
@@ -107,3 +115,35 @@ def search_costs(nodes: Sequence[Mapping[str, Any]], halving: Mapping[str, Any])
             }
         )
     return pd.DataFrame(table)
+
+
+def trainings(nodes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what the training of each stage came to, at its last epoch.
+
+    Args:
+        nodes: pointers of stages.
+
+    Returns:
+        ``OF_TRAININGS``: ``lr`` is the rate that was chosen, ``loss`` that of the last epoch of
+        training, ``loss_nothing`` what it is for a network that knows nothing of the images,
+        ``verdict`` one of the words of ``sscdl.training.scalars``, ``accuracy_training`` and
+        ``knn_accuracy`` in percent, ``feature_std`` 1 for features in all directions and 0 for one
+        feature of all images (see ``sscdl.training.monitor``). Empty where a task has no such
+        number.
+    """
+    table = []
+    for node in nodes:
+        last = node["final"]["history"][-1]
+        line = {name: node[name] for name in ("variant", "seed")}
+        line |= {"stage": node["node"], "lr": node["learning_rate"], "epochs": last["epoch"]}
+        line |= {"loss": _number(last, "loss"), "loss_nothing": of_nothing(last)}
+        line |= {"verdict": verdict(last), "feature_std": _number(last, "feature_std")}
+        line["accuracy_training"] = 100 * _number(last, "accuracy")
+        line["knn_accuracy"] = 100 * _number(last, "knn_accuracy")
+        table.append(line)
+    return pd.DataFrame(table, columns=list(OF_TRAININGS))
+
+
+def _number(record: Mapping[str, Any], name: str) -> float:
+    found = record.get(name)
+    return NAN if found is None else float(found)

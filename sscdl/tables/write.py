@@ -26,8 +26,7 @@ from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
-from sscdl.tables.rates import learning_rates, search_costs
-from sscdl.tables.trainings import trainings
+from sscdl.tables.rates import learning_rates, search_costs, trainings
 
 # Columns of every file of predictions, and of those of models, untrained networks aside.
 OF_ALL = ("variant", "image_id", "patient_id", "split", "label")

@@ -25,7 +25,7 @@ from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import NAN, models_in, of_split, ordered, read_thesis, score_model
 from sscdl.tasks.options import DECLARATIONS
-from sscdl.training.verdict import NOTHING, of_nothing
+from sscdl.training.scalars import NOTHING, of_nothing
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
 UNKNOWN = "unknown"  # how hard a task is that was not trained alone, or whose loss does not say

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sscdl.stages.stage import run_stage
-from sscdl.tables.trainings import COLUMNS, trainings
+from sscdl.tables.rates import OF_TRAININGS, trainings
 from sscdl.tables.write import write_trainings
 from tests.unit.real_stage import real_stage
 
@@ -24,7 +24,7 @@ def node(task: str = "moco", **last) -> dict:
 def test_each_stage_has_what_its_last_epoch_says():
     known = {"floor": 4.0, "accuracy": 0.25, "feature_std": 0.4, "knn_accuracy": 0.5}
     table = trainings([node(**known), node("swav", loss=5.95), node("byol", floor=1e-7)])
-    assert tuple(table) == COLUMNS
+    assert tuple(table) == OF_TRAININGS
     first = table.iloc[0].to_dict()
     assert first == {
         "variant": "full", "stage": "rotation+moco", "seed": 2, "lr": 0.03, "epochs": 5,

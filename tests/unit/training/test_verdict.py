@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sscdl.training.scalars import log_line
-from sscdl.training.verdict import COLLAPSED, INFINITE, LEARNT, NOT_SHOWN, verdict
+from sscdl.training.scalars import (
+    COLLAPSED,
+    INFINITE,
+    LEARNT,
+    NOT_SHOWN,
+    log_line,
+    verdict,
+)
 from tests.unit.task_helpers import follow_on_one_batch, make_task, pictures, step
 
 RECORD = {"epoch": 5, "finite": True, "loss": 2.0, "chance": 4.0}
