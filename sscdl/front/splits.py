@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sscdl.archives.given_split import GivenSplit, read_given_split
+from sscdl.archives.given_split import GivenSplit, lacking, read_given_split
 from sscdl.archives.sides import COLUMN, LISTS, REFUSE, SIDES, TELL
 from sscdl.archives.straddling import crossing
 from sscdl.csv_rows import columns_of
@@ -123,11 +123,10 @@ def _tried(
         block = {**block, block["source"]: {**named, "train": train}}
         del block[block["source"]]["val"]
         sides = {path: "train" if side == "val" else side for path, side in sides.items()}
-    there = {(sides.get(path), label) for path, label in labels.items()}
-    for side in (one for one in SIDES if one in sides.values()):
-        for label in sorted(set(labels.values())):
-            if (side, label) not in there:
-                return Given(block, False, f"no image labelled {label} is on the side {side}")
+    present = {(label, sides.get(path, "")) for path, label in labels.items()}
+    wanted = sorted(set(labels.values()))
+    if lost := lacking(present, wanted, validated="val" in sides.values()):
+        return Given(block, False, f"no image labelled {lost[0]} is on the side {lost[1]}")
     homes: dict[str, set[str]] = {side: set() for side in SIDES}
     for path, side in sides.items():
         homes[side] |= {given.patients.get(path, "")} - {""}
