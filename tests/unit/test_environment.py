@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 
 from sscdl.model.source import read_study
+from sscdl.study.outputs import CURVES, FIGURES, MAPS, OF_PREDICTIONS, ON_REQUEST, PAGED
+from sscdl.study.thesis import THESIS_TABLES
 from tests.conftest import ROOT
 
 
@@ -160,6 +162,19 @@ def test_the_study_in_the_readme_is_a_valid_one(tmp_path):
     study.check()
     names = {node.name for node in study.nodes.values()}
     assert {"moco", "moco+rotation", "moco+rotation+classify", "classify"} <= names
+
+
+def test_all_that_a_report_lists_has_a_caption():
+    """Without it the report fails when all is trained."""
+    outputs = (ROOT / "workflow/rules/outputs.smk").read_text()
+    assert 'f"../report/{caption}.rst"' in outputs
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    named = set(re.findall(r'in_report\("([\w.]+)"\)', rules))
+    kinds = {f"thesis_{one.kind}" for one in THESIS_TABLES.values()}
+    figures = {f"figure_{name}" for name in (*FIGURES, CURVES, MAPS, *PAGED)}
+    for name in named | kinds | figures | {*OF_PREDICTIONS, *ON_REQUEST}:
+        assert (ROOT / f"workflow/report/{name}.rst").read_text().strip(), name
+    assert {"summary", "trainings", "search"} <= named
 
 
 def test_every_page_is_reached_from_the_readme():
