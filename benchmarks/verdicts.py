@@ -68,7 +68,7 @@ def told(store: Path) -> pd.DataFrame:
                     "rate": f"{one['learning_rate']:g}",
                     "epochs": last["epoch"],
                     **{name: f"{value:.3f}" for name, value in numbers.items()},
-                    "verdict": verdict(last),
+                    "verdict": verdict(one["history"]),
                 }
             )
     return pd.DataFrame(rows)

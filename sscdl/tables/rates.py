@@ -137,7 +137,10 @@ def trainings(nodes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         line = {name: node[name] for name in ("variant", "seed")}
         line |= {"stage": node["node"], "lr": node["learning_rate"], "epochs": last["epoch"]}
         line |= {"loss": _number(last, "loss"), "loss_nothing": of_nothing(last)}
-        line |= {"verdict": verdict(last), "feature_std": _number(last, "feature_std")}
+        line |= {
+            "verdict": verdict(node["final"]["history"]),
+            "feature_std": _number(last, "feature_std"),
+        }
         line["accuracy_training"] = 100 * _number(last, "accuracy")
         line["knn_accuracy"] = 100 * _number(last, "knn_accuracy")
         table.append(line)

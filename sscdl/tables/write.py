@@ -236,10 +236,12 @@ def write_trainings(pointers: list[Path], out: Path) -> None:
         out.with_suffix(""),
         caption="What the training of every stage came to, by its last epoch.",
         notes=[
-            "verdict: learnt: the loss is at least a hundredth below loss_nothing; not shown: it "
-            "is not; collapsed: all images have one embedding; infinite: the loss became so.",
-            "loss_nothing: of guessing, or the floor in training of a task that has one. The next "
-            "stage starts from such weights all the same.",
+            "verdict: learnt: the loss is below loss_nothing by more than a hundredth of it; not "
+            "shown: it is not; collapsed: all images have one embedding; infinite: the loss is not "
+            "finite. The next stage starts from such weights all the same.",
+            "loss_nothing: of guessing, or the floor in training of a task that has one. Untrained "
+            "networks are below a floor, too: there the share has to have risen by a hundredth "
+            "since the first epoch.",
             "feature_std, knn_accuracy: of a few hundred training images, to watch a training by. "
             "In the latter classes count alike, so that chance is 100 over their number.",
         ],

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ _SHOWN = (
     ("knn_accuracy", "kNN"),
 )
 _SOON = 0.1  # share of the epochs in which a network may know nothing yet without a word of it
-# A loss that is less than this share below that of knowing nothing is not told from it.
+# A loss that is below that of knowing nothing by less than this share is not told from it.
 HARDLY = 0.01
 # A floor below this share of the chance is nothing: cosines of 32-bit floats are rounded at about
 # 1e-7 of one, while networks that tell images apart have floors above a hundredth.
@@ -49,19 +49,35 @@ def of_nothing(record: Mapping[str, Any]) -> float:
     return record["chance"] if floor is None else floor
 
 
-def verdict(record: Mapping[str, Any]) -> str:
-    """Return what the record of an epoch says of the network: one of four words.
+def share_known(record: Mapping[str, Any]) -> float:
+    """Return by what share of it a loss is below that of knowing nothing: 1 for a loss of 0.
+
+    0 where all images have one embedding: what both losses then are is rounding.
+    """
+    nothing = of_nothing(record)
+    return 0.0 if _collapsed(record) else 1 - record["loss"] / nothing
+
+
+def _collapsed(record: Mapping[str, Any]) -> bool:
+    return of_nothing(record) < NOTHING * record["chance"]
+
+
+def verdict(history: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the records of a training's epochs say of the network in one of four words.
 
     ``infinite``: the loss is not finite. ``collapsed``: all images have one embedding. ``not
     shown``: the loss in training is not below that of knowing nothing by a hundredth of it.
-    ``learnt``: it is.
+    ``learnt``: it is. Of tasks that have a floor, an untrained network is below it as well, as
+    views of an image are alike: there the share has to have risen by a hundredth since the first
+    epoch.
     """
-    if not record["finite"]:
+    last = history[-1]
+    if not last["finite"]:
         return INFINITE
-    nothing = of_nothing(record)
-    if nothing < NOTHING * record["chance"]:
+    if _collapsed(last):
         return COLLAPSED
-    return LEARNT if record["loss"] < (1 - HARDLY) * nothing else NOT_SHOWN
+    before = share_known(history[0]) if last.get("floor") is not None else 0.0
+    return LEARNT if share_known(last) > max(before, 0.0) + HARDLY else NOT_SHOWN
 
 
 def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
@@ -74,10 +90,9 @@ def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
     for key, name in _SHOWN:
         if record.get(key) is not None:
             text += f", {name} {record[key]:.3f}"
-    found = verdict(record)
-    if found == COLLAPSED:
+    if _collapsed(record):
         text += ", all images have one embedding"
-    elif found != LEARNT and record["epoch"] > _SOON * stop:
+    elif share_known(record) <= HARDLY and record["epoch"] > _SOON * stop:
         text += ", no better than knowing nothing"
     return text + f", {record['images_per_second']:.0f} images/s, {left} left"
 

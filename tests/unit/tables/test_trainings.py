@@ -15,9 +15,10 @@ from tests.unit.real_stage import real_stage
 
 def node(task: str = "moco", **last) -> dict:
     record = {"epoch": 5, "finite": True, "loss": 3.0, "chance": 6.0}
+    first = {"floor": 6.0} if "floor" in last else {}
     return {
         "node": f"rotation+{task}", "variant": "full", "seed": 2, "learning_rate": 0.03,
-        "final": {"history": [{"epoch": 4, "loss": 9.0}, record | last]},
+        "final": {"history": [record | {"loss": 6.0} | first, record | last]},
     }  # fmt: skip
 
 
