@@ -9,7 +9,7 @@ import pandas as pd
 
 from sscdl.report.facts import listed
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
-from sscdl.training.scalars import LEARNT
+from sscdl.tables.rates import NOT_SHOWN as NOT_LEARNT
 
 ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
 COMPARISONS, SHORTCUT, TRAININGS = "comparisons", "shortcut", "trainings"
@@ -189,19 +189,18 @@ def _fall(rows: pd.DataFrame) -> str:
 
 def _unlearnt(table: pd.DataFrame) -> list[str]:
     """Return which stages are not shown to have learnt anything, as a sentence if there are any."""
-    failed = table[table["verdict"] != LEARNT]
+    failed = table[table["learnt"] == NOT_LEARNT]
     if failed.empty:
         return []
-    named = []
-    for (variant, stage), rows in failed.groupby(["variant", "stage"], sort=False):
-        counts = rows["verdict"].value_counts()
-        words = ", ".join(f"{count} {word}" for word, count in counts.items())
-        named.append(f"{stage} on {variant} ({words})")
+    named = [
+        f"{stage} on {variant}{f' ({len(rows)} seeds)' if len(rows) > 1 else ''}"
+        for (variant, stage), rows in failed.groupby(["variant", "stage"], sort=False)
+    ]
     shown = named if len(named) <= _LISTED else [*named[:_LISTED], "others"]
     return [
-        f"Of {len(table)} trainings of stages, {len(failed)} are not shown to have learnt anything "
-        f"of the images, and what follows them starts from little: {listed(shown)}. Other learning "
-        "rates or more epochs may help (table trainings)."
+        "Not shown to have learnt anything of the images of their task (table trainings): "
+        f"{listed(shown)}. Other learning rates or more epochs may help; until then, a curriculum "
+        "with such a stage says little of its task."
     ]
 
 

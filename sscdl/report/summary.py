@@ -74,7 +74,8 @@ def write_summary(
         study: name of the study.
         facts: what was run, as (heading, text).
         images_csv: the study's list of images.
-        tables: CSV files by name; ``ACCURACY``, ``ATTENTION`` and ``COMPARISONS`` are needed.
+        tables: CSV files by name; ``ACCURACY``, ``ATTENTION``, ``COMPARISONS`` and
+            ``TRAININGS`` are needed.
         figures: PNG files by name, without patients' images.
     """
     images = read_as_texts(images_csv)

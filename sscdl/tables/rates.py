@@ -5,22 +5,35 @@ The first has the thesis's B.1 to B.12.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 
 from sscdl.own_csv import read_own
 from sscdl.stages.search import GRID, ranked, replayed
 from sscdl.study.thesis import RESTORE
-from sscdl.training.scalars import of_nothing, verdict
+from sscdl.tasks.options import DECLARATIONS
 
 NAN = float("nan")
 OF_TRAININGS = (
-    *("variant", "stage", "seed", "lr", "epochs", "loss", "loss_nothing", "verdict"),
+    *("variant", "stage", "seed", "lr", "epochs", "loss", "loss_nothing", "learnt"),
     *("accuracy_training", "feature_std", "knn_accuracy"),
 )
+# What the losses of a stage show of whether it has learnt anything of the images.
+LEARNT, NOT_SHOWN, UNTOLD = "yes", "not shown", ""
+# A loss that is below that of knowing nothing by less than this share is not told from it.
+HARDLY = 0.01
+# By this share the loss of a network that was not trained is not below the floor.
+CLEARLY = 0.5
+FEWEST_EPOCHS = 5  # by which a rise can be told from what varies between epochs
+# A floor below this share of the chance is nothing: cosines of 32-bit floats are rounded at about
+# 1e-7 of one, while networks that tell images apart have floors above a hundredth.
+NOTHING = 1e-4
 
 
 def _thesis_rates(thesis_dir: Path) -> dict[tuple[str, str, str, Any, int], float]:
@@ -125,26 +138,74 @@ def trainings(nodes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     Returns:
         ``OF_TRAININGS``: ``lr`` is the rate that was chosen, ``loss`` that of the last epoch of
-        training, ``loss_nothing`` what it is for a network that knows nothing of the images,
-        ``verdict`` one of the words of ``sscdl.training.scalars``, ``accuracy_training`` and
+        training, ``loss_nothing`` what it is for a network that knows nothing of the images, where
+        the task says so, ``learnt`` as the function of that name has it, ``accuracy_training`` and
         ``knn_accuracy`` in percent, ``feature_std`` 1 for features in all directions and 0 for one
         feature of all images (see ``sscdl.training.monitor``). Empty where a task has no such
         number.
     """
     table = []
     for node in nodes:
-        last = node["final"]["history"][-1]
+        history = node["final"]["history"]
+        last, by = history[-1], DECLARATIONS[node["task"]].learnt_by
         line = {name: node[name] for name in ("variant", "seed")}
         line |= {"stage": node["node"], "lr": node["learning_rate"], "epochs": last["epoch"]}
-        line |= {"loss": _number(last, "loss"), "loss_nothing": of_nothing(last)}
-        line |= {
-            "verdict": verdict(node["final"]["history"]),
-            "feature_std": _number(last, "feature_std"),
-        }
+        line |= {"loss": _number(last, "loss"), "loss_nothing": _number(last, by)}
+        line |= {"learnt": learnt(node["task"], history)}
         line["accuracy_training"] = 100 * _number(last, "accuracy")
+        line["feature_std"] = _number(last, "feature_std")
         line["knn_accuracy"] = 100 * _number(last, "knn_accuracy")
         table.append(line)
     return pd.DataFrame(table, columns=list(OF_TRAININGS))
+
+
+def learnt(task: str, history: Sequence[Mapping[str, Any]]) -> str:
+    """Return whether the records of a training's epochs show that something was learnt.
+
+    ``yes``: the loss in training is below that of knowing nothing by more than a hundredth of it.
+    Networks that were not trained are below a floor, too, as views of an image are alike: there
+    this share has to have risen since the first epoch by more than varies between epochs, or to be
+    above a half. ``not shown``: that is not so. Empty where the losses do not say: of tasks that
+    have no such loss (see ``Declaration.learnt_by``), of few epochs, of records from before there
+    were floors.
+    """
+    by = DECLARATIONS[task].learnt_by
+    shares = [_share_known(record, by) for record in history]
+    if not all(map(math.isfinite, shares)):
+        return UNTOLD
+    if by == "chance":
+        return LEARNT if shares[-1] > HARDLY else NOT_SHOWN
+    if shares[-1] > CLEARLY:
+        return LEARNT
+    if len(shares) < FEWEST_EPOCHS:
+        return UNTOLD
+    return LEARNT if shares[-1] > HARDLY and _have_risen(shares) else NOT_SHOWN
+
+
+def _have_risen(shares: Sequence[float]) -> bool:
+    """Return whether the last share is above the first, and not by what varies between epochs.
+
+    Either by far: five times the standard deviation of a difference, that of an epoch being the
+    median of second differences, which a steady rise has no part in. Or steadily: by the test of
+    Mann and Kendall at one in a hundred. Of shares that only vary, up to one in forty are said to
+    have risen (of 5 epochs; of 12, one in a hundred).
+    """
+    rise = shares[-1] - shares[0]
+    # The standard deviation of a second difference of independent values is sqrt(6) of theirs.
+    varies = float(np.median(np.abs(np.diff(shares, n=2)))) / (0.6745 * math.sqrt(6))
+    steady = kendalltau(range(len(shares)), shares, alternative="greater").pvalue < 0.01
+    return rise > HARDLY and bool(steady or rise > 5 * math.sqrt(2) * varies)
+
+
+def _share_known(record: Mapping[str, Any], by: str) -> float:
+    """Return by what share of it a loss is below that of knowing nothing; NaN: not known.
+
+    0 where all images have one embedding: what is left of both losses is rounding.
+    """
+    loss, nothing = _number(record, "loss"), _number(record, by)
+    if nothing < NOTHING * _number(record, "chance"):
+        return 0.0
+    return 1 - loss / nothing
 
 
 def _number(record: Mapping[str, Any], name: str) -> float:

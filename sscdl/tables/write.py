@@ -27,6 +27,7 @@ from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import learning_rates, search_costs, trainings
+from sscdl.tasks.options import DECLARATIONS
 
 # Columns of every file of predictions, and of those of models, untrained networks aside.
 OF_ALL = ("variant", "image_id", "patient_id", "split", "label")
@@ -56,6 +57,9 @@ def read_predictions(paths: Iterable[Path]) -> pd.DataFrame:
             if column != "label" and part[column].isna().any():
                 raise InputError(f"{path}: has empty cells in column {column!r}; {SAME_FILE}")
         for column in map(str, part):
+            # Probabilities of a class are in none of the rows, or in all.
+            if column.startswith("prob_") and 0 < part[column].isna().sum() < len(part):
+                raise InputError(f"{path}: has empty cells in column {column!r}; {SAME_FILE}")
             if part[column].dtype == "str":
                 part[column] = shared.column(part[column])
             columns.setdefault(column, [*without]).append(part[[column]])
@@ -231,17 +235,18 @@ def write_learning_rates(
 
 def write_trainings(pointers: list[Path], out: Path) -> None:
     """Write what the training of each of the stages behind ``pointers`` came to."""
+    told = [task for task, declared in DECLARATIONS.items() if declared.learnt_by]
     write_table(
         trainings([read_pointer(path) for path in pointers]),
         out.with_suffix(""),
         caption="What the training of every stage came to, by its last epoch.",
         notes=[
-            "verdict: learnt: the loss is below loss_nothing by more than a hundredth of it; not "
-            "shown: it is not; collapsed: all images have one embedding; infinite: the loss is not "
-            "finite. The next stage starts from such weights all the same.",
-            "loss_nothing: of guessing, or the floor in training of a task that has one. Untrained "
-            "networks are below a floor, too: there the share has to have risen by a hundredth "
-            "since the first epoch.",
+            "learnt: yes: the loss is below loss_nothing by more than a hundredth of it; not "
+            "shown: it is not; empty: the losses do not say, as of tasks other than "
+            f"{', '.join(told)}. The next stage starts from such weights all the same.",
+            "loss_nothing: of guessing, or the floor in training. Networks that were not trained "
+            "are below a floor, too: there the share has to have risen since the first epoch by "
+            "more than varies between epochs, or to be above a half.",
             "feature_std, knn_accuracy: of a few hundred training images, to watch a training by. "
             "In the latter classes count alike, so that chance is 100 over their number.",
         ],

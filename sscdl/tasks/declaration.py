@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 ABSENT: Any = object()
 
@@ -119,6 +119,9 @@ class Declaration:
             options.
         followed_bytes: bytes of what else the task keeps, which no optimiser changes: a second
             network that only follows, queues; takes the same.
+        learnt_by: what its loss in training is compared with to see whether anything was learnt of
+            the images: "chance", if no network that does not look at them is below its
+            ``chance_loss``; "floor", if steps have one; "" if neither tells.
         comparable: whether its loss over that of knowing nothing says how hard it was; not where
             the loss holds how sure a teacher is.
         shares_of_epochs: whether options are shares of all epochs: then a longer training starts
@@ -140,6 +143,7 @@ class Declaration:
     trained_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
     other_sizes: Callable[[Mapping[str, Any]], bool] = lambda options: False
     followed_bytes: Callable[[Size, Mapping[str, Any]], int] = lambda size, options: 0
+    learnt_by: Literal["chance", "floor", ""] = ""
     comparable: bool = True
     shares_of_epochs: bool = False
     collapses: bool = False

@@ -1,9 +1,4 @@
-"""The records of a run where people and programs look for them: log, JSON lines, TensorBoard.
-
-And what they say of whether anything was learnt: a task may be trained to its end without that, at
-a learning rate that is too low or too high, or with all images mapped to one embedding. Its numbers
-look like those of any other stage.
-"""
+"""The records of a run where people and programs look for them: log, JSON lines, TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,7 +6,7 @@ import importlib.util
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,54 +25,6 @@ _SHOWN = (
     ("feature_std", "feature std"),
     ("knn_accuracy", "kNN"),
 )
-_SOON = 0.1  # share of the epochs in which a network may know nothing yet without a word of it
-# A loss that is below that of knowing nothing by less than this share is not told from it.
-HARDLY = 0.01
-# A floor below this share of the chance is nothing: cosines of 32-bit floats are rounded at about
-# 1e-7 of one, while networks that tell images apart have floors above a hundredth.
-NOTHING = 1e-4
-LEARNT, NOT_SHOWN, COLLAPSED, INFINITE = "learnt", "not shown", "collapsed", "infinite"
-
-
-def of_nothing(record: Mapping[str, Any]) -> float:
-    """Return the loss in training of a network that knows nothing of the images.
-
-    It is the floor of tasks that fall below guessing without an image being known, and for the
-    others the loss of guessing.
-    """
-    floor: float | None = record.get("floor")
-    return record["chance"] if floor is None else floor
-
-
-def share_known(record: Mapping[str, Any]) -> float:
-    """Return by what share of it a loss is below that of knowing nothing: 1 for a loss of 0.
-
-    0 where all images have one embedding: what both losses then are is rounding.
-    """
-    nothing = of_nothing(record)
-    return 0.0 if _collapsed(record) else 1 - record["loss"] / nothing
-
-
-def _collapsed(record: Mapping[str, Any]) -> bool:
-    return of_nothing(record) < NOTHING * record["chance"]
-
-
-def verdict(history: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the records of a training's epochs say of the network in one of four words.
-
-    ``infinite``: the loss is not finite. ``collapsed``: all images have one embedding. ``not
-    shown``: the loss in training is not below that of knowing nothing by a hundredth of it.
-    ``learnt``: it is. Of tasks that have a floor, an untrained network is below it as well, as
-    views of an image are alike: there the share has to have risen by a hundredth since the first
-    epoch.
-    """
-    last = history[-1]
-    if not last["finite"]:
-        return INFINITE
-    if _collapsed(last):
-        return COLLAPSED
-    before = share_known(history[0]) if last.get("floor") is not None else 0.0
-    return LEARNT if share_known(last) > max(before, 0.0) + HARDLY else NOT_SHOWN
 
 
 def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
@@ -90,10 +37,6 @@ def log_line(title: str, record: dict[str, Any], stop: int, left: str) -> str:
     for key, name in _SHOWN:
         if record.get(key) is not None:
             text += f", {name} {record[key]:.3f}"
-    if _collapsed(record):
-        text += ", all images have one embedding"
-    elif share_known(record) <= HARDLY and record["epoch"] > _SOON * stop:
-        text += ", no better than knowing nothing"
     return text + f", {record['images_per_second']:.0f} images/s, {left} left"
 
 

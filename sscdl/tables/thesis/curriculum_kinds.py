@@ -24,8 +24,8 @@ from sscdl.study.thesis import IMAGENET, VARIANTS, first_task, pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
 from sscdl.tables.overview import NAN, models_in, of_split, ordered, read_thesis, score_model
+from sscdl.tables.rates import NOTHING
 from sscdl.tasks.options import DECLARATIONS
-from sscdl.training.scalars import NOTHING, of_nothing
 
 CURRICULUM, ANTI, MIXED = "curriculum", "anti-curriculum", "mixed"
 UNKNOWN = "unknown"  # how hard a task is that was not trained alone, or whose loss does not say
@@ -55,10 +55,10 @@ def difficulties(pointers: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str],
     found: dict[tuple[str, str], list[float]] = {}
     for node in pointers:
         last = node["final"]["history"][-1]
-        nothing = of_nothing(last)
-        # Only training records a floor, so that the loss has to be training's, too.
-        with_floor = last.get("floor") is not None
-        loss = last["loss"] if with_floor else last.get("val_loss", last["loss"])
+        loss, nothing = last.get("val_loss", last["loss"]), last["chance"]
+        if last.get("floor") is not None:
+            # Only training records it, so that the loss has to be training's, too.
+            loss, nothing = last["loss"], last["floor"]
         known = loss is not None and nothing > NOTHING * last["chance"]
         value = loss / nothing if known and DECLARATIONS[node["task"]].comparable else NAN
         found.setdefault((node["variant"], node["task"]), []).append(value)

@@ -54,6 +54,7 @@ DECLARATION = Declaration(
         "flip": FLIP,
     },
     trained_bytes=_trained_bytes,
+    learnt_by="chance",
     other_sizes=lambda options: True,
     check=_check,
 )  # fmt: skip

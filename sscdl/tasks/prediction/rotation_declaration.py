@@ -11,4 +11,5 @@ DECLARATION = Declaration(
     settings={"batch_size": 16},
     options={"crop": shares([0.2, 1.0], CROPPED, other=[0.5, 0.9]), "flip": FLIP},
     trained_bytes=lambda size, options: size.linear(size.width, 4),
+    learnt_by="chance",
 )

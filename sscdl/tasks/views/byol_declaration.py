@@ -51,6 +51,7 @@ DECLARATION = Declaration(
         **TWO_VIEWS,
     },
     trained_bytes=_trained_bytes,
+    learnt_by="floor",
     followed_bytes=_followed_bytes,
     shares_of_epochs=True,
     collapses=True,

@@ -58,6 +58,7 @@ DECLARATION = Declaration(
         **TWO_VIEWS,
     },
     trained_bytes=_trained_bytes,
+    learnt_by="floor",
     followed_bytes=_followed_bytes,
     check=queue_fits,
 )  # fmt: skip

@@ -28,4 +28,5 @@ DECLARATION = Declaration(
         **TWO_VIEWS,
     },
     trained_bytes=_trained_bytes,
+    learnt_by="floor",
 )  # fmt: skip

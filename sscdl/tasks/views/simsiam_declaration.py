@@ -32,6 +32,7 @@ DECLARATION = Declaration(
         **TWO_VIEWS,
     },
     trained_bytes=_trained_bytes,
+    learnt_by="floor",
     collapses=True,
     near_chance=0.2,
     near_because=(

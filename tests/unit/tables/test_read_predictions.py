@@ -53,9 +53,9 @@ def test_a_file_without_a_column_that_all_have_is_named(tmp_path, column):
         read_predictions(paths)
 
 
-@pytest.mark.parametrize("column", ["image_id", "curriculum", "predicted", "seed"])
+@pytest.mark.parametrize("column", ["image_id", "curriculum", "predicted", "seed", "prob_ill"])
 def test_a_file_with_an_empty_cell_where_all_have_something_is_named(tmp_path, column):
-    broken = rows(2).astype(object)
+    broken = rows(2, prob_ill=0.5).astype(object)
     broken.loc[1, column] = None
     paths = written(tmp_path, a=rows(2), b=broken)
     with pytest.raises(InputError, match=rf"b.csv: has empty cells in column '{column}'; delete"):

@@ -1,11 +1,11 @@
-"""Do the verdicts of table `trainings` tell trainings that learn from trainings that do not?
+"""Does table `trainings` tell trainings that learn from trainings that do not?
 
-Every pretext task is trained from random weights on a part of the pediatric radiographs at two
-learning rates: the task's own, and a ten thousandth of it, at which nothing can be learnt. The
-verdict of each is that of its last epoch.
+Every pretext task whose losses tell it is trained from random weights on a part of the pediatric
+radiographs at two learning rates: the task's own, and a ten thousandth of it, at which nothing can
+be learnt.
 
-    python benchmarks/verdicts.py --root /data/pediatric-cxr --folder /tmp/verdicts --epochs 4
-    python benchmarks/verdicts.py --folder /tmp/verdicts --print     # of what is finished
+    python benchmarks/learnt.py --root /data/pediatric-cxr --folder /tmp/learnt --epochs 8
+    python benchmarks/learnt.py --folder /tmp/learnt --print     # of what is finished
 
 It goes on where it stopped.
 """
@@ -25,11 +25,12 @@ import yaml
 
 from sscdl.store.nodes import read_nodes
 from sscdl.study.config import check_config, load_schema
-from sscdl.study.trie import PRETEXT_TASKS
-from sscdl.training.scalars import of_nothing, verdict
+from sscdl.tables.rates import learnt
+from sscdl.tasks.options import DECLARATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PLANTED = 1e-4  # of the learning rate
+TOLD = [task for task, declared in DECLARATIONS.items() if declared.learnt_by]
 
 
 def study(root: Path, folder: Path, tasks: list[str], epochs: int) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def study(root: Path, folder: Path, tasks: list[str], epochs: int) -> dict[str, 
         for rate in checked["stages"][task]["learning_rates"][:1]
     }
     return {
-        "study": "verdicts", "store": str(folder.resolve() / "store"), **wanted,
+        "study": "learnt", "store": str(folder.resolve() / "store"), **wanted,
         # About 800 images to train on.
         "split": {"val": 0.05, "test": 0.7}, "seeds": [0], "variants": ["full"],
         "curricula": tasks, "stages": stages, "training": {"device": "cpu", "threads": 1},
@@ -60,18 +61,24 @@ def told(store: Path) -> pd.DataFrame:
     rows = []
     for node in read_nodes(store)[0]:
         for one in node.candidates:
-            last = one["history"][-1]
-            numbers = {"loss": last["loss"], "knows nothing": of_nothing(last)}
+            first, last = one["history"][0], one["history"][-1]
             rows.append(
                 {
                     "task": node.task,
                     "rate": f"{one['learning_rate']:g}",
                     "epochs": last["epoch"],
-                    **{name: f"{value:.3f}" for name, value in numbers.items()},
-                    "verdict": verdict(one["history"]),
+                    "chance": _text(last, "chance"),
+                    **{f"{name}, first": _text(first, name) for name in ("loss", "floor")},
+                    **{f"{name}, last": _text(last, name) for name in ("loss", "floor")},
+                    "learnt": learnt(node.task, one["history"]),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _text(record: dict[str, Any], name: str) -> str:
+    found = record.get(name)
+    return "" if found is None else f"{found:.3f}"
 
 
 def main() -> None:
@@ -79,8 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, help="folder of the images; needed but for --print")
     parser.add_argument("--folder", type=Path, required=True, help="where it is trained")
-    parser.add_argument("--tasks", nargs="+", default=sorted(PRETEXT_TASKS))
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--tasks", nargs="+", default=TOLD)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--cores", default="2")
     parser.add_argument("--print", action="store_true", help="what is finished alone")
     arguments = parser.parse_args()
@@ -88,7 +95,7 @@ def main() -> None:
         if not arguments.root:
             parser.error("--root: missing; the folder of the images")
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        file = arguments.folder / "verdicts.yaml"
+        file = arguments.folder / "learnt.yaml"
         told_to = study(arguments.root, arguments.folder, arguments.tasks, arguments.epochs)
         file.write_text(yaml.safe_dump(told_to), encoding="utf-8")
         command = [
