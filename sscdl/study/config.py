@@ -15,7 +15,7 @@ import yaml
 from sscdl.archives.folder_words import NO_PATTERNS
 from sscdl.errors import InputError
 from sscdl.study.folders import missing_folders
-from sscdl.study.split_settings import wrong_in_split
+from sscdl.study.split_settings import all_given, wrong_in_split
 from sscdl.study.stage_settings import wrong_in_stage
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DECLARATIONS
@@ -231,7 +231,7 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
         found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")
     found += wrong_in_split(config)
     split = config["split"]
-    if config["protocol"] == "strict" and split["by"] == "image":
+    if config["protocol"] == "strict" and split["by"] == "image" and not all_given(split):
         found.append("split.by: 'image' lets patients straddle; protocol strict needs 'patient'")
     if config["image"]["packed"] < config["image"]["size"]:
         found.append("image.packed: smaller than image.size; give at least image.size")

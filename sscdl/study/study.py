@@ -14,7 +14,7 @@ from typing import Any
 from sscdl.archives.cohorts import MAIN, PRETRAINING
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
-from sscdl.images.near_pairs import ASIDE, IGNORE
+from sscdl.images.near_pairs import ASIDE
 from sscdl.images.variant_kinds import EDGED
 from sscdl.recipe import fingerprint
 from sscdl.segment.networks import default
@@ -128,8 +128,8 @@ class Study(Material):
         if self.given_split:
             drawn = drawn[:3]
         if all_given(block):
-            # Nothing is drawn: by what matters to pictures that are one alone, if to anything.
-            drawn = drawn[:1] if self.near_treatment != IGNORE else []
+            # Nothing is drawn: by what matters to pictures that are nearly one, if to anything.
+            drawn = drawn[:1] if self.near_duplicates else []
         recipe = {key: block[key] for key in drawn}
         recipe |= {"given": self.given_split} if self.given_split else {}
         return recipe | ({"near_duplicates": near} if (near := self.near_duplicates) else {})

@@ -109,6 +109,7 @@ def test_near_duplicates_change_no_split_that_is_given_as_a_whole(config, tmp_pa
     (tmp_path / "val.txt").write_text("7.png\n6.png")
     given = {"source": "lists", "lists": {"test": "test.txt", "val": "val.txt"}}
     before = study(config, **given).nodes.keys()
+    assert study(config, **given, near_duplicates="aside").nodes.keys() == before, "none is known"
     paired(study(config))
     assert study(config, **given).nodes.keys() == before
     assert study(config, **given).near_treatment == "ignore"
@@ -119,7 +120,7 @@ def test_near_duplicates_change_no_split_that_is_given_as_a_whole(config, tmp_pa
     others = config | {"pretraining_dataset": config["dataset"]}
     pretrained = study(others, **given)
     assert pretrained.near_treatment == "together", "it may be held back from pretraining"
-    assert pretrained.split.keys() == {"by", "given"}
+    assert pretrained.split.keys() == {"given"}, "there is none in both"
 
 
 def test_what_only_the_findings_have_is_known_of_a_given_split(config, tmp_path):
@@ -278,3 +279,14 @@ def test_a_note_stands_below_tables_only_where_patients_may_straddle():
     assert told_of({"source": "lists", "straddling": "refuse"}) == []
     (note,) = told_of({"source": "lists", "straddling": "tell"})
     assert "patients may be on several sides" in note
+
+
+def test_a_split_that_is_given_as_a_whole_is_not_refused_for_what_would_be_drawn_by(
+    config, tmp_path
+):
+    (tmp_path / "val.txt").write_text("7.png\n6.png")
+    lists = {"test": "test.txt", "val": "val.txt"}
+    made = study(config | {"protocol": "strict"}, source="lists", lists=lists, by="image")
+    assert made.split.keys() == {"given"}
+    with pytest.raises(InputError, match="'image' lets patients straddle"):
+        study(config | {"protocol": "strict"}, source="lists", lists=LISTS, by="image")
