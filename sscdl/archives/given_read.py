@@ -316,14 +316,17 @@ def _rows(
     needed = [file, *filter(None, (patient, counted))]
     names = [*(one.name for one in needed), *([settings.keep.column] if settings.keep else [])]
     rows: list[tuple[str, Said]] = []
+    excluded: list[str] = []  # rows that are not kept may have a file, which is no other row's then
     try:
         for table in settings.tables:
             for line, texts in read_rows(table, names):
-                if not settings.keep or settings.keep.fits(texts):
+                if settings.keep and not settings.keep.fits(texts):
+                    excluded.append(file.value(texts))
+                else:
                     whose = spelled(patient.value(texts)) if patient else ""
                     text = counted.value(texts) if counted else ""
                     rows.append((file.value(texts), Said(Place(table.name, line), whose, text)))
     except MissingColumn as error:  # the settings name no other that is not there
         raise InputError(f"split.column.name: {error}") from None
-    found, _ = find_files((name for name, _ in rows), paths)
+    found, _ = find_files([*(name for name, _ in rows), *excluded], paths)
     yield from ((found[name], one) for name, one in rows if name in found)

@@ -9,6 +9,7 @@ import pytest
 
 from sscdl.archives.given_split import lacking, read_given_split
 from sscdl.archives.layouts import list_files
+from sscdl.archives.reading import read_index
 from sscdl.csv_rows import read_rows
 from sscdl.errors import InputError
 from sscdl.identifiers import pseudonym
@@ -208,6 +209,15 @@ def test_rows_that_are_not_kept_are_on_no_side(tmp_path):
     dataset = made(tmp_path, keep={"column": "who", "values": ["a", "c"]})
     given = read(dataset, column(train=["train"], test=["test"]))
     assert set(given.sides) == {PATH["a_0.png"], PATH["a_1.png"], PATH["c_0.png"]}
+
+
+def test_the_file_of_a_row_that_is_not_kept_is_no_other_rows(tmp_path):
+    """As where the table is read: a row whose own file is missing would find it by its name."""
+    rows = [*ROWS[:2], (PATH["b_0.png"], "b", "valid"), *ROWS[3:], ("old/b_0.png", "a", "train")]
+    dataset = made(tmp_path, rows, keep={"column": "who", "values": ["a", "c"]})
+    given = read(dataset, column(train=["train"], test=["test"]))
+    assert set(given.sides) == {PATH["a_0.png"], PATH["a_1.png"], PATH["c_0.png"]}
+    assert set(given.sides) == set(read_index(dataset).images["path"])
 
 
 @pytest.mark.parametrize("train", [True, False])
