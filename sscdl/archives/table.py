@@ -8,7 +8,7 @@ without it.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,7 +26,7 @@ from sscdl.archives.index import Index, make_index
 from sscdl.archives.listing import PICTURE_SUFFIXES, Listing, scan_pictures, told
 from sscdl.archives.lookup import NOT_THERE, find_files
 from sscdl.archives.table_settings import Column, TableSettings, patient_spelling, read_settings
-from sscdl.csv_rows import read_rows
+from sscdl.csv_rows import plain_number, read_rows
 from sscdl.errors import InputError
 
 _NOTHING = Column("")
@@ -90,6 +90,7 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
     columns = {name: settings.columns.get(name, _NOTHING) for name in DESCRIBED}
     fitting: Counter[str] = Counter()
     spelled = patient_spelling(settings)
+    alike: dict[str, set[str]] = defaultdict(set)  # spellings of patients by what they come to
     for place, texts in _all_rows(settings):
         texts[""] = ""  # what a column that is not given holds
         file = settings.columns["file"].value(texts)
@@ -101,6 +102,7 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
         label = one_label(labels, place, report)
         found = {name: column.value(texts) for name, column in columns.items()}
         found["patient"] = spelled(found["patient"])
+        alike[plain_number(found["patient"]).casefold()].add(found["patient"])
         if "patient" in settings.columns and not found["patient"]:
             report.row(place, "names no patient; one of its own unless the file's header does")
         rows.append(report.described(place, file, label, found))
@@ -119,6 +121,11 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
         if name in DESCRIBED
     }
     report.check(named, len(rows), what="rows", advice="correct column and pattern")
+    if doubtful := sum(len(spellings) > 1 for spellings in alike.values()):
+        report.warnings.append(
+            f"{named['patient']} has {doubtful} ids in several spellings (such as 7, 07 and 7.0, "
+            "or a and A), each of which counts as another patient; spell them alike if they are one"
+        )
     return rows, excluded
 
 
