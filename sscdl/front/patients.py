@@ -120,6 +120,11 @@ def pattern_in(texts: Iterable[str]) -> str:
     return ""
 
 
+def is_patient(name: str) -> bool:
+    """Return whether a folder is called after a patient: ``patient12``, ``sub-01``."""
+    return any(re.fullmatch(pattern, name) for pattern in _WRITTEN)
+
+
 def _may_be(table: Table, name: str) -> bool:
     """Return whether a column may be the patient by a part of its name, or by its contents."""
     short = propose.plain(name)

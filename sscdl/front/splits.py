@@ -15,8 +15,9 @@ from sscdl.csv_rows import columns_of
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
+from sscdl.front.levels import sides_of
 from sscdl.front.look import Folder
-from sscdl.front.paths import sides_of, split_folders
+from sscdl.front.paths import split_folders
 
 _FILES = re.compile(r"(train|val|valid|test|list|lists|files|images|names|split|set|txt|_|-|\.)+")
 
@@ -83,7 +84,7 @@ def further_tables(dataset: Mapping[str, Any], folder: Folder) -> list[str]:
 def _found(dataset: Mapping[str, Any], folder: Folder) -> Iterator[dict[str, Any]]:
     """Yield the blocks of splits that are there: of folders, of a column, or of lists."""
     if dataset["layout"] == "folders":
-        if sides := sides_of(split_folders(dict(dataset), folder)):
+        if sides := sides_of(split_folders(dataset, folder)):
             yield {"source": COLUMN, COLUMN: {"name": "split", **sides}}
     elif dataset["layout"] == "table":
         table = folder.table(Path(dataset["root"]) / dataset["table"])
