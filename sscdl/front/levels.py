@@ -14,12 +14,10 @@ from sscdl.front.patients import is_patient
 
 # Names of folders that are about files, and not about what is seen.
 _PLAIN = re.compile(
-    r"images?|imgs?|pictures?|png|jpe?g|tiff?|dicom|dcm|data|files|"
+    r"(images?|imgs?)([ _-]?\d+)?|pictures?|png|jpe?g|tiff?|dicom|dcm|data|files|"
     r"(study|series|session|ses)[ _-]?\d+",
     re.I,
 )
-# What is drawn on a radiograph, and is none.
-_DRAWN = re.compile(r"mask|heat[_-]?map|annotation|contour|segmentation|overlay", re.I)
 _SIDES = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -78,13 +76,8 @@ def is_plain(name: str) -> bool:
 
 def drawn(paths: Sequence[str]) -> dict[str, str]:
     """Return the word for a mask or the like in each path that has one, {} if all have."""
-    found = {path: match[0].lower() for path in paths if (match := _DRAWN.search(path))}
+    found = {path: match[0].lower() for path in paths if (match := propose.DRAWN.search(path))}
     return found if len(found) < len(paths) else {}
-
-
-def is_drawn(name: str) -> bool:
-    """Return whether a name is one of masks, contours or other things that are no radiographs."""
-    return bool(_DRAWN.search(name) or re.search(r"(^|[\W_])segs?($|[\W_])", name, re.I))
 
 
 def places(paths: Iterable[str]) -> list[Place]:
@@ -104,6 +97,12 @@ def places(paths: Iterable[str]) -> list[Place]:
     common = len(os.path.commonprefix(stacks))
     whole = [Place(one.path, one.folders, one.named[common:]) for one in found]
     return [one for one in whole if one.named]
+
+
+def levels_of(paths: Sequence[str]) -> list[Level]:
+    """Return the levels of folders that may be labels; masks and the like do not count."""
+    aside = drawn(paths)
+    return levels(places(path for path in paths if path not in aside))
 
 
 def levels(found: Sequence[Place]) -> list[Level]:

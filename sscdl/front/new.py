@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +27,11 @@ from sscdl.front.ask import Asker
 from sscdl.front.columns import image_table, only_table, table_settings
 from sscdl.front.look import Folder, look
 from sscdl.front.paths import folder_settings
-from sscdl.front.splits import further_tables, given_split
+from sscdl.front.splits import further_tables, given_split, split_of_tables
 from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
+from sscdl.study.values import whole_path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     if further:
         names = ", ".join(further)
         print(f"Tables of the same columns: {names} (not read; take away the # of `further`)")
+    tested = split_of_tables(dataset, further, folder)
     if dataset["layout"] == "siim":
         images = _classes_of_challenge(images, options)
     ask = asker.terminal and not options.study
@@ -67,6 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         headers=folder.all_dicom,
         split=split,
         further=further,
+        split_of_tables=tested,
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
@@ -74,8 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     for line in (*(f"  {name}: {counted[name]}" for name in images), *said):
         print(line)
     print(f"{output} is written. Read it, and go on with")
-    print(f"  {called()} run {output} plan    (what would be trained, and how long it takes)")
-    print(f"  {called()} run {output}")
+    run = f"{called()} run {shlex.quote(str(output))}"
+    print(f"  {run} plan    (what would be trained, and how long it takes)")
+    print(f"  {run}")
     return 0
 
 
@@ -112,14 +117,30 @@ def _parser() -> argparse.ArgumentParser:
 def _root(options: argparse.Namespace, asker: Asker) -> Path:
     """Return the folder of the images, from the top of the file system."""
     if options.folder:
-        return Path(os.path.abspath(options.folder))
+        root = Path(os.path.abspath(options.folder))
+        if fault := _wrong_root(root):
+            raise InputError(fault)
+        return root
     if not asker.terminal:
         raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
 
-    def wrong(answer: str) -> str | None:
-        return None if Path(answer).expanduser().is_dir() else "there is no such folder"
+    def found(answer: str) -> Path:
+        return Path(os.path.abspath(Path(answer).expanduser()))
 
-    return Path(os.path.abspath(Path(asker.ask("Folder of the images", "", wrong)).expanduser()))
+    def wrong(answer: str) -> str | None:
+        return _wrong_root(found(answer)) if found(answer).is_dir() else "there is no such folder"
+
+    return found(asker.ask("Folder of the images", "", wrong))
+
+
+def _wrong_root(root: Path) -> str | None:
+    """Return why a study file cannot name a folder, None if it can."""
+    try:
+        whole_path(str(root))
+    except ValueError as error:
+        fault = str(error).partition(";")[0]
+        return f"{fault}; rename the folder, or give a link without such signs"
+    return None
 
 
 def _check_names(options: argparse.Namespace) -> None:

@@ -95,13 +95,14 @@ def patient_setting(
 def patient_column(table: Table, taken: Iterable[str]) -> propose.Proposal:
     """Return which columns may tell patients; sure is one that is called so.
 
-    A column of cases is sure where some come again.
+    A column of cases is sure where some come again; none is where another one is there twice.
     """
     left = [name for name in table.columns if name not in taken and table.counts[name]]
     named = [name for name in left if _PATIENT.fullmatch(propose.plain(name))]
     cases = [n for n in left if _CASE.fullmatch(propose.plain(n)) and _many_repeated(table, n)]
     further = [name for name in left if name not in named and _may_be(table, name)]
     sure = len(named) == 1 or (not named and len(cases) == 1)
+    sure = sure and not any(_PATIENT.fullmatch(propose.plain(name)) for name in table.doubled)
     return propose.Proposal(tuple(dict.fromkeys([*named, *cases, *further])), sure)
 
 

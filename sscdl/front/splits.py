@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sscdl.archives.given_split import GivenSplit, lacking, read_given_split
 from sscdl.archives.sides import COLUMN, LISTS, REFUSE, SIDES, TELL
 from sscdl.archives.straddling import crossing
-from sscdl.csv_rows import columns_of
+from sscdl.csv_rows import check_columns, header
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
@@ -69,16 +69,34 @@ def further_tables(dataset: Mapping[str, Any], folder: Folder) -> list[str]:
     if dataset["layout"] != "table":
         return []
     table = folder.table(Path(dataset["root"]) / dataset["table"])
+    names = Counter(header(table.path))  # also those without a name, and those there twice
     found = []
     for path in folder.tables:
         if path == table.path or not path.is_relative_to(folder.root):
             continue
         try:
-            if set(columns_of(path, list(table.columns))) == set(table.columns):
+            check_columns(path, list(table.columns))
+            if Counter(header(path)) == names:
                 found.append(str(path.relative_to(folder.root)))
         except InputError:
             continue  # a table of something else, or damaged, which its reader would tell
     return found
+
+
+def split_of_tables(
+    dataset: Mapping[str, Any], further: Sequence[str], folder: Folder
+) -> dict[str, Any] | None:
+    """Return the split of two tables, to train and to test on; None unless a run takes it."""
+    if len(further) != 1:
+        return None
+    lists = {"train": str(dataset["table"]), "test": further[0]}
+    block = {"source": LISTS, LISTS: lists}
+    try:
+        _read({**dataset, "further": further}, block, folder, REFUSE)
+    except InputError as error:
+        print(f"  they are no split as they are: {error}")
+        return None
+    return block
 
 
 def _found(dataset: Mapping[str, Any], folder: Folder) -> Iterator[dict[str, Any]]:

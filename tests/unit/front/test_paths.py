@@ -216,7 +216,9 @@ def test_tables_of_one_name_in_several_folders_are_further_ones(tmp_path, capsys
 
 def test_further_tables_are_named(tmp_path, capsys):
     root = archive(tmp_path / "mine", table="train.csv")
-    archive(root, table="valid.csv")
+    first, *rows = (root / "train.csv").read_text().splitlines()
+    archive(root, rows=rows[:30], table="train.csv")
+    archive(root, rows=rows[30:], table="valid.csv")
     archive(root, "a,b", ["1,2"], table="other.csv")
     new.main([str(root), "--table", "train.csv"])
     assert "Tables of the same columns: valid.csv" in capsys.readouterr().out
