@@ -18,6 +18,7 @@ from sscdl.front.classes import labels_of
 from sscdl.front.levels import levels_of
 from sscdl.front.look import Folder, Table
 from sscdl.front.patients import patient_setting
+from sscdl.front.spellings import settled
 
 _FIRST = 1000  # rows of a table that are read to see whether it is one of the images
 _MOST_SHOWN = 20  # names of tables, or columns, in a message
@@ -99,8 +100,8 @@ def table_settings(
         if (name := getattr(options, flag)) is not None and name not in table.columns:
             _refuse_column(flag, name, table)
     file = options.file or _file(table, folder, asker)
-    patient = patient_setting(table, folder, options, asker, file)
-    taken = [file, *([patient] if isinstance(patient, str) else [])]
+    patient = settled(table, patient_setting(table, folder, options, asker, file), options, asker)
+    taken = [file, patient if isinstance(patient, str) else patient["column"]]
     label = options.label or _label(table, asker, taken, folders=bool(by_folder))
     columns: dict[str, Any] = {"file": file, **({"patient": patient} if patient else {})}
     columns |= propose.describing_columns(table, [*taken, label])

@@ -2,6 +2,7 @@
 
 python -m sscdl new [FOLDER] [--table CSV | --no-table] [--file COLUMN] [--label COLUMN]
                     [--patient COLUMN | --no-patient] [--classes VALUE | NAME=VALUE ...] [--quick]
+                    [--unknown each|one] [--alike one|several]
 
 FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each;
 without one, folders that are called after labels do.
@@ -27,6 +28,7 @@ from sscdl.front.ask import Asker
 from sscdl.front.columns import image_table, only_table, table_settings
 from sscdl.front.look import Folder, look
 from sscdl.front.paths import folder_settings
+from sscdl.front.spellings import EACH, ONE, SEVERAL
 from sscdl.front.splits import further_tables, given_split, split_of_tables
 from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
@@ -99,6 +101,16 @@ def _parser() -> argparse.ArgumentParser:
         "--no-patient",
         action="store_true",
         help="no column does: DICOM headers tell, other files are of a patient each",
+    )
+    parser.add_argument(
+        "--unknown",
+        choices=(EACH, ONE),
+        help="images whose patient is 'unknown', 'nan', -1: of another patient each, or of one",
+    )
+    parser.add_argument(
+        "--alike",
+        choices=(ONE, SEVERAL),
+        help="ids of patients that are the same number, such as 7, 007 and 7.0: one, or several",
     )
     parser.add_argument("--label", metavar="COLUMN", help="column that holds what is to be learnt")
     parser.add_argument(

@@ -18,6 +18,7 @@ from sscdl.front.classes import classes_of
 from sscdl.front.levels import Level, Place, drawn, is_plain, levels, places, side_of
 from sscdl.front.look import Folder
 from sscdl.front.patients import is_patient, pattern_in
+from sscdl.front.spellings import are_one, check_one, number_alone
 
 _OWN = "write patterns (layout: folders; config/kermany.yaml of the project is an example)"
 
@@ -81,7 +82,7 @@ def folder_settings(
     if not sided and (sides := Counter(one.side for one in found if one.side)):
         shown = ", ".join(f"{side} ({number:,})" for side, number in sides.items())
         print(f"folders called as sides of a split are no split, as not all images are so: {shown}")
-    patients = _patients(found, folder, options, asker)
+    patients = _alike(found, _patients(found, folder, options, asker), options, asker)
     patterns = _patterns(found, sided, patients, sorted(set(aside.values())))
     _check(patterns, found, folder)
     return {
@@ -197,6 +198,33 @@ def _patients(
     return patients
 
 
+def _alike(
+    found: Sequence[_Found],
+    patients: Mapping[str, tuple[str, bool]],
+    options: argparse.Namespace,
+    asker: Asker,
+) -> dict[str, tuple[str, bool]]:
+    """Return what tells the patient: the word and the number, or the number where that is one.
+
+    Folders of several labels may write one patient in several ways.
+    """
+    ids: dict[str, str] = {}
+    for one in found:
+        pattern, own = patients[one.label]
+        if pattern and (
+            match := re.search(number_alone(pattern), one.patient if own else one.name)
+        ):
+            ids[match[0]] = match[1]
+    if are_one(ids, options, asker):
+        check_one(ids)
+        return {label: (number_alone(one), own) for label, (one, own) in patients.items()}
+    words = {label: one.replace("(", "").replace(")", "") for label, (one, _) in patients.items()}
+    return {
+        label: (f"({words[label]})", own) if one else ("", own)
+        for label, (one, own) in patients.items()
+    }
+
+
 def _patterns(
     found: Sequence[_Found],
     sided: bool,
@@ -224,7 +252,7 @@ def _patterns(
         elif not above:  # a side that is none is one of the folders below the label
             some_side = {f"{one.between}{one.side}/" for one in some if one.side and not one.above}
             head += _optional(some_side)
-        person = f"(?P<patient>{pattern.replace('(', '').replace(')', '')})"
+        person = pattern.replace("(", "(?P<patient>", 1)
         before, behind = (
             _optional(getattr(one, what) for one in some) for what in ("before", "behind")
         )

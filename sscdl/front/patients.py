@@ -18,8 +18,8 @@ from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.look import Folder, Table
 
-_PERSONS = ("patient", "subject", "participant", "person")
-_WHO = "|".join(_PERSONS)
+PERSONS = ("patient", "subject", "participant", "person")
+_WHO = "|".join(PERSONS)
 _MARK = (
     "id|no|nr|num|number|code|key|uid|hash|hashed|name|pseudonym|anon|anonymi[sz]ed|deid|"
     "deidentified|dicom"
@@ -37,7 +37,7 @@ _SAID = re.compile(
 _WRITTEN = (
     *(
         rf"{written}{sign}(\d+)"
-        for word in _PERSONS
+        for word in PERSONS
         for written in (word, word.capitalize(), word.upper())
         for sign in ("", "_", "-")
     ),

@@ -16,6 +16,11 @@ from sscdl.front.look import Folder, Table
 
 MOST_CLASSES, FEWEST_IMAGES = 5, 10  # of what is taken for classes without asking
 MOST_LABELS = 30  # different texts of a column of labels
+# What says that nothing is known, in plain letters.
+_NOT_KNOWN = frozenset(
+    ["na", "nan", "null", "nil", "none", "unknown", "unk", "undetermined", "uncertain", "unclear"]
+    + ["missing", "notavailable", "notapplicable", "notknown", "nd", "tbd"]
+)
 # What is drawn on a radiograph, and is none.
 DRAWN = re.compile(r"mask|heat[_-]?map|annotation|contour|segmentation|overlay", re.I)
 # Shares of a column's texts that must name files, so that others may be lost; and of the rows that
@@ -214,6 +219,15 @@ def _mostly_drawn(table: Table, name: str, others: Iterable[str]) -> bool:
         return sum(bool(DRAWN.search(text)) for text in table.counts[one]) / len(table.counts[one])
 
     return share(name) > 0.5 >= min(map(share, others))
+
+
+def no_answer(value: str) -> str:
+    """Return why a text may say that it is not known, '' if it does not."""
+    if is_number(value) and value.startswith("-"):
+        return f"{value!r} is negative, as what is uncertain or missing often is"
+    if plain(value) in _NOT_KNOWN or not re.search(r"\w", value):
+        return f"{value!r} may mean that it is not known"
+    return ""
 
 
 def own_name(value: str) -> str:
