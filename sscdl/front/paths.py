@@ -118,13 +118,11 @@ def _level(
     likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker
 ) -> Level:
     """Return the level of the labels where folders lie in folders: told by classes, or asked."""
-    fit = [
-        one
-        for one in likely
-        if told and all({word, word.partition("=")[2]} & one.counts.keys() for word in told)
-    ]
-    if len(fit) == 1:
-        return fit[0]
+    words = [{word, word.partition("=")[2]} for word in told or ()]
+    fit = [one for one in likely if words and all(some & one.counts.keys() for some in words)]
+    whole = [one for one in fit if one.counts.keys() <= set().union(*words)]
+    if len(whole) == 1 or len(fit) == 1:
+        return (whole or fit)[0]
     shown = "; or ".join(one.shown for one in likely)
     if not asker.terminal:
         raise InputError(
