@@ -75,9 +75,13 @@ def is_plain(name: str) -> bool:
 
 
 def drawn(paths: Sequence[str]) -> dict[str, str]:
-    """Return the word for a mask or the like in each path that has one, {} if all have."""
-    found = {path: match[0].lower() for path in paths if (match := propose.DRAWN.search(path))}
-    return found if len(found) < len(paths) else {}
+    """Return the word for a mask or the like in each path that has one; those in all tell nothing.
+
+    The folder of all images may be called after the task: ``lung segmentation/images/...``.
+    """
+    found = {path: {one.lower() for one in propose.DRAWN.findall(path)} for path in paths}
+    everywhere = set.intersection(*found.values())
+    return {path: min(words - everywhere) for path, words in found.items() if words - everywhere}
 
 
 def places(paths: Iterable[str]) -> list[Place]:

@@ -25,6 +25,7 @@ PLAIN = [f"{label}/patient{n // 2}_{n}.png" for n, label in enumerate(TWO)]
         ("x/{}", "annotations/{}"),
         ("x/{}", "lung segmentations/{}"),
         ("A.b (1)/{}", "Contours/a/{}"),
+        ("lung segmentation/images/{}", "lung segmentation/lung Masks/{}"),
     ],
 )
 def test_what_is_drawn_on_radiographs_is_set_aside_and_told(tmp_path, capsys, images, others):
