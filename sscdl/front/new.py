@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
 from sscdl.study.values import whole_path
+
+_MOST_KINDS = 8  # of problems that are told
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -237,13 +241,25 @@ def _counted(
         known = named and (rows["patient_id"] != "").all()
         patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
         counted[name] = f"{len(rows):,} images{patients}"
-    said = list(index.warnings)
-    said += [f"{reason} ({where})" for where, reason in index.problems.values[:3]]
-    if len(index.problems) > 3:
-        said.append(f"and {len(index.problems) - 3:,} more of such things (a run lists all)")
+    said = [*index.warnings, *_each_kind(index.problems.values)]
     meant = index.images[index.images["label"].isin(images)]
     labels = dict(zip(meant["path"], meant["label"], strict=True))
     return images, counted, said, labels
+
+
+def _each_kind(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each kind of (file, reason): many of one would hide the others."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for where, reason in problems:
+        alike[re.sub(r"^line \d+: ", "", reason)].append(f"{reason} ({where})")
+    kinds = list(alike.values())
+    said = []
+    for some in kinds[:_MOST_KINDS]:
+        more = f", and {len(some) - 1:,} more of that kind (a run lists all)"
+        said.append(some[0] + (more if len(some) > 1 else ""))
+    if left := sum(map(len, kinds[_MOST_KINDS:])):
+        said.append(f"and {left:,} more of other kinds (a run lists all)")
+    return said
 
 
 def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace) -> dict[str, int]:

@@ -38,6 +38,15 @@ def test_what_is_drawn_on_radiographs_is_set_aside_and_told(tmp_path, capsys, im
     assert "45 of 105 files are set aside, as their paths say" in capsys.readouterr().out
 
 
+def test_many_findings_of_one_kind_hide_no_other(tmp_path, capsys):
+    root = tree(tmp_path / "mine", [f"{'ab'[n % 2]}/{n}.png" for n in range(40)])
+    tree(root, [f"masks/{n}.png" for n in range(40)])
+    new.main([str(root), "--no-patient"])
+    said = capsys.readouterr().out
+    assert re.search("left out .file 4. by path., and 39 more of that kind .a run lists", said)
+    assert "no group for the patient: each PNG, JPEG or TIFF file counts as another" in said
+
+
 def test_a_word_that_all_paths_have_sets_nothing_aside(tmp_path):
     new.main([str(tree(tmp_path / "mine", [f"face masks/{path}" for path in PLAIN]))])
     assert len(read("mine.yaml")[1]) == len(PLAIN)
