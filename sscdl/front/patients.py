@@ -73,10 +73,11 @@ def patient_setting(
     likely = [*found.columns[:1], *([part] if part else [])]
     if not found.sure and part:
         likely.reverse()
-    sure = found.sure or bool(part) or (folder.all_dicom and not found.columns)
+    told = bool(part) or (folder.all_dicom and not found.columns)
+    sure = found.sure or (told and not found.why)
     if not (sure or asker.terminal):
         flags = "--patient COLUMN, or --no-patient (DICOM headers tell it, others are of one each)"
-        asker.refuse("Column of the patient", flags, left)
+        asker.refuse("Column of the patient", flags, left, found.why)
     none = _apart("none", left)
     # Enter is no decision that every picture is another patient's.
     unknown = none if folder.all_dicom else ""
@@ -86,6 +87,7 @@ def patient_setting(
         likely[0] if likely else unknown,
         "--patient",
         sure=sure,
+        why=found.why,
     )
     if answer == none:
         return ""
@@ -101,9 +103,17 @@ def patient_column(table: Table, taken: Iterable[str]) -> propose.Proposal:
     named = [name for name in left if _PATIENT.fullmatch(propose.plain(name))]
     cases = [n for n in left if _CASE.fullmatch(propose.plain(n)) and _many_repeated(table, n)]
     further = [name for name in left if name not in named and _may_be(table, name)]
-    sure = len(named) == 1 or (not named and len(cases) == 1)
-    sure = sure and not any(_PATIENT.fullmatch(propose.plain(name)) for name in table.doubled)
-    return propose.Proposal(tuple(dict.fromkeys([*named, *cases, *further])), sure)
+    doubts = [
+        f"{name!r} is there twice"
+        for name in table.doubled
+        if _PATIENT.fullmatch(propose.plain(name))
+    ]
+    if len(named) > 1:
+        doubts.append(f"{' and '.join(map(repr, named))} are called so")
+    sure = not doubts and (len(named) == 1 or (not named and len(cases) == 1))
+    return propose.Proposal(
+        tuple(dict.fromkeys([*named, *cases, *further])), sure, "; ".join(doubts)
+    )
 
 
 def pattern_in(texts: Iterable[str]) -> str:

@@ -100,12 +100,21 @@ def test_of_the_column_of_files_or_patients_there_may_be_two(tmp_path):
     root = tree(tmp_path / "mine", [f"images/{n}.png" for n in range(40)])
     for columns, said in [
         ("scan,patient,label,file,file", "'file' is there twice.; give --file COLUMN"),
-        ("file,subject,label,patient,patient", "Column of the patient: .*--patient COLUMN"),
+        ("file,subject,label,patient,patient", ".'patient' is there twice.; give --patient COL"),
     ]:
         lines = [f"{n}.png,{n // 2},{'ab'[n % 2]},{n},{n}" for n in range(40)]
         (root / "t.csv").write_text("\n".join([columns, *lines]))
         with pytest.raises(InputError, match=said):
             new.main([str(root)])
+
+
+def test_two_columns_that_are_called_as_patients_go_before_names_of_files(tmp_path):
+    paths = [f"patient{n}.png" for n in range(40)]
+    root = tree(tmp_path / "mine", paths)
+    lines = [f"{path},{n // 2},{n // 4},{'ab'[n // 4 % 2]}" for n, path in enumerate(paths)]
+    (root / "t.csv").write_text("\n".join(["file,patient,subject,label", *lines]))
+    with pytest.raises(InputError, match="'patient' and 'subject' are called so.; give --patient"):
+        new.main([str(root)])
 
 
 def test_a_table_of_which_most_files_are_missing_is_no_smaller_one(tmp_path, answers):
