@@ -247,7 +247,7 @@ def _patterns(
         head = label
         if sided:
             head = f"{side}{between}{label}" if above else f"{label}{between}{side}"
-        elif not above:  # a side that is none is one of the folders below the label
+        else:  # sides that are no split may be folders below the label
             some_side = {f"{one.between}{one.side}/" for one in some if one.side and not one.above}
             head += _optional(some_side)
         person = pattern.replace("(", "(?P<patient>", 1)

@@ -38,13 +38,31 @@ def test_what_is_drawn_on_radiographs_is_set_aside_and_told(tmp_path, capsys, im
     assert "45 of 105 files are set aside, as their paths say" in capsys.readouterr().out
 
 
-def test_many_findings_of_one_kind_hide_no_other(tmp_path, capsys):
+def test_many_findings_of_one_kind_hide_no_other(tmp_path, capsys, monkeypatch):
     root = tree(tmp_path / "mine", [f"{'ab'[n % 2]}/{n}.png" for n in range(40)])
     tree(root, [f"masks/{n}.png" for n in range(40)])
     new.main([str(root), "--no-patient"])
     said = capsys.readouterr().out
     assert re.search("left out .file 4. by path., and 39 more of that kind .a run lists", said)
     assert "no group for the patient: each PNG, JPEG or TIFF file counts as another" in said
+    monkeypatch.setattr(new, "_MOST_KINDS", 1)
+    new.main([str(root), "--no-patient", "--study", "two"])
+    assert "and 1 more of other kinds (a run lists all)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", ["train/{}", "x/{}"])
+def test_sides_of_some_images_below_labels_are_other_folders(tmp_path, first):
+    """They are found all the same, and no split is made of them."""
+    paths = [
+        (first if n < 20 else "{}").format(path).replace("/p", "/train/p" if n > 39 else "/p")
+        for n, path in enumerate(PLAIN)
+    ]
+    new.main([str(tree(tmp_path / "mine", paths)), "--classes", "NORMAL", "ILL"])
+    config, labels, _ = read("mine.yaml")
+    assert {path: label.upper() for path, label in labels.items()} == dict(
+        zip(paths, TWO, strict=True)
+    )
+    assert "split>" not in str(config["dataset"]["folders"]["patterns"])
 
 
 def test_a_word_that_all_paths_have_sets_nothing_aside(tmp_path):

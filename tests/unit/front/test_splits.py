@@ -75,7 +75,7 @@ def test_lists_that_are_no_whole_split_are_told(tmp_path, capsys, names, said):
     ("parts", "said"),
     [
         (("train", "val"), "May be a split, and is not taken: folders train (40), val (40); there"),
-        (("train", "other"), "are no split, as not all images are so: train (40)"),
+        (("other", "train"), "are no split, as not all images are so: train (40)"),
         (("train/images", "test/images"), "A split is given: folders"),
     ],
 )
@@ -115,6 +115,14 @@ def test_what_a_split_loses_is_told_before_it_is_asked_about(tmp_path, answers, 
     assert "  split.lists.train: 7 of the 27 names in train_list.txt lead to no image file" in out
     assert "of 40 image files 20 to train on, 12 to test on, 8 on no side; validation is dr" in out
     assert "Take this split" in asked[-2]
+
+
+def test_lists_of_other_images_are_no_split_and_told(tmp_path, capsys):
+    root = archive(tmp_path / "mine")
+    for name in ("train.txt", "test.txt"):
+        (root / name).write_text("gone.png\n")
+    new.main([str(root)])
+    assert "  it is not taken: split.lists.train: none of the 1 names" in capsys.readouterr().out
 
 
 def test_a_folder_of_validation_that_trains_is_told(tmp_path, capsys):
