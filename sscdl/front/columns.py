@@ -60,24 +60,23 @@ def image_table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Ta
         return None
     if len(likely) == 1 and (fit or not levels_of(folder.paths)):
         return folder.table(likely[0])
-    known = [*map(str, likely), _NO_TABLE]
+    named = {path: _named(path, folder) for path in likely}
+    known = [*(str(path) for path in sorted(named, key=lambda one: -named[one][0])), _NO_TABLE]
     flags = "--table CSV, or --no-table"
-    chosen = asker.choose(
-        "Table", known, known[0], flags, sure=False, why=_how_many(likely, folder)
-    )
+    how_many = "; ".join(words for _, words in named.values())
+    chosen = asker.choose("Table", known, known[0], flags, sure=False, why=how_many)
     return None if chosen == _NO_TABLE else folder.table(Path(chosen))
 
 
-def _how_many(tables: Sequence[Path], folder: Folder) -> str:
-    """Return in words how many files each table names."""
-    said = []
-    for path in tables:
+def _named(path: Path, folder: Folder) -> tuple[int, str]:
+    """Return how many image files a table names, and the same in words."""
+    try:
         table = folder.table(path)
-        column, number = propose.partial_column(table, folder)
-        column = propose.file_column(table, folder).first or column
-        number = folder.named(table.counts[column])
-        said.append(f"{column!r} of {path.name} names {number:,} of {len(folder.paths):,} files")
-    return "; ".join(said)
+    except InputError as error:  # below the rows by which it was found
+        return 0, str(error)
+    column = propose.file_column(table, folder).first or propose.partial_column(table, folder)[0]
+    number = folder.named(table.counts[column])
+    return number, f"{column!r} of {path.name} names {number:,} of {len(folder.paths):,} files"
 
 
 def table_settings(

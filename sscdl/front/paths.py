@@ -72,10 +72,12 @@ def folder_settings(
                 f"--{flag}: {folder.root} has no table, and so no columns; leave it out, or give "
                 "--table"
             )
-    for one in likely:
-        print(f"no table; folders that may be labels: {one.shown}")
     sure = all(len(one.named) == 1 for one in placed)
     chosen = likely[0] if sure else _level(likely, options.classes, placed[-1].path, asker)
+    print(f"no table; folders that may be labels: {chosen.shown}")
+    for one in likely:
+        if one != chosen:
+            print(f"  not taken for labels: {one.shown}")
     classes = classes_of(chosen.counts, "folder", options.classes, asker, where=str(folder.root))
     found = [_parts(one, one.label_at(chosen.level)) for one in placed]
     sided = all(one.side for one in found) and len({one.above for one in found}) == 1

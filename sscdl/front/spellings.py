@@ -77,7 +77,7 @@ def are_one(texts: Iterable[str], options: argparse.Namespace, asker: Asker) -> 
     shown = ", ".join(" and ".join(map(repr, some)) for some in several[:_FEW])
     question = (
         f"{len(several):,} patients may be written in several ways, such as {shown}: is each "
-        "one patient, or are they several"
+        f"one patient ({ONE}), or are they several ({SEVERAL})"
     )
     answer = options.alike or asker.choose(question, [ONE, SEVERAL], "", "--alike", sure=False)
     return bool(answer == ONE)
@@ -103,8 +103,10 @@ def _unknown(counts: Mapping[str, int], options: argparse.Namespace, asker: Aske
     if not texts:
         return []
     shown = ", ".join(f"{text!r} ({counts[text]:,} images)" for text in texts)
-    question = f"in the column of the patient, {shown} may mean that nobody is known: is each of "
-    question += "these images of another patient, or are they of one"
+    question = (
+        f"in the column of the patient, {shown} may mean that nobody is known: is each of these "
+        f"images of another patient ({EACH}), or are they of one ({ONE})"
+    )
     answer = options.unknown or asker.choose(question, [EACH, ONE], "", "--unknown", sure=False)
     return texts if answer == EACH else []
 

@@ -123,6 +123,7 @@ def test_a_table_of_which_most_files_are_missing_is_no_smaller_one(tmp_path, ans
     with pytest.raises(InputError) as refused:
         new.main([str(root)])
     said = str(refused.value)
+    assert said.index(str(root / "all.csv")) < said.index(str(root / "boxes.csv"))
     assert "'file' of boxes.csv names 15 of 40 files; 'path' of all.csv names 40 of 40" in said
     assert "give --table CSV, or --no-table" in said
     with pytest.raises(
