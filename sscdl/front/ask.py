@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from sscdl.errors import InputError
 
+_MOST_SHOWN = 40  # answers that a message lists
+
 
 class Asker:
     """Asks where there is a terminal; elsewhere what was not told is an error."""
@@ -31,17 +33,27 @@ class Asker:
             print(f"  {wrong}")
 
     def choose(
-        self, question: str, known: Sequence[str], proposal: str, flag: str, *, sure: bool
+        self,
+        question: str,
+        known: Sequence[str],
+        proposal: str,
+        flag: str,
+        *,
+        sure: bool,
+        why: str = "",
     ) -> str:
         """Return one of ``known``: the proposal if it is ``sure``, or what is answered.
 
-        Raises InputError that names ``flag`` where nobody can be asked.
+        ``why`` says what makes it unsure. Raises InputError that names ``flag`` where nobody can be
+        asked.
         """
         if not self.terminal:
             if sure:
                 return proposal
-            self.refuse(question, flag, known)
+            self.refuse(question, flag, known, why)
         known = list(known)
+        if why:
+            print(f"  {why}")
 
         def wrong(answer: str) -> str | None:
             return None if answer in known else f"one of: {', '.join(known)}"
@@ -49,7 +61,11 @@ class Asker:
         return self.ask(question, proposal, wrong)
 
     @staticmethod
-    def refuse(question: str, flag: str, known: Sequence[str] = ()) -> NoReturn:
+    def refuse(question: str, flag: str, known: Sequence[str] = (), why: str = "") -> NoReturn:
         """Raise InputError: ``question`` needs an answer, which ``flag`` gives."""
-        listed = f" (there are: {', '.join(known)})" if known else ""
-        raise InputError(f"{question}: the files do not tell it for sure; give {flag}{listed}")
+        more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
+        listed = f" (there are: {', '.join(known[:_MOST_SHOWN])}{more})" if known else ""
+        reason = f" ({why})" if why else ""
+        raise InputError(
+            f"{question}: the files do not tell it for sure{reason}; give {flag}{listed}"
+        )

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sscdl.csv_rows import is_number, plain_number
+from sscdl.csv_rows import plain_number
 from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.allowed import wrong_class
@@ -15,11 +15,6 @@ from sscdl.front.ask import Asker
 from sscdl.front.look import Table
 
 _MOST_SHOWN = 30
-# What says that nothing is known, in plain letters (propose.plain).
-_NOT_KNOWN = frozenset(
-    ["na", "nan", "null", "nil", "none", "unknown", "unk", "undetermined", "uncertain", "unclear"]
-    + ["missing", "notavailable", "notapplicable", "notknown", "nd", "tbd"]
-)
 
 
 def labels_of(
@@ -65,7 +60,7 @@ def classes_of(
         if asker.terminal:
             for reason in dict.fromkeys(doubts.values()):
                 print(f"  {reason}")
-            clear = [value for value in likely if not _no_answer(value)]
+            clear = [value for value in likely if not propose.no_answer(value)]
             values = _chosen(counts, clear[: propose.MOST_CLASSES], column, asker)
         classes = _named(values, column, asker)
     if len(classes) < 2:
@@ -82,7 +77,7 @@ def doubtful(values: Iterable[str]) -> dict[str, str]:
     alike: dict[str, list[str]] = defaultdict(list)
     for value in values:
         alike[_short(value)].append(value)
-        if reason := _no_answer(value):
+        if reason := propose.no_answer(value):
             found[value] = reason
         elif not propose.own_name(value):
             found[value] = f"{value!r} has no letter or digit (A-Z, 0-9) to name a class by"
@@ -91,15 +86,6 @@ def doubtful(values: Iterable[str]) -> dict[str, str]:
             reason = f"{_list(some)} are alike, and may be one class"
             found |= {value: reason for value in some if value not in found}
     return found
-
-
-def _no_answer(value: str) -> str:
-    """Return why a value may say that it is not known, '' if it does not."""
-    if is_number(value) and value.startswith("-"):
-        return f"{value!r} is negative, as what is uncertain or missing often is"
-    if propose.plain(value) in _NOT_KNOWN or not re.search(r"\w", value):
-        return f"{value!r} may mean that it is not known"
-    return ""
 
 
 def _named(values: Sequence[str], column: str, asker: Asker) -> dict[str, list[str]]:

@@ -15,11 +15,13 @@ from sscdl.errors import InputError
 from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.classes import labels_of
+from sscdl.front.levels import levels_of
 from sscdl.front.look import Folder, Table
 from sscdl.front.patients import patient_setting
+from sscdl.front.spellings import settled
 
 _FIRST = 1000  # rows of a table that are read to see whether it is one of the images
-_MOST_SHOWN = 20  # names of tables in a message
+_MOST_SHOWN = 20  # names of tables, or columns, in a message
 _NO_TABLE = "none"
 
 
@@ -33,12 +35,15 @@ def image_table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Ta
         return None
     if options.table:
         return _told(folder, options.table)
-    fit: list[str] = []
+    fit: list[Path] = []
+    partly: list[Path] = []
     damaged: dict[Path, InputError] = {}
     for path in folder.tables:
         try:
             if _names_images(path, folder):
-                fit.append(str(path))
+                fit.append(path)
+            elif propose.partial_column(folder.table(path), folder)[1] >= propose.FEWEST_IMAGES:
+                partly.append(path)
         except InputError as error:
             damaged[path] = error
     meant = next((one for one in damaged if one.is_relative_to(folder.root) and not fit), None)
@@ -50,28 +55,53 @@ def image_table(folder: Folder, options: argparse.Namespace, asker: Asker) -> Ta
             f"{damaged[meant]}. If that is not the table of the images, give --table, or "
             "--no-table if their paths tell the labels"
         )
-    if fit:
-        chosen = fit[0]
-        if len(fit) > 1:
-            flags = "--table CSV, or --no-table"
-            chosen = asker.choose("Table", [*fit, _NO_TABLE], chosen, flags, sure=False)
-        return None if chosen == _NO_TABLE else folder.table(Path(chosen))
-    return None
+    likely = [*fit, *partly]
+    if not likely:
+        return None
+    if len(likely) == 1 and (fit or not levels_of(folder.paths)):
+        return folder.table(likely[0])
+    named = {path: _named(path, folder) for path in likely}
+    known = [*(str(path) for path in sorted(named, key=lambda one: -named[one][0])), _NO_TABLE]
+    flags = "--table CSV, or --no-table"
+    how_many = "; ".join(words for _, words in named.values())
+    chosen = asker.choose("Table", known, known[0], flags, sure=False, why=how_many)
+    return None if chosen == _NO_TABLE else folder.table(Path(chosen))
+
+
+def _named(path: Path, folder: Folder) -> tuple[int, str]:
+    """Return how many image files a table names, and the same in words."""
+    try:
+        table = folder.table(path)
+    except InputError as error:  # below the rows by which it was found
+        return 0, str(error)
+    column = propose.file_column(table, folder).first or propose.partial_column(table, folder)[0]
+    number = folder.named(table.counts[column])
+    return number, f"{column!r} of {path.name} names {number:,} of {len(folder.paths):,} files"
 
 
 def table_settings(
     table: Table, folder: Folder, options: argparse.Namespace, asker: Asker
 ) -> dict[str, Any]:
     """Return the settings of a folder with a table."""
-    names = ", ".join(" ".join(name.split()) for name in table.columns)
+    names = ", ".join(" ".join(name.split()) for name in list(table.columns)[:_MOST_SHOWN])
+    names += (
+        f" and {len(table.columns) - _MOST_SHOWN:,} more"
+        if len(table.columns) > _MOST_SHOWN
+        else ""
+    )
     print(f"{table.path}: {table.rows:,} rows of {names}")
+    if table.doubled:
+        print(f"  not read, as it is there twice: {', '.join(table.doubled)}")
+    if by_folder := levels_of(folder.paths):
+        shown = "; or ".join(one.shown for one in by_folder)
+        print(f"  folders that may be labels, too, are not taken (--no-table takes them): {shown}")
     for flag in ("file", "patient", "label"):
         if (name := getattr(options, flag)) is not None and name not in table.columns:
             _refuse_column(flag, name, table)
     file = options.file or _file(table, folder, asker)
-    patient = patient_setting(table, folder, options, asker, file)
-    taken = [file, *([patient] if isinstance(patient, str) else [])]
-    label = options.label or _label(table, asker, taken)
+    patient = settled(table, patient_setting(table, folder, options, asker, file), options, asker)
+    taken = [file, patient if isinstance(patient, str) else patient["column"]]
+    label = options.label or _label(table, asker, taken, folders=bool(by_folder))
     columns: dict[str, Any] = {"file": file, **({"patient": patient} if patient else {})}
     columns |= propose.describing_columns(table, [*taken, label])
     path = table.path
@@ -152,7 +182,7 @@ def _names_images(path: Path, folder: Folder) -> bool:
     Its first rows tell or, as files may be there that only later ones name, all.
     """
     first = propose.file_column(Table(path, _FIRST), folder)
-    return first.sure or propose.file_column(folder.table(path), folder).sure
+    return bool(first.columns or propose.file_column(folder.table(path), folder).columns)
 
 
 def _is_whole(path: Path, folder: Folder) -> bool:
@@ -165,6 +195,14 @@ def _is_whole(path: Path, folder: Folder) -> bool:
 def _file(table: Table, folder: Folder, asker: Asker) -> str:
     """Return the column that names the image files."""
     found = propose.file_column(table, folder)
+    column, number = ("", 0) if found.columns else propose.partial_column(table, folder)
+    if number:
+        found = propose.Proposal(
+            (column,),
+            False,
+            f"{number:,} of {len(table.counts[column]):,} texts of the likeliest column, "
+            f"{column!r}, name image files below {folder.root}",
+        )
     if not found.columns:
         texts = [text for counts in table.counts.values() for text in counts]
         if not texts:
@@ -177,14 +215,26 @@ def _file(table: Table, folder: Folder, asker: Asker) -> str:
             "paths begin at, or a table with a column of file names"
         )
     return asker.choose(
-        "Column of the image files", list(table.columns), found.first, "--file", sure=found.sure
+        "Column of the image files",
+        list(table.columns),
+        found.first,
+        "--file COLUMN",
+        sure=found.sure,
+        why=found.why,
     )
 
 
-def _label(table: Table, asker: Asker, taken: Sequence[str]) -> str:
-    """Return the column of the labels."""
+def _label(table: Table, asker: Asker, taken: Sequence[str], *, folders: bool) -> str:
+    """Return the column of the labels; ``folders`` says whether folders may be labels, too."""
     found = propose.label_column(table, taken)
     left = [name for name in table.columns if name not in taken]
     if not left:
         raise InputError(f"{table.path}: has no column for a label; add one")
-    return asker.choose("Column of the label", left, found.first, "--label COLUMN", sure=found.sure)
+    return asker.choose(
+        "Column of the label",
+        left,
+        found.first,
+        "--label COLUMN" + (", or --no-table for what the folders say" if folders else ""),
+        sure=found.sure,
+        why="" if found.sure else found.why,
+    )

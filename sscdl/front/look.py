@@ -56,14 +56,19 @@ class Folder:
             self._read[path] = Table(path)
         return self._read[path]
 
+    def named(self, texts: Iterable[str]) -> int:
+        """Return how many of some texts name image files."""
+        # A text can only mean a file of the same last part: looking among all takes seconds.
+        lasts = {text: _last(text) for text in texts}
+        known = [text for text, last in lasts.items() if last in self._by_name]
+        near = dict.fromkeys(path for text in known for path in self._by_name[lasts[text]])
+        return len(find_files(known, list(near))[0]) if near else 0
+
     def share_named(self, texts: Iterable[str]) -> float:
         """Return the share of some texts, of up to 200 of them, that name image files."""
         texts = list(texts)
         sample = texts[:: max(1, len(texts) // _SAMPLE)]
-        # A text can only mean a file of the same last part: looking among all takes seconds.
-        lasts = set(map(_last, sample))
-        near = dict.fromkeys(path for last in lasts for path in self._by_name.get(last, ()))
-        return len(find_files(sample, list(near))[0]) / len(sample) if near else 0.0
+        return self.named(sample) / len(sample) if sample else 0.0
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -77,7 +82,11 @@ class Folder:
 
 
 class Table:
-    """A CSV file: ``columns`` has the texts of each column that is there once, in their order."""
+    """A CSV file.
+
+    ``columns`` has the texts of each column that is there once, in their order; ``doubled`` the
+    names of the others.
+    """
 
     def __init__(self, path: Path, most: int | None = None) -> None:
         """Read the file, or up to ``most`` of its rows.
@@ -86,7 +95,9 @@ class Table:
         """
         self.path = path
         first = header(path)
-        names = [name for name in first if name and first.count(name) == 1]
+        times = Counter(first)
+        names = [name for name in first if name and times[name] == 1]
+        self.doubled = tuple(name for name, number in times.items() if name and number > 1)
         self.columns: dict[str, list[str]] = {name: [] for name in names}
         for _, row in islice(read_rows(path, names), most):
             for name in names:

@@ -2,6 +2,7 @@
 
 python -m sscdl new [FOLDER] [--table CSV | --no-table] [--file COLUMN] [--label COLUMN]
                     [--patient COLUMN | --no-patient] [--classes VALUE | NAME=VALUE ...] [--quick]
+                    [--unknown each|one] [--alike one|several]
 
 FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each;
 without one, folders that are called after labels do.
@@ -13,8 +14,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +30,14 @@ from sscdl.front.ask import Asker
 from sscdl.front.columns import image_table, only_table, table_settings
 from sscdl.front.look import Folder, look
 from sscdl.front.paths import folder_settings
-from sscdl.front.splits import further_tables, given_split
+from sscdl.front.spellings import EACH, ONE, SEVERAL
+from sscdl.front.splits import further_tables, given_split, split_of_tables
 from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
+from sscdl.study.values import whole_path
+
+_MOST_KINDS = 8  # of problems that are told
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     if further:
         names = ", ".join(further)
         print(f"Tables of the same columns: {names} (not read; take away the # of `further`)")
+    tested = split_of_tables(dataset, further, folder)
     if dataset["layout"] == "siim":
         images = _classes_of_challenge(images, options)
     ask = asker.terminal and not options.study
@@ -67,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         headers=folder.all_dicom,
         split=split,
         further=further,
+        split_of_tables=tested,
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
@@ -74,8 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
     for line in (*(f"  {name}: {counted[name]}" for name in images), *said):
         print(line)
     print(f"{output} is written. Read it, and go on with")
-    print(f"  {called()} run {output} plan    (what would be trained, and how long it takes)")
-    print(f"  {called()} run {output}")
+    run = f"{called()} run {shlex.quote(str(output))}"
+    print(f"  {run} plan    (what would be trained, and how long it takes)")
+    print(f"  {run}")
     return 0
 
 
@@ -95,6 +106,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="no column does: DICOM headers tell, other files are of a patient each",
     )
+    parser.add_argument(
+        "--unknown",
+        choices=(EACH, ONE),
+        help="images whose patient is 'unknown', 'nan', -1: of another patient each, or of one",
+    )
+    parser.add_argument(
+        "--alike",
+        choices=(ONE, SEVERAL),
+        help="ids of patients that are the same number, such as 7, 007 and 7.0: one, or several",
+    )
     parser.add_argument("--label", metavar="COLUMN", help="column that holds what is to be learnt")
     parser.add_argument(
         "--classes", nargs="+", metavar="VALUE", help="values that are classes, or NAME=VALUE"
@@ -112,14 +133,30 @@ def _parser() -> argparse.ArgumentParser:
 def _root(options: argparse.Namespace, asker: Asker) -> Path:
     """Return the folder of the images, from the top of the file system."""
     if options.folder:
-        return Path(os.path.abspath(options.folder))
+        root = Path(os.path.abspath(options.folder))
+        if fault := _wrong_root(root):
+            raise InputError(fault)
+        return root
     if not asker.terminal:
         raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
 
-    def wrong(answer: str) -> str | None:
-        return None if Path(answer).expanduser().is_dir() else "there is no such folder"
+    def found(answer: str) -> Path:
+        return Path(os.path.abspath(Path(answer).expanduser()))
 
-    return Path(os.path.abspath(Path(asker.ask("Folder of the images", "", wrong)).expanduser()))
+    def wrong(answer: str) -> str | None:
+        return _wrong_root(found(answer)) if found(answer).is_dir() else "there is no such folder"
+
+    return found(asker.ask("Folder of the images", "", wrong))
+
+
+def _wrong_root(root: Path) -> str | None:
+    """Return why a study file cannot name a folder, None if it can."""
+    try:
+        whole_path(str(root))
+    except ValueError as error:
+        fault = str(error).partition(";")[0]
+        return f"{fault}; rename the folder, or give a link without such signs"
+    return None
 
 
 def _check_names(options: argparse.Namespace) -> None:
@@ -204,13 +241,25 @@ def _counted(
         known = named and (rows["patient_id"] != "").all()
         patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
         counted[name] = f"{len(rows):,} images{patients}"
-    said = list(index.warnings)
-    said += [f"{reason} ({where})" for where, reason in index.problems.values[:3]]
-    if len(index.problems) > 3:
-        said.append(f"and {len(index.problems) - 3:,} more of such things (a run lists all)")
+    said = [*index.warnings, *_each_kind(index.problems.values)]
     meant = index.images[index.images["label"].isin(images)]
     labels = dict(zip(meant["path"], meant["label"], strict=True))
     return images, counted, said, labels
+
+
+def _each_kind(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each kind of (file, reason): many of one would hide the others."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for where, reason in problems:
+        alike[re.sub(r"^line \d+: ", "", reason)].append(f"{reason} ({where})")
+    kinds = list(alike.values())
+    said = []
+    for some in kinds[:_MOST_KINDS]:
+        more = f", and {len(some) - 1:,} more of that kind (a run lists all)"
+        said.append(some[0] + (more if len(some) > 1 else ""))
+    if left := sum(map(len, kinds[_MOST_KINDS:])):
+        said.append(f"and {left:,} more of other kinds (a run lists all)")
+    return said
 
 
 def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace) -> dict[str, int]:

@@ -8,33 +8,43 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sscdl.archives.sides import SIDES
 from sscdl.errors import InputError
-from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.classes import classes_of
+from sscdl.front.levels import Level, Place, drawn, is_plain, levels, places, side_of
 from sscdl.front.look import Folder
-from sscdl.front.patients import pattern_in
+from sscdl.front.patients import is_patient, pattern_in
+from sscdl.front.spellings import are_one, check_one, number_alone
 
-# Names of folders that are about files, and not about what is seen.
-_PLAIN = re.compile(r"images?|imgs?|pictures?|png|jpe?g|tiff?|dicom|dcm|data|files", re.I)
-_SIDES = {
-    **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
-}
+_OWN = "write patterns (layout: folders; config/kermany.yaml of the project is an example)"
 
 
-class _Place(NamedTuple):
-    """Where a file lies: its name, the folder of its label, the one above, plain ones between."""
+@dataclass(frozen=True)
+class _Found:
+    """An image with the parts of its path: folders of side, label and patient, and between them.
 
-    name: str
+    ``side`` and ``patient`` are '' where there is no such folder; ``above`` says whether the side
+    stands above the label; ``between`` are the folders from the upper one of both to the lower
+    one, ``before`` and ``behind`` those that lead to the patient's and to the file.
+    """
+
+    path: str
     label: str
-    above: str
-    plain: str
+    side: str
+    above: bool
+    between: str
+    before: str
+    patient: str
+    behind: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return self.path.rpartition("/")[2]
 
 
 def folder_settings(
@@ -44,10 +54,17 @@ def folder_settings(
 
     Raises InputError where what they tell is not sure and nobody can be asked.
     """
-    places = [place for path in folder.paths if (place := _place(path))]
-    counts = Counter(dict(Counter(place.label for place in places).most_common()))
-    many = counts.total() >= propose.FEWEST_IMAGES * len(counts)
-    if not (2 <= len(counts) <= propose.MOST_LABELS and many):
+    aside = drawn(folder.paths)
+    if aside:
+        words = ", ".join(sorted(set(aside.values())))
+        print(
+            f"{len(aside):,} of {len(folder.paths):,} files are set aside, as their paths say that "
+            f"they are no radiographs ({words}; such as {next(iter(aside))})"
+        )
+    placed = places(path for path in folder.paths if path not in aside)
+    likely = levels(placed)
+    if not likely:
+        _tell_others(folder)
         return None
     for flag in ("file", "patient", "label"):
         if getattr(options, flag) is not None:
@@ -55,103 +72,229 @@ def folder_settings(
                 f"--{flag}: {folder.root} has no table, and so no columns; leave it out, or give "
                 "--table"
             )
-    shown = ", ".join(f"{name} ({number:,})" for name, number in counts.items())
-    print(f"no table; folders that may be labels: {shown}")
-    classes = classes_of(counts, "folder", options.classes, asker, where=str(folder.root))
-    sided = all(side_of(place.above) for place in places)
-    patients = _patients(places, folder, options, asker)
+    sure = all(len(one.named) == 1 for one in placed)
+    chosen = likely[0] if sure else _level(likely, options.classes, placed[-1].path, asker)
+    print(f"no table; folders that may be labels: {chosen.shown}")
+    for one in likely:
+        if one != chosen:
+            print(f"  not taken for labels: {one.shown}")
+    classes = classes_of(chosen.counts, "folder", options.classes, asker, where=str(folder.root))
+    found = [_parts(one, one.label_at(chosen.level)) for one in placed]
+    sided = all(one.side for one in found) and len({one.above for one in found}) == 1
+    if not sided and (sides := Counter(one.side for one in found if one.side)):
+        shown = ", ".join(f"{side} ({number:,})" for side, number in sides.items())
+        print(f"folders called as sides of a split are no split, as not all images are so: {shown}")
+    patients = _alike(found, _patients(found, folder, options, asker), options, asker)
+    patterns = _patterns(found, sided, patients, sorted(set(aside.values())))
+    _check(patterns, found, folder)
     return {
         "layout": "folders",
         "root": folder.root,
         "id_key": "sscdl",
-        "patterns": _patterns(places, list(counts), sided, patients),
+        "patterns": patterns,
         "labels": classes,
     }
 
 
-def side_of(text: str) -> str:
-    """Return the side of a split that a text is the usual name of, '' if it is of none."""
-    return _SIDES.get(text.lower(), "")
-
-
-def sides_of(texts: Iterable[str]) -> dict[str, list[str]]:
-    """Return the texts that name each side, {} if one is of none, or there is no test side."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for text in sorted(set(texts)):
-        found[side_of(text)].append(text)
-    whole = "" not in found and found.keys() >= {"train", "test"}
-    return {side: found[side] for side in SIDES if side in found} if whole else {}
-
-
-def split_folders(dataset: dict[str, Any], folder: Folder) -> list[str]:
+def split_folders(dataset: Mapping[str, Any], folder: Folder) -> list[str]:
     """Return the names of the folders that the patterns take for sides, of each file one."""
-    patterns = [re.compile(one) for one in dataset["patterns"]]
-    found = (
-        next((m for one in patterns if (m := one.search(path))), None) for path in folder.paths
+    found = _matches(dataset["patterns"], folder.paths)
+    return [match["split"] for _, match in found if "split" in match.re.groupindex]
+
+
+def _tell_others(folder: Folder) -> None:
+    """Say which folders there are, of which none is taken for a label."""
+    above = Counter(path.split("/")[-2] for path in folder.paths if "/" in path)
+    patients = [name for name in above if is_patient(name)]
+    if patients:
+        print(
+            f"{len(patients):,} folders look like those of patients (such as {patients[0]}), and "
+            "none that may be labels stand above them"
+        )
+    elif above:
+        few = ", ".join(f"{name} ({number:,})" for name, number in above.most_common(5))
+        print(f"no folders that may be labels: {len(above):,} names of folders with images ({few})")
+
+
+def _level(
+    likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker
+) -> Level:
+    """Return the level of the labels where folders lie in folders: told by classes, or asked."""
+    words = [{word, word.partition("=")[2]} for word in told or ()]
+    fit = [one for one in likely if words and all(some & one.counts.keys() for some in words)]
+    whole = [one for one in fit if one.counts.keys() <= set().union(*words)]
+    if len(whole) == 1 or len(fit) == 1:
+        return (whole or fit)[0]
+    shown = "; or ".join(one.shown for one in likely)
+    if not asker.terminal:
+        raise InputError(
+            f"which folders are the labels: {shown} (of paths such as {example}); give "
+            f"--classes with those that are meant, such as --classes {' '.join(likely[0].counts)}"
+        )
+    for number, one in enumerate(likely, start=1):
+        print(f"  {number}  {one.shown}")
+    known = [str(number) for number in range(1, len(likely) + 1)]
+    question = f"Number of the folders that are the labels (in paths such as {example})"
+    return likely[int(asker.choose(question, known, "", "--classes", sure=False)) - 1]
+
+
+def _parts(place: Place, label: int) -> _Found:
+    """Return the parts of a path of which folder ``label`` is the label."""
+    folders = place.folders
+    upper = next((n for n in range(label - 1, -1, -1) if not is_plain(folders[n])), -1)
+    lower = next((n for n in range(label + 1, len(folders)) if not is_plain(folders[n])), -1)
+    above = upper >= 0 and bool(side_of(folders[upper]))
+    side = upper if above else lower if lower >= 0 and side_of(folders[lower]) else -1
+    first, last = sorted((label, side)) if side >= 0 else (label, label)
+    whose = next((n for n in range(last + 1, len(folders)) if is_patient(folders[n])), -1)
+    end = whose if whose >= 0 else last
+    return _Found(
+        place.path,
+        folders[label],
+        folders[side] if side >= 0 else "",
+        above,
+        _joined(folders[first + 1 : last]),
+        _joined(folders[last + 1 : whose]) if whose >= 0 else "",
+        folders[whose] if whose >= 0 else "",
+        _joined(folders[end + 1 :]),
     )
-    return [match["split"] for match in found if match and "split" in match.re.groupindex]
 
 
-def _place(path: str) -> _Place | None:
-    """Return where a file lies, None for a mask and where no folder may be a label."""
-    *above, name = path.split("/")
-    plain: list[str] = []
-    while above and _PLAIN.fullmatch(above[-1]):
-        plain.insert(0, above.pop())
-    if not above or any("mask" in one.lower() for one in above) or side_of(above[-1]):
-        return None
-    return _Place(name, above[-1], above[-2] if len(above) > 1 else "", "/".join(plain))
+def _joined(folders: Iterable[str]) -> str:
+    return "".join(f"{one}/" for one in folders)
 
 
 def _patients(
-    places: Sequence[_Place], folder: Folder, options: argparse.Namespace, asker: Asker
-) -> dict[str, str]:
-    """Return the pattern of the patient in names of files, by the folder of the label.
+    found: Sequence[_Found], folder: Folder, options: argparse.Namespace, asker: Asker
+) -> dict[str, tuple[str, bool]]:
+    """Return what tells the patient in folders or names of files, by the folder of the label.
 
-    Files that have none count as a patient each where that is said, or if they have headers.
+    That is a pattern, and whether it is of a folder. Files that have none count as a patient each
+    where that is said, or if they have headers.
     """
-    names: dict[str, list[str]] = defaultdict(list)
-    for place in places:
-        names[place.label].append(place.name)
-    found = {
-        label: pattern_in(some).replace("(", "").replace(")", "") for label, some in names.items()
-    }
-    silent = [label for label, pattern in found.items() if not pattern]
+    patients: dict[str, tuple[str, bool]] = {}
+    silent: dict[str, str] = {}
+    for label in dict.fromkeys(one.label for one in found):
+        some = [one for one in found if one.label == label]
+        own = all(one.patient for one in some)
+        pattern = pattern_in(one.patient if own else one.name for one in some)
+        patients[label] = pattern, own
+        if not pattern:
+            silent[label] = some[0].path
     if not silent or folder.all_dicom or options.no_patient:
-        return found
-    example = names[silent[0]][0]
+        return patients
+    example = next(iter(silent.values()))
     question = f"Names of files in {', '.join(silent)} tell no patient (such as {example})"
     if not asker.terminal:
         raise InputError(
-            f"{question}; give --no-patient if each is of another one, or write a pattern for the "
-            "patient (layout: folders; config/kermany.yaml of the project is an example)"
+            f"{question}; give --no-patient if each is of another one, or {_OWN}, with one for the "
+            "patient"
         )
     more = f"{question}; is each of another one"
     if asker.choose(more, ["yes", "no"], "", "--no-patient", sure=False) == "no":
         raise InputError(
-            f"{folder.root}: nothing is written; a pattern must tell the patient (layout: folders; "
-            "config/kermany.yaml of the project is an example)"
+            f"{folder.root}: nothing is written; a pattern must tell the patient: {_OWN}"
         )
-    return found
+    return patients
+
+
+def _alike(
+    found: Sequence[_Found],
+    patients: Mapping[str, tuple[str, bool]],
+    options: argparse.Namespace,
+    asker: Asker,
+) -> dict[str, tuple[str, bool]]:
+    """Return what tells the patient: the word and the number, or the number where that is one.
+
+    Folders of several labels may write one patient in several ways.
+    """
+    ids: dict[str, str] = {}
+    for one in found:
+        pattern, own = patients[one.label]
+        if pattern and (
+            match := re.search(number_alone(pattern), one.patient if own else one.name)
+        ):
+            ids[match[0]] = match[1]
+    if are_one(ids, options, asker):
+        check_one(ids)
+        return {label: (number_alone(one), own) for label, (one, own) in patients.items()}
+    words = {label: one.replace("(", "").replace(")", "") for label, (one, _) in patients.items()}
+    return {
+        label: (f"({words[label]})", own) if one else ("", own)
+        for label, (one, own) in patients.items()
+    }
 
 
 def _patterns(
-    places: Sequence[_Place], labels: Sequence[str], sided: bool, patients: dict[str, str]
+    found: Sequence[_Found],
+    sided: bool,
+    patients: Mapping[str, tuple[str, bool]],
+    aside: Sequence[str],
 ) -> list[str]:
-    """Return a pattern for each way in which names of files tell the patient."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for label in labels:
-        alike[patients[label]].append(label)
-    sides = sorted({place.above for place in places})
-    above = f"(?P<split>{_any(sides)})/" if sided else ""
-    between = sorted({f"{place.plain}/" for place in places if place.plain})
-    plain = f"(?:{_any(between)})?" if between else ""
-    return [
-        rf"(?:^|/){above}(?P<label>{_any(some)})/{plain}"
-        + (f"[^/]*?(?P<patient>{patient})[^/]*$" if patient else "[^/]+$")
-        for patient, some in alike.items()
-    ]
+    """Return a pattern for each way in which paths tell the patient.
+
+    ``aside`` are words of paths that are left out.
+    """
+    alike: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for label, way in patients.items():
+        alike[way].append(label)
+    side = f"(?P<split>{_any(sorted({one.side for one in found}))})/"
+    start = rf"^(?!.*(?i:{_any(aside)}))(?:.*/)?" if aside else "(?:^|/)"
+    written = []
+    for (pattern, own), labels in alike.items():
+        some = [one for one in found if one.label in labels]
+        label = f"(?P<label>{_any(labels)})/"
+        between = _optional(one.between for one in some)
+        above = some[0].above
+        head = label
+        if sided:
+            head = f"{side}{between}{label}" if above else f"{label}{between}{side}"
+        else:  # sides that are no split may be folders below the label
+            some_side = {f"{one.between}{one.side}/" for one in some if one.side and not one.above}
+            head += _optional(some_side)
+        person = pattern.replace("(", "(?P<patient>", 1)
+        before, behind = (
+            _optional(getattr(one, what) for one in some) for what in ("before", "behind")
+        )
+        if not pattern:
+            tail = f"{before}{'(?:[^/]+/)?' if own else ''}{behind}[^/]+$"
+        elif own:
+            tail = f"{before}{person}/{behind}[^/]+$"
+        else:
+            tail = f"{behind}[^/]*?{person}[^/]*$"
+        written.append(f"{start}{head}{tail}")
+    return written
+
+
+def _optional(texts: Iterable[str]) -> str:
+    """Return a pattern of folders that lie between others, '' if there are none."""
+    runs = sorted({text for text in texts if text})
+    if not runs:
+        return ""
+    if all(is_plain(one) or side_of(one) for run in runs for one in run[:-1].split("/")):
+        return f"(?:{_any(runs)})?"
+    return "(?:[^/]+/)*"
 
 
 def _any(texts: Iterable[str]) -> str:
     return "|".join(map(re.escape, texts))
+
+
+def _matches(patterns: Sequence[str], paths: Iterable[str]) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield each path in which a pattern is found, and where the first one is."""
+    compiled = [re.compile(one) for one in patterns]
+    for path in paths:
+        if match := next((m for one in compiled if (m := one.search(path))), None):
+            yield path, match
+
+
+def _check(patterns: Sequence[str], found: Sequence[_Found], folder: Folder) -> None:
+    """Raise InputError if the patterns give a label to other files than those that were seen."""
+    meant = {one.path: one.label for one in found}
+    said = {path: match["label"] for path, match in _matches(patterns, folder.paths)}
+    wrong = sorted(path for path, _ in meant.items() ^ said.items())
+    if wrong:
+        raise InputError(
+            f"{folder.root}: {len(wrong):,} files lie so that no simple pattern tells whether a "
+            f"folder is their label (such as {wrong[0]}); move them, or {_OWN}"
+        )

@@ -18,8 +18,8 @@ from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.look import Folder, Table
 
-_PERSONS = ("patient", "subject", "participant", "person")
-_WHO = "|".join(_PERSONS)
+PERSONS = ("patient", "subject", "participant", "person")
+_WHO = "|".join(PERSONS)
 _MARK = (
     "id|no|nr|num|number|code|key|uid|hash|hashed|name|pseudonym|anon|anonymi[sz]ed|deid|"
     "deidentified|dicom"
@@ -37,7 +37,7 @@ _SAID = re.compile(
 _WRITTEN = (
     *(
         rf"{written}{sign}(\d+)"
-        for word in _PERSONS
+        for word in PERSONS
         for written in (word, word.capitalize(), word.upper())
         for sign in ("", "_", "-")
     ),
@@ -73,10 +73,11 @@ def patient_setting(
     likely = [*found.columns[:1], *([part] if part else [])]
     if not found.sure and part:
         likely.reverse()
-    sure = found.sure or bool(part) or (folder.all_dicom and not found.columns)
+    told = bool(part) or (folder.all_dicom and not found.columns)
+    sure = found.sure or (told and not found.why)
     if not (sure or asker.terminal):
         flags = "--patient COLUMN, or --no-patient (DICOM headers tell it, others are of one each)"
-        asker.refuse("Column of the patient", flags, left)
+        asker.refuse("Column of the patient", flags, left, found.why)
     none = _apart("none", left)
     # Enter is no decision that every picture is another patient's.
     unknown = none if folder.all_dicom else ""
@@ -86,6 +87,7 @@ def patient_setting(
         likely[0] if likely else unknown,
         "--patient",
         sure=sure,
+        why=found.why,
     )
     if answer == none:
         return ""
@@ -95,14 +97,23 @@ def patient_setting(
 def patient_column(table: Table, taken: Iterable[str]) -> propose.Proposal:
     """Return which columns may tell patients; sure is one that is called so.
 
-    A column of cases is sure where some come again.
+    A column of cases is sure where some come again; none is where another one is there twice.
     """
     left = [name for name in table.columns if name not in taken and table.counts[name]]
     named = [name for name in left if _PATIENT.fullmatch(propose.plain(name))]
     cases = [n for n in left if _CASE.fullmatch(propose.plain(n)) and _many_repeated(table, n)]
     further = [name for name in left if name not in named and _may_be(table, name)]
-    sure = len(named) == 1 or (not named and len(cases) == 1)
-    return propose.Proposal(tuple(dict.fromkeys([*named, *cases, *further])), sure)
+    doubts = [
+        f"{name!r} is there twice"
+        for name in table.doubled
+        if _PATIENT.fullmatch(propose.plain(name))
+    ]
+    if len(named) > 1:
+        doubts.append(f"{' and '.join(map(repr, named))} are called so")
+    sure = not doubts and (len(named) == 1 or (not named and len(cases) == 1))
+    return propose.Proposal(
+        tuple(dict.fromkeys([*named, *cases, *further])), sure, "; ".join(doubts)
+    )
 
 
 def pattern_in(texts: Iterable[str]) -> str:
@@ -118,6 +129,11 @@ def pattern_in(texts: Iterable[str]) -> str:
         if len(found) == len(texts) and len({match[1] for match in found if match}) > 1:
             return pattern
     return ""
+
+
+def is_patient(name: str) -> bool:
+    """Return whether a folder is called after a patient: ``patient12``, ``sub-01``."""
+    return any(re.fullmatch(pattern, name) for pattern in _WRITTEN)
 
 
 def _may_be(table: Table, name: str) -> bool:

@@ -10,12 +10,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sscdl.csv_rows import plain_number
+from sscdl.csv_rows import is_number, plain_number
 from sscdl.dicom import terms
 from sscdl.front.look import Folder, Table
 
 MOST_CLASSES, FEWEST_IMAGES = 5, 10  # of what is taken for classes without asking
 MOST_LABELS = 30  # different texts of a column of labels
+# What says that nothing is known, in plain letters.
+_NOT_KNOWN = frozenset(
+    ["na", "nan", "null", "nil", "none", "unknown", "unk", "undetermined", "uncertain", "unclear"]
+    + ["missing", "notavailable", "notapplicable", "notknown", "nd", "tbd"]
+)
+# What is drawn on a radiograph, and is none.
+DRAWN = re.compile(r"mask|heat[_-]?map|annotation|contour|segmentation|overlay", re.I)
 # Shares of a column's texts that must name files, so that others may be lost; and of the rows that
 # must name different ones, as labels 0 and 1 may be names of files, too.
 _FILES, _DIFFERENT = 0.5, 0.1
@@ -49,10 +56,14 @@ _UNDERSTOOD: dict[str, Callable[[str], bool]] = {
 
 @dataclass(frozen=True)
 class Proposal:
-    """Columns that may be meant, the likeliest first, and whether it can be no other."""
+    """Columns that may be meant, the likeliest first, and whether it can be no other.
+
+    ``why`` says what makes that unsure, where it can be said.
+    """
 
     columns: tuple[str, ...]
     sure: bool
+    why: str = ""
 
     @property
     def first(self) -> str:
@@ -61,30 +72,60 @@ class Proposal:
 
 
 def file_column(table: Table, folder: Folder) -> Proposal:
-    """Return which columns name image files of the folder; those that name most come first."""
+    """Return which columns name image files of the folder; those that name most come first.
+
+    Those of masks and the like come last, and are never sure. Of several, the one that is called as
+    a column of files is.
+    """
     found = {name: folder.share_named(table.counts[name]) for name in table.columns}
     number = {name: share * len(table.counts[name]) for name, share in found.items()}
     least = _DIFFERENT * table.rows
     likely = [n for n in table.columns if found[n] >= _FILES and number[n] >= least]
-    likely.sort(key=lambda name: (-number[name], not _FILE.fullmatch(plain(name))))
-    return Proposal(tuple(likely), bool(likely))
+    images = [name for name in likely if not (is_drawn(name) or _mostly_drawn(table, name, likely))]
+    images.sort(key=lambda name: (-number[name], not _FILE.fullmatch(plain(name))))
+    called_so = [name for name in images if _FILE.fullmatch(plain(name))]
+    twice = [name for name in table.doubled if _FILE.fullmatch(plain(name))]
+    only = called_so if len(likely) > 1 else images
+    first = only if len(only) == 1 and not twice else []
+    why = f"{', '.join(map(repr, likely))} name image files" if likely and not first else ""
+    why += f", and {twice[0]!r} is there twice" if twice else ""
+    return Proposal(tuple(dict.fromkeys([*first, *images, *likely])), bool(first), why)
+
+
+def partial_column(table: Table, folder: Folder) -> tuple[str, int]:
+    """Return the column that names most image files, and how many texts of it do: '', 0 if none.
+
+    Numbers may be anything else as well: they count in columns that are called as those of files.
+    """
+    found = {}
+    for name, counts in table.counts.items():
+        whole = bool(_FILE.fullmatch(plain(name)))
+        found[name] = folder.named(text for text in counts if whole or not is_number(text))
+    best = max(found, key=lambda name: found[name], default="")
+    return (best, found[best]) if best and found[best] else ("", 0)
 
 
 def label_column(table: Table, taken: Iterable[str]) -> Proposal:
-    """Return which columns may hold what is to be learnt; sure is the only one of its name.
+    """Return which columns may hold what is to be learnt; sure is the only one that is called so.
 
-    Without such a name, the only column of few values that is about nothing else is sure, too.
+    It is not where another one is called so, of more texts than labels have, or there twice.
     """
-    left = [
-        name
-        for name in table.columns
-        if name not in taken
-        and not about_others(name)
-        and 2 <= len(parts(table, name, separator(table, name))) <= MOST_LABELS
-    ]
-    named = [name for name in left if _LABEL.fullmatch(plain(name))]
-    others = [name for name in left if name not in named]
-    return Proposal((*named, *others), len(named or others) == 1)
+    named: list[str] = []
+    others: list[str] = []
+    doubts = [f"{name!r} is there twice" for name in table.doubled if _LABEL.fullmatch(plain(name))]
+    for name in table.columns:
+        if name in taken or about_others(name):
+            continue
+        number = len(parts(table, name, separator(table, name)))
+        so = bool(_LABEL.fullmatch(plain(name)))
+        if 2 <= number <= MOST_LABELS:
+            (named if so else others).append(name)
+        elif so and number > MOST_LABELS:
+            doubts.append(f"{name!r} has {number:,} different texts")
+    if not doubts and not named:
+        doubts = ["no column of few texts is called as a label"]
+    why = "; ".join(doubts) or f"{' and '.join(map(repr, named))} are called so"
+    return Proposal((*named, *others), len(named) == 1 and not doubts, why)
 
 
 def describing_columns(table: Table, taken: Iterable[str]) -> dict[str, str]:
@@ -164,6 +205,29 @@ def called(name: str, what: str) -> bool:
 def plain(name: str) -> str:
     """Return a column's name in small letters, without spaces and signs."""
     return re.sub(r"[\W_]+", "", name).lower()
+
+
+def is_drawn(name: str) -> bool:
+    """Return whether a name is one of masks, contours or others that are drawn on radiographs."""
+    return bool(DRAWN.search(name) or re.search(r"(^|[\W_])segs?($|[\W_])", name, re.I))
+
+
+def _mostly_drawn(table: Table, name: str, others: Iterable[str]) -> bool:
+    """Return whether most files of a column are drawn on radiographs, unlike those of others."""
+
+    def share(one: str) -> float:
+        return sum(bool(DRAWN.search(text)) for text in table.counts[one]) / len(table.counts[one])
+
+    return share(name) > 0.5 >= min(map(share, others))
+
+
+def no_answer(value: str) -> str:
+    """Return why a text may say that it is not known, '' if it does not."""
+    if is_number(value) and value.startswith("-"):
+        return f"{value!r} is negative, as what is uncertain or missing often is"
+    if plain(value) in _NOT_KNOWN or not re.search(r"\w", value):
+        return f"{value!r} may mean that it is not known"
+    return ""
 
 
 def own_name(value: str) -> str:

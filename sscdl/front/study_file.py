@@ -61,7 +61,8 @@ class Draft:
     ``dataset``: layout and the keys of its block; ``images``: number of images of each class;
     ``counted``: the same in words; ``total``: number of image files;
     ``headers``: whether all of them are DICOM, whose headers tell the patient; ``split``: one that
-    comes with the images; ``further``: tables of the same columns.
+    comes with the images; ``further``: tables of the same columns; ``split_of_tables``: the block
+    of a configuration that trains on the images of one table and tests on those of another.
     """
 
     study: str
@@ -74,6 +75,7 @@ class Draft:
     headers: bool = False
     split: Given | None = None
     further: Sequence[str] = ()
+    split_of_tables: Mapping[str, Any] | None = None
 
 
 def study_text(draft: Draft) -> str:
@@ -218,9 +220,8 @@ def _dataset(draft: Draft) -> list[str]:
     further = []
     if draft.further:
         further = [f"    # further: {_flow(list(draft.further))}  # tables of the same columns"]
-    if len(draft.further) == 1:
-        lists = _flow({"train": str(given["table"]), "test": draft.further[0]})
-        further.append(f"    # (to test on its images: split: {{source: lists, lists: {lists}}})")
+    if draft.split_of_tables:
+        further.append(f"    # (to test on its images: split: {_flow(draft.split_of_tables)})")
     labels = [
         f"      {scalar(name)}: {{column: {scalar(rule['column'])}, values: ["
         f"{', '.join(map(scalar, rule['values']))}]"

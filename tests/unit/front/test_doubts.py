@@ -146,7 +146,7 @@ def test_a_column_that_is_there_twice_is_told_to_be(tmp_path):
 
 def test_a_name_of_a_column_may_have_a_line_break(tmp_path):
     rows = [f"images/{n}.png,p{n // 2},{'ab'[n % 2]}" for n in range(40)]
-    root = archive(tmp_path / "mine", 'path,"patient\nid","the\nfinding"', rows)
+    root = archive(tmp_path / "mine", 'path,"patient\nid","finding\nlabel"', rows)
     new.main([str(root)])
     assert written("mine.yaml")["dataset"]["table"]["columns"]["patient"] == "patient\nid"
     assert counts("mine.yaml") == {"a": 20, "b": 20}

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from sscdl.archives.given_split import read_given_split
-from sscdl.archives.layouts import list_files
-from sscdl.archives.reading import read_index
 from sscdl.errors import InputError
 from sscdl.front import new
-from tests.unit.own_images import PNG, archive, written
+from tests.unit.front.image_trees import read, sides, tree
+from tests.unit.own_images import archive, written
 
 pytestmark = pytest.mark.usefixtures("here")
-
-
-def tree(root: Path, paths: Iterable[str]) -> Path:
-    """Make image files at these paths below a folder."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(PNG)
-    return root
-
-
-def read(name: str) -> tuple[dict, dict[str, str], dict[str, str]]:
-    """Return a configuration, and the label and the patient of each path as a run reads them."""
-    config = written(name)
-    layout = config["dataset"]["layout"]
-    images = read_index({"layout": layout, **config["dataset"][layout]}).images.set_index("path")
-    return config, images["label"].to_dict(), images["patient_id"].to_dict()
-
-
-def sides(config: dict) -> dict[str, str]:
-    """Return the side of each path by the split that a configuration is given."""
-    layout = config["dataset"]["layout"]
-    dataset = {"layout": layout, **config["dataset"][layout]}
-    return read_given_split(dataset, config["split"], list_files(dataset).images).sides
 
 
 PAIRS = [f"{('NORMAL', 'ILL')[n % 2]}/patient{n // 2 % 15}_{n}.png" for n in range(60)]
@@ -242,7 +216,9 @@ def test_tables_of_one_name_in_several_folders_are_further_ones(tmp_path, capsys
 
 def test_further_tables_are_named(tmp_path, capsys):
     root = archive(tmp_path / "mine", table="train.csv")
-    archive(root, table="valid.csv")
+    first, *rows = (root / "train.csv").read_text().splitlines()
+    archive(root, rows=rows[:30], table="train.csv")
+    archive(root, rows=rows[30:], table="valid.csv")
     archive(root, "a,b", ["1,2"], table="other.csv")
     new.main([str(root), "--table", "train.csv"])
     assert "Tables of the same columns: valid.csv" in capsys.readouterr().out

@@ -97,10 +97,10 @@ def test_names_of_files_may_hold_the_patient(name, pattern):
 @pytest.mark.parametrize(
     "other", ["sex", "View Position", "split", "Follow-up #", "AP/PA", "width"]
 )
-def test_a_label_is_the_only_column_of_few_values_about_nothing_else(tmp_path, other):
+def test_a_label_is_called_so_and_else_only_proposed(tmp_path, other):
     columns = {"remark": MANY, other: [n % 3 for n in range(120)], "seen": [0, 1] * 60}
     found = propose.label_column(table(tmp_path, **columns), [])
-    assert (found.columns, found.sure) == (("seen",), True)
+    assert (found.columns, found.sure) == (("seen",), False)
     more = propose.label_column(table(tmp_path, **columns, second=[1, 2] * 60), [])
     assert (set(more.columns), more.sure) == ({"seen", "second"}, False)
     named = propose.label_column(table(tmp_path, **columns, Finding=[1, 2] * 60), [])
@@ -147,7 +147,7 @@ def test_the_column_of_files_is_that_which_names_most(tmp_path):
     root = archive(tmp_path / "mine", "label,number,file,first of the patient", rows)
     folder = look(root)
     found = propose.file_column(Table(folder.tables[0]), folder)
-    assert found.columns == ("file", "number", "first of the patient")
+    assert (found.columns, found.sure) == (("file", "number", "first of the patient"), True)
     assert folder.kinds == {"PNG": 40}
 
 

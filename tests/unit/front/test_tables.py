@@ -114,12 +114,17 @@ def test_without_a_table_nothing_but_the_folders_can_tell_labels(tmp_path):
         new.main([str(root)])
 
 
-def test_none_of_several_tables_may_be_meant(tmp_path, answers):
+def test_none_of_several_tables_may_be_meant(tmp_path, answers, monkeypatch):
     root = labelled(tmp_path / "mine")
     rows = [f"{path.relative_to(root)},{n % 2}" for n, path in enumerate(root.glob("*/*.png"))]
     for name in ("a.csv", "b.csv"):
         (root / name).write_text("\n".join(["path,label", *rows]))
     with pytest.raises(InputError, match="Table: .*give --table CSV, or --no-table"):
+        new.main([str(root)])
+    monkeypatch.setattr(columns, "_FIRST", 10)
+    with (root / "b.csv").open("a") as file:
+        file.write("\nimages/0.png\n")
+    with pytest.raises(InputError, match="'path' of a.csv names 40 of 40 files; .*b.csv, line 42"):
         new.main([str(root)])
     asked = answers("none", "", "")
     new.main([str(root)])

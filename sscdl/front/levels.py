@@ -1,0 +1,121 @@
+"""What the folders above images are: of a label, a side, a patient, masks, or about files alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sscdl.archives.sides import SIDES
+from sscdl.front import propose
+from sscdl.front.patients import is_patient
+
+# Names of folders that are about files, and not about what is seen.
+_PLAIN = re.compile(
+    r"(images?|imgs?)([ _-]?\d+)?|pictures?|png|jpe?g|tiff?|dicom|dcm|data|files|"
+    r"(study|series|session|ses)[ _-]?\d+",
+    re.I,
+)
+_SIDES = {
+    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "testset"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies.
+
+    ``folders`` are those above it, the topmost first; ``named`` the places in them of those that
+    may be a label: not about files, no sides, no patients', and not the same for all images.
+    """
+
+    path: str
+    folders: tuple[str, ...]
+    named: tuple[int, ...]
+
+    def label_at(self, level: int) -> int:
+        """Return which of the folders is the label, counted from the top, or the deepest."""
+        return self.named[min(level, len(self.named) - 1)]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Folders that may be labels: their level from the top, and how many images are in each."""
+
+    level: int
+    counts: Counter[str]
+
+    @property
+    def shown(self) -> str:
+        """Return the names of the folders, and how many images each has."""
+        return ", ".join(f"{name} ({number:,})" for name, number in self.counts.items())
+
+
+def side_of(text: str) -> str:
+    """Return the side of a split that a text is the usual name of, '' if it is of none."""
+    return _SIDES.get(text.lower(), "")
+
+
+def sides_of(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the texts that name each side, {} if one is of none, or there is no test side."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for text in sorted(set(texts)):
+        found[side_of(text)].append(text)
+    whole = "" not in found and found.keys() >= {"train", "test"}
+    return {side: found[side] for side in SIDES if side in found} if whole else {}
+
+
+def is_plain(name: str) -> bool:
+    """Return whether a folder is, by its name, about files and not about what is seen."""
+    return bool(_PLAIN.fullmatch(name))
+
+
+def drawn(paths: Sequence[str]) -> dict[str, str]:
+    """Return the word for a mask or the like in each path that has one; those in all tell nothing.
+
+    The folder of all images may be called after the task: ``lung segmentation/images/...``.
+    """
+    found = {path: {one.lower() for one in propose.DRAWN.findall(path)} for path in paths}
+    everywhere = set.intersection(*found.values())
+    return {path: min(words - everywhere) for path, words in found.items() if words - everywhere}
+
+
+def places(paths: Iterable[str]) -> list[Place]:
+    """Return where the images lie; those of which no folder may be a label are left out."""
+    found = []
+    for path in paths:
+        folders = tuple(path.split("/")[:-1])
+        named = tuple(
+            n
+            for n, one in enumerate(folders)
+            if not (is_plain(one) or side_of(one) or is_patient(one))
+        )
+        if named:
+            found.append(Place(path, folders, named))
+    # What all images lie in tells them not apart.
+    stacks = [tuple(one.folders[n] for n in one.named) for one in found]
+    common = len(os.path.commonprefix(stacks))
+    whole = [Place(one.path, one.folders, one.named[common:]) for one in found]
+    return [one for one in whole if one.named]
+
+
+def levels_of(paths: Sequence[str]) -> list[Level]:
+    """Return the levels of folders that may be labels; masks and the like do not count."""
+    aside = drawn(paths)
+    return levels(places(path for path in paths if path not in aside))
+
+
+def levels(found: Sequence[Place]) -> list[Level]:
+    """Return the levels of folders that may be labels, by how many there are in each."""
+    likely: dict[tuple[tuple[str, int], ...], Level] = {}
+    for level in range(max((len(one.named) for one in found), default=0)):
+        names = Counter(one.folders[one.label_at(level)] for one in found)
+        many = names.total() >= propose.FEWEST_IMAGES * len(names)
+        if 2 <= len(names) <= propose.MOST_LABELS and many:
+            counts = Counter(dict(names.most_common()))
+            likely[tuple(counts.items())] = Level(level, counts)
+    return list(likely.values())
