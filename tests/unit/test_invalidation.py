@@ -33,12 +33,12 @@ IN_NONE = {"figures.charts", "tables.overview", "evaluation.metrics", "planning.
 
 SHARED = {
     "barlowtwins": {"heads", "pairs", "whole_batch"},
-    "byol": {"contrast", "heads", "pairs", "teachers"},
-    "moco": {"pairs", "queues", "teachers"},
+    "byol": {"contrast", "heads", "pairs", "teachers", "whole_batch"},
+    "moco": {"pairs", "queues", "teachers", "whole_batch"},
     "simclr": {"contrast", "heads", "pairs", "whole_batch"},
-    "simsiam": {"contrast", "heads", "pairs"},
+    "simsiam": {"contrast", "heads", "pairs", "whole_batch"},
     "vicreg": {"heads", "pairs", "whole_batch"},
-    "dino": {"contrast", "crops", "pairs", "sizes", "teachers"},
+    "dino": {"contrast", "crops", "pairs", "sizes", "teachers", "whole_batch"},
     "swav": {"crops", "heads", "sizes"},
     "relloc": {"sizes"},
 }
