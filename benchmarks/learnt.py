@@ -1,8 +1,8 @@
 """Does table `trainings` tell trainings that learn from trainings that do not?
 
 Every pretext task whose losses tell it is trained from random weights on a part of the pediatric
-radiographs at two learning rates: the task's own, and a ten thousandth of it, at which nothing can
-be learnt.
+radiographs at two learning rates: the task's own, and a ten thousandth of it, at which next to
+nothing can be learnt.
 
     python benchmarks/learnt.py --root /data/pediatric-cxr --folder /tmp/learnt --epochs 8
     python benchmarks/learnt.py --folder /tmp/learnt --print     # of what is finished

@@ -187,8 +187,8 @@ def _have_risen(shares: Sequence[float]) -> bool:
 
     Either by far: five times the standard deviation of a difference, that of an epoch being the
     median of second differences, which a steady rise has no part in. Or steadily: by the test of
-    Mann and Kendall at one in a hundred. Of shares that only vary, up to one in forty are said to
-    have risen (of 5 epochs; of 12, one in a hundred).
+    Mann and Kendall at one in a hundred. Of shares that only vary, one in sixty is said to have
+    risen (of 5 epochs; of 12, one in a hundred).
     """
     rise = shares[-1] - shares[0]
     # The standard deviation of a second difference of independent values is sqrt(6) of theirs.
