@@ -29,6 +29,7 @@ include: "workflow/rules/plan.smk"
 include: "workflow/rules/pretraining.smk"
 include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/results.smk"
+include: "workflow/rules/trainings.smk"
 
 
 localrules:

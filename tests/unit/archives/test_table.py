@@ -271,3 +271,24 @@ def test_further_tables_that_cannot_be_read_are_named(tmp_path, further, message
     (tmp_path / "bare.csv").write_text(text.replace("Age", "Years"))
     with pytest.raises(InputError, match=message):
         read_index(dataset)
+
+
+@pytest.mark.parametrize(
+    ("patients", "doubtful"),
+    [
+        (["7", "07", "7.0", "8"], 1),
+        (["a1", "A1", "b", "B"], 2),
+        (["7", "8", "a", ""], 0),
+        (["10", "1", "01.5", "1.5"], 1),
+    ],
+)
+def test_ids_of_patients_in_several_spellings_are_warned_of(tmp_path, patients, doubtful):
+    """Two spellings of one patient may come to two sides; which are one cannot be known here."""
+    rows = [(f"{number}.png", whose) for number, whose in enumerate(patients)]
+    columns = {"file": "f", "patient": "p"}
+    dataset = archive(tmp_path, ("f", "p"), rows, [row[0] for row in rows], columns=columns)
+    warned = [text for text in read_index(dataset).warnings if "in several spellings" in text]
+    assert [text.split(" ids in")[0].rsplit(" ", 1)[1] for text in warned] == (
+        [str(doubtful)] if doubtful else []
+    )
+    assert not any("column 'p'" not in text for text in warned)

@@ -51,6 +51,8 @@ def test_each_stage_has_what_its_last_epoch_says():
         ((3.6, 3.5, 3.4, 3.3, 3.2), (4.0,) * 5, "yes"),
         # Steadily, although by no more than varies.
         ((3.6, 3.5, 3.49, 3.3, 3.29, 3.1), (4.0,) * 6, "yes"),
+        # So little that it is nothing, if steadily.
+        ((3.6, 3.599, 3.598, 3.597, 3.596), (4.0,) * 5, "not shown"),
         # At once, and no more after that.
         ((3.6, 2.6, 2.61, 2.59, 2.6), (4.0,) * 5, "yes"),
         # By what varies.
@@ -61,6 +63,7 @@ def test_each_stage_has_what_its_last_epoch_says():
         # Of few epochs that cannot be said, unless much is known.
         ((3.6, 2.5), (4.0, 4.0), ""),
         ((1.5,), (4.0,), "yes"),
+        ((3.6, 1.5), (4.0, 4.0), "yes"),
         # One embedding for all images: what is left is rounding.
         ((3.6, 1e-6, 1e-6, 1e-6, 1e-6), (4.0, 2e-6, 3e-6, 2e-6, 3e-6), "not shown"),
         ((3.6, -1e-7, -1e-7, -1e-7, -1e-7), (4.0, 0.0, 0.0, 0.0, 0.0), "not shown"),
@@ -103,6 +106,17 @@ def test_no_task_is_said_to_have_learnt_where_nothing_can_be(tmp_path, task):
     (row,) = pd.read_csv(tmp_path / "trainings.csv", keep_default_na=False).to_dict("records")
     assert row["learnt"] == ("not shown" if task in TOLD else "")
     assert f"of tasks other than {', '.join(TOLD)}." in (tmp_path / "trainings.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [task for task in TOLD if DECLARATIONS[task].learnt_by == "chance"]
+)
+def test_what_guesses_well_without_training_is_not_said_to_have_learnt(name):
+    """Of few images, too: a network that was not trained has a loss above that of guessing."""
+    images = pictures()
+    for seed in range(20):
+        task = make_task(name, seed=seed)
+        assert learnt(name, [record_of(step(task, images, seed), task)]) == "not shown"
 
 
 def record_of(result, task) -> dict:
