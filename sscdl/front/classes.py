@@ -76,7 +76,7 @@ def doubtful(values: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     alike: dict[str, list[str]] = defaultdict(list)
     for value in values:
-        alike[_short(value)].append(value)
+        alike[_short(value).replace("_", "")].append(value)
         if reason := propose.no_answer(value):
             found[value] = reason
         elif not propose.own_name(value):

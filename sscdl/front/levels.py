@@ -69,6 +69,15 @@ def sides_of(texts: Iterable[str]) -> dict[str, list[str]]:
     return {side: found[side] for side in SIDES if side in found} if whole else {}
 
 
+def numbered(names: Iterable[str]) -> bool:
+    """Return whether names differ in a number beside the same letters alone: ``P01``, ``P02``.
+
+    Those of patients do, and those of parts; grades of a disease have a word for it.
+    """
+    words = {re.sub(r"[\d\W_]+", "", name).lower() for name in names}
+    return len(words) == 1 and not words & {"", "grade", "class", "stage", "level", "kl", "type"}
+
+
 def is_plain(name: str) -> bool:
     """Return whether a folder is, by its name, about files and not about what is seen."""
     return bool(_PLAIN.fullmatch(name))

@@ -15,7 +15,7 @@ from typing import Any
 from sscdl.errors import InputError
 from sscdl.front.ask import Asker
 from sscdl.front.classes import classes_of
-from sscdl.front.levels import Level, Place, drawn, is_plain, levels, places, side_of
+from sscdl.front.levels import Level, Place, drawn, is_plain, levels, numbered, places, side_of
 from sscdl.front.look import Folder
 from sscdl.front.patients import is_patient, pattern_in
 from sscdl.front.spellings import are_one, check_one, number_alone
@@ -78,6 +78,11 @@ def folder_settings(
     for one in likely:
         if one != chosen:
             print(f"  not taken for labels: {one.shown}")
+    if not options.classes and numbered(chosen.counts):
+        raise InputError(
+            f"folders differ in a number alone ({chosen.shown}): if they are classes, give "
+            "--classes; if they are patients, a table must tell the labels"
+        )
     classes = classes_of(chosen.counts, "folder", options.classes, asker, where=str(folder.root))
     found = [_parts(one, one.label_at(chosen.level)) for one in placed]
     sided = all(one.side for one in found) and len({one.above for one in found}) == 1
@@ -141,9 +146,9 @@ def _level(
 def _parts(place: Place, label: int) -> _Found:
     """Return the parts of a path of which folder ``label`` is the label."""
     folders = place.folders
-    upper = next((n for n in range(label - 1, -1, -1) if not is_plain(folders[n])), -1)
+    upper = next((n for n in range(label - 1, -1, -1) if side_of(folders[n])), -1)
     lower = next((n for n in range(label + 1, len(folders)) if not is_plain(folders[n])), -1)
-    above = upper >= 0 and bool(side_of(folders[upper]))
+    above = upper >= 0
     side = upper if above else lower if lower >= 0 and side_of(folders[lower]) else -1
     first, last = sorted((label, side)) if side >= 0 else (label, label)
     whose = next((n for n in range(last + 1, len(folders)) if is_patient(folders[n])), -1)
@@ -181,7 +186,15 @@ def _patients(
         patients[label] = pattern, own
         if not pattern:
             silent[label] = some[0].path
-    if not silent or folder.all_dicom or options.no_patient:
+    if not silent or folder.all_dicom:
+        return patients
+    persons = (one.path for one in found if any(map(is_patient, one.path.split("/")[:-1])))
+    if person := next(persons, ""):
+        raise InputError(
+            f"{folder.root}: folders of patients lie above labels, or beside images without one "
+            f"(such as {person}); nothing is written; {_OWN}, with a pattern for the patient"
+        )
+    if options.no_patient:
         return patients
     example = next(iter(silent.values()))
     question = f"Names of files in {', '.join(silent)} tell no patient (such as {example})"

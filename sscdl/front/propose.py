@@ -22,7 +22,10 @@ _NOT_KNOWN = frozenset(
     + ["missing", "notavailable", "notapplicable", "notknown", "nd", "tbd"]
 )
 # What is drawn on a radiograph, and is none.
-DRAWN = re.compile(r"mask|heat[_-]?map|annotation|contour|segmentation|overlay", re.I)
+DRAWN = re.compile(
+    r"mask|heat[_-]?map|annotation|contour|segmentation|overlay|(?<![a-z0-9])segs?(?![a-z0-9])",
+    re.I,
+)
 # Shares of a column's texts that must name files, so that others may be lost; and of the rows that
 # must name different ones, as labels 0 and 1 may be names of files, too.
 _FILES, _DIFFERENT = 0.5, 0.1
@@ -31,7 +34,11 @@ _LABEL = re.compile(
     r"(image|study)?(label|class|diagnosis|finding|category|target|outcome|disease|pathology)"
     r"(e?s|label|labels|name)?|diagnoses|categories|dx|y"
 )
-_FILE = re.compile(r"(image|img|dicom|png)?(file|path|filename|filepath|index)|image|img|file.*")
+# An index alone is the number of a row.
+_FILE = re.compile(
+    r"(image|img|dicom|png)?(file|path|filename|filepath)|(image|img|dicom|png)(index|id)"
+    r"|image|img|file.*|fname"
+)
 # What is said of a patient, in plain letters: no column of these is who it is.
 SAID_OF_PATIENTS = {
     "sex": "sex|gender",
@@ -75,17 +82,20 @@ def file_column(table: Table, folder: Folder) -> Proposal:
     """Return which columns name image files of the folder; those that name most come first.
 
     Those of masks and the like come last, and are never sure. Of several, the one that is called as
-    a column of files is.
+    a column of files is. Numbers, which may be those of rows and of patients, are it only if so
+    called, and only where no other texts are.
     """
     found = {name: folder.share_named(table.counts[name]) for name in table.columns}
     number = {name: share * len(table.counts[name]) for name, share in found.items()}
     least = _DIFFERENT * table.rows
     likely = [n for n in table.columns if found[n] >= _FILES and number[n] >= least]
-    images = [name for name in likely if not (is_drawn(name) or _mostly_drawn(table, name, likely))]
+    texts = [name for name in likely if not all(map(is_number, table.counts[name]))]
+    likely = texts or likely
+    images = [name for name in likely if not (is_drawn(name) or _mostly_drawn(table, name))]
     images.sort(key=lambda name: (-number[name], not _FILE.fullmatch(plain(name))))
     called_so = [name for name in images if _FILE.fullmatch(plain(name))]
     twice = [name for name in table.doubled if _FILE.fullmatch(plain(name))]
-    only = called_so if len(likely) > 1 else images
+    only = images if len(likely) == 1 and texts else called_so
     first = only if len(only) == 1 and not twice else []
     why = f"{', '.join(map(repr, likely))} name image files" if likely and not first else ""
     why += f", and {twice[0]!r} is there twice" if twice else ""
@@ -209,16 +219,12 @@ def plain(name: str) -> str:
 
 def is_drawn(name: str) -> bool:
     """Return whether a name is one of masks, contours or others that are drawn on radiographs."""
-    return bool(DRAWN.search(name) or re.search(r"(^|[\W_])segs?($|[\W_])", name, re.I))
+    return bool(DRAWN.search(name))
 
 
-def _mostly_drawn(table: Table, name: str, others: Iterable[str]) -> bool:
-    """Return whether most files of a column are drawn on radiographs, unlike those of others."""
-
-    def share(one: str) -> float:
-        return sum(bool(DRAWN.search(text)) for text in table.counts[one]) / len(table.counts[one])
-
-    return share(name) > 0.5 >= min(map(share, others))
+def _mostly_drawn(table: Table, name: str) -> bool:
+    """Return whether most files of a column are, by their paths, drawn on radiographs."""
+    return 2 * sum(map(is_drawn, table.counts[name])) > len(table.counts[name])
 
 
 def no_answer(value: str) -> str:

@@ -86,14 +86,17 @@ def are_one(texts: Iterable[str], options: argparse.Namespace, asker: Asker) -> 
 def check_one(ids: Mapping[str, str]) -> None:
     """Raise InputError unless ``ids``, by the texts they are read from, part them as numbers do."""
     meant: dict[str, set[str]] = defaultdict(set)
+    spelled: dict[str, set[str]] = defaultdict(set)
     for text, one in ids.items():
         meant[one].add(_plain(text))
-    for one, some in meant.items():
-        if not one or len(some) > 1:
-            texts = [text for text, found in ids.items() if found == one][:_FEW]
+        spelled[_plain(text)].add(one)
+    for text, one in ids.items():
+        plain = _plain(text)
+        if not one or len(meant[one]) > 1 or len(spelled[plain]) > 1:
+            other = (some for some in ids if ids[some] == one or _plain(some) == plain)
             raise InputError(
-                f"--alike {ONE}: {' and '.join(map(repr, texts))} have no single number each that "
-                "tells patients apart; write each patient in one way"
+                f"--alike {ONE}: {' and '.join(map(repr, list(other)[:_FEW]))} have no single "
+                "number each that tells patients apart; write each patient in one way"
             )
 
 
@@ -114,6 +117,7 @@ def _unknown(counts: Mapping[str, int], options: argparse.Namespace, asker: Aske
 def _plain(text: str) -> str:
     """Return one text for all ways to write an id: capitals, signs, zeros, a word for a person."""
     text = re.sub("|".join(PERSONS), "", plain_number(text).casefold())
+    text = re.sub(r"^(?:sub|subj|pt|p)(?=[\W_]*\d+$)", "", text)
     text = re.sub(r"(?<=\d)[\W_]+(?=\d)", "-", text)
     text = re.sub(r"(?!-)[\W_]|(?<!\d)-|-(?!\d)", "", text)
     return re.sub(r"0*(\d+)", r"\1", text)

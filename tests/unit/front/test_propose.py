@@ -147,7 +147,7 @@ def test_the_column_of_files_is_that_which_names_most(tmp_path):
     root = archive(tmp_path / "mine", "label,number,file,first of the patient", rows)
     folder = look(root)
     found = propose.file_column(Table(folder.tables[0]), folder)
-    assert (found.columns, found.sure) == (("file", "number", "first of the patient"), True)
+    assert (found.columns, found.sure) == (("file", "first of the patient"), True)
     assert folder.kinds == {"PNG": 40}
 
 
