@@ -26,7 +26,7 @@ from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
-from sscdl.tables.rates import learning_rates, search_costs, trainings
+from sscdl.tables.rates import FEWEST_EPOCHS, learning_rates, search_costs, trainings
 from sscdl.tasks.options import DECLARATIONS
 
 # Columns of every file of predictions, and of those of models, untrained networks aside.
@@ -244,6 +244,8 @@ def write_trainings(pointers: list[Path], out: Path) -> None:
             "learnt: yes: the loss is below loss_nothing by more than a hundredth of it; not "
             "shown: it is not; empty: the losses do not say, as of tasks other than "
             f"{', '.join(told)}. The next stage starts from such weights all the same.",
+            f"Of fewer than {FEWEST_EPOCHS} epochs a task with a floor is said to have learnt only "
+            "where the loss is below a half of it.",
             "loss_nothing: of guessing, or the floor in training. Networks that were not trained "
             "are below a floor, too: there the share has to have risen since the first epoch by "
             "more than varies between epochs, or to be above a half.",
