@@ -10,18 +10,22 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
+from sscdl.finding_labels import NEGATIVE, POSITIVE, UNKNOWN, read_label
 
 LOGGER = logging.getLogger("sscdl.images")
 _MOST, _FEW = 0.5, 10  # share of the images, and number, that one patient seldom has
 
 
-def check_patients(images: pd.DataFrame, shares: Mapping[str, float], *, by: str) -> None:
+def check_patients(
+    images: pd.DataFrame, shares: Mapping[str, float], *, by: str, several: bool = False
+) -> None:
     """Raise InputError if there are too few patients for the sets that they are divided into.
 
     ``images`` has the columns cohort, label and patient_id; ``shares`` are of the sets that are to
     have images. Each label must be in each of them, so that fewer patients than sets cannot be
-    divided, whatever the seed. Where the split is ``by`` image there is nothing to check. A patient
-    of most images is warned of: files that were made anonymous often have one id.
+    divided, whatever the seed; but for labels of ``several`` findings, of which ``check_findings``
+    knows more. Where the split is ``by`` image there is nothing to check. A patient of most images
+    is warned of: files that were made anonymous often have one id.
     """
     main = images[images["cohort"] == MAIN]
     sets = [name for name, share in shares.items() if share > 0]
@@ -41,7 +45,8 @@ def check_patients(images: pd.DataFrame, shares: Mapping[str, float], *, by: str
             f"split: all {largest} images are of one patient, so that no seed can divide them into "
             f"{', '.join(sets)}; {whose}. {ways}"
         )
-    for label, part in main[main["label"] != ""].groupby("label"):
+    labelled = main.iloc[:0] if several else main[main["label"] != ""]
+    for label, part in labelled.groupby("label"):
         patients = part["patient_id"].nunique()
         if patients < len(sets):
             raise InputError(
@@ -66,14 +71,12 @@ def check_classes(
     main = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     counts = Counter(main.loc[main["label"] != "", "label"])
     there = ", ".join(f"{label} {counts[label]}" for label in sorted(counts)) or "none"
-    lost = Counter(rejected["reason"]).most_common(1)
-    common = f", most often: {lost[0][0]}" if lost else ""
     for name in classes:
         if not counts[name]:
             raise InputError(
                 f"classes: no image that can be used is labelled {name!r} (images by label: "
-                f"{there}; {len(rejected)} findings in rejected.csv{common}); leave the class out "
-                "of classes, or correct the labels or what set its images aside"
+                f"{there}; {len(rejected)} findings in rejected.csv{_common(rejected)}); leave the "
+                "class out of classes, or correct the labels or what set its images aside"
             )
         usable = main[(main["label"] == name) & (main["mask"] != "")]
         for split in sorted(set(main["split"])):
@@ -83,3 +86,57 @@ def check_classes(
                     f"that can be used ({counts[name]} images are labelled so); check the masks "
                     "(lungs), choose another split_seed, or leave the class out of classes"
                 )
+
+
+def _common(rejected: pd.DataFrame) -> str:
+    lost = Counter(rejected["reason"]).most_common(1)
+    return f", most often: {lost[0][0]}" if lost else ""
+
+
+def check_findings(
+    images: pd.DataFrame, rejected: pd.DataFrame, findings: Sequence[str], *, masked: bool
+) -> None:
+    """Raise InputError if one of ``findings`` cannot be learnt, or nothing can be tested.
+
+    An image that is trained on must show it, and of an image with a lung mask that is tested some
+    finding must be known. Of what a set does not show, or shows everywhere, is warned. Arguments
+    are those of ``check_classes``, and labels as ``sscdl.finding_labels`` writes them.
+    """
+    main = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
+    read = [read_label(label, findings) for label in main["label"]]
+    states = pd.DataFrame(read, index=main.index, columns=list(findings))
+    counts = (states == POSITIVE).sum()
+    for name in findings:
+        if not counts[name]:
+            there = ", ".join(f"{one} {counts[one]}" for one in findings)
+            raise InputError(
+                f"findings: no image that can be used shows {name!r} (images that show each: "
+                f"{there}; {len(rejected)} lines in rejected.csv{_common(rejected)}); leave it out "
+                "of findings, or correct the labels or what set its images aside"
+            )
+    for split in sorted(set(main["split"])):
+        # The whole image can be trained on without a mask, but is not reported.
+        bare = split == "train" and not masked
+        part = states[(main["split"] == split) & (bare | (main["mask"] != ""))]
+        told = "" if bare else " that has a lung mask"
+        lacking = {
+            word: [name for name in findings if not (part[name] == state).any()]
+            for word, state in (("shows", POSITIVE), ("is free of", NEGATIVE))
+        }
+        if split == "train" and (lost := lacking["shows"]):
+            raise InputError(
+                f"findings: no image in the split train{told} shows {lost[0]!r}, so that it cannot "
+                f"be learnt ({counts[lost[0]]} images show it in all); divide the images otherwise "
+                "(split_seed, split), or leave it out of findings"
+            )
+        if split == "test" and (part == UNKNOWN).all(axis=None):
+            raise InputError(
+                f"findings: of no image in the split test{told} any of them is known; check the "
+                "masks (lungs) and what the labels call unknown, or choose another split_seed"
+            )
+        for word, names in lacking.items():
+            if names:
+                LOGGER.warning(
+                    "no image in the split %s%s %s %s: left out of means there",
+                    split, told, word, ", ".join(names),
+                )  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sscdl.archives.sides import NOT_TESTED
 from sscdl.errors import InputError
+from sscdl.finding_labels import known
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import check_list, read_list_description
 
@@ -34,13 +35,20 @@ def read_as_texts(images_csv: Path) -> pd.DataFrame:
     return pd.read_csv(images_csv, dtype=str, keep_default_na=False)
 
 
-def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def held_out(
+    images: pd.DataFrame, classes: Sequence[str], *, several: bool = False
+) -> pd.DataFrame:
     """Return the images to test on: labelled, outside the training split, with a lung mask.
 
-    Raises InputError if there is none.
+    With ``several`` the classes are findings, and images of which any of them is known are
+    labelled. Raises InputError if there is none.
     """
     tested = ~images["split"].isin(NOT_TESTED) & (images["mask"] != "")
-    found = images[tested & images["label"].isin(classes)].reset_index(drop=True)
+    if several:
+        labelled = images["label"].map(lambda label: known(label, classes)).astype(bool)
+    else:
+        labelled = images["label"].isin(classes)
+    found = images[tested & labelled].reset_index(drop=True)
     if found.empty:
         raise InputError("images.csv: no labelled image outside the training split to test on")
     return found

@@ -85,6 +85,16 @@ class Classify(Task):
         correct = (scores.argmax(dim=1) == truth).sum()
         return Step(loss=loss, count=len(index), correct=correct, of=len(index), logits=scores)
 
+    def measures(self, scores: Tensor, rows: Tensor) -> dict[str, float | None]:
+        """Return the balanced accuracy of logits (N, K) over the classes of images in ``rows``."""
+        truth = self.labels[rows.to(self.labels.device)]
+        right = (scores.argmax(dim=1) == truth).float()
+        recalled = scores.new_zeros(2, self.classes)  # right ones and all
+        recalled[0].index_add_(0, truth, right)
+        recalled[1].index_add_(0, truth, torch.ones_like(right))
+        found, of = recalled
+        return {"balanced_accuracy": float((found[of > 0] / of[of > 0]).mean())}
+
     def classifier_state(self) -> dict[str, Tensor]:
         """Return a state dict for the library's network of the same name with ``num_classes``."""
         layer = self.backbone.head_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from sscdl.errors import InputError
@@ -33,3 +34,16 @@ def test_ids_and_classes_are_texts_whatever_they_look_like(tmp_path):
     assert held_out(images, ["0", "None"])["image_id"].tolist() == ["03"]
     with pytest.raises(InputError, match="no labelled image"):
         held_out(images, ["0"])
+
+
+def test_images_of_which_a_finding_is_known_are_tested_on():
+    labels = {"a": "A|B?", "b": "B?", "c": "", "d": "-", "e": "A?|B?", "f": "C"}
+    images = pd.DataFrame(
+        {"image_id": labels.keys(), "label": labels.values(), "split": "test", "mask": "m"}
+    )
+    images.loc[5, "mask"] = ""
+    tested = held_out(images, ["A", "B"], several=True)
+    assert list(tested["image_id"]) == ["a", "b", "d"]
+    assert list(held_out(images, ["B"], several=True)["image_id"]) == ["d"]
+    with pytest.raises(InputError, match="no labelled image"):
+        held_out(images[images["label"] == "A?|B?"], ["A", "B"], several=True)
