@@ -15,18 +15,8 @@ from sscdl.tasks.options import DECLARATIONS
 
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
-    *(
-        "study",
-        "protocol",
-        "classes",
-        "findings",
-        "label_share",
-        "split",
-        "split_seed",
-        "seeds",
-        "variants",
-    ),
-    *("image", "backbone", "stages", "search"),
+    *("study", "protocol", "classes", "findings", "label_share", "split", "split_seed", "seeds"),
+    *("variants", "image", "backbone", "stages", "search"),
 )
 _NAMED = 12  # curricula that are listed by name
 _PROTOCOLS = {

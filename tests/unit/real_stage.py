@@ -17,6 +17,7 @@ from sscdl.images.vouched import describe_list
 from sscdl.recipe import fingerprint
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import read_pointer
+from sscdl.study.trie import FINAL_TASKS
 from tests.unit.task_helpers import pictures
 
 OPTIONS = {

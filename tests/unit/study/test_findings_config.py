@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import re
+import shlex
 
 import pytest
+import yaml
 
 from sscdl.archives.cohorts import MAIN
 from sscdl.archives.reading import read_index
@@ -73,6 +76,20 @@ def test_what_does_not_go_with_findings_is_refused_by_key(changes, key):
 
 def test_what_is_left_at_its_default_is_no_fault():
     assert checked(results={"margin": 3})["findings"] == ["Effusion", "Edema"]
+
+
+def test_the_commands_of_the_page_are_those_of_the_shipped_studies():
+    page = (ROOT / "config/README.md").read_text().partition("### Several findings")[2]
+    page = page.partition("What cannot be decided")[0]
+    lines = [line for line in page.splitlines() if line.startswith("snakemake plan")]
+    assert len(lines) == 2
+    for line in lines:
+        words = shlex.split(line)
+        file, given = (words[words.index(f"--{key}") + 1] for key in ("configfile", "config"))
+        assert read_config([ROOT / file], [given], folders=True)["findings"]
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    config = check_config({"study": "x"} | yaml.safe_load(block), SCHEMA, folders=False)
+    assert config["findings"] == ["Effusion", "Edema"]
 
 
 def test_unknown_goes_with_findings():
