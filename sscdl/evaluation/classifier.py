@@ -77,7 +77,8 @@ class CamNetwork:
         features = self.backbone.features(x)
         logits = features.mean(dim=(2, 3)) @ self.weight.T + self.bias
         maps = [class_activation_map(features, row.expand(len(x), -1)) for row in self.weight]
-        chances = logits.sigmoid() if self.several else logits.softmax(dim=1)
+        # In double precision, in which rare findings are not all of the probability 0, or 1.
+        chances = logits.double().sigmoid() if self.several else logits.softmax(dim=1)
         return chances, torch.stack(maps, dim=1)
 
     def normalise(self, images: Tensor) -> Tensor:

@@ -70,25 +70,12 @@ def mean_over(findings: Sequence[str], summary: Summary) -> Measure:
             return []
         values, influences, numbers = zip(*parts, strict=True)
         influence = np.mean(influences, axis=0)
-        fewest = numbers[0] if len(numbers) == 1 else _worth(influence, min(numbers))
         # Each of several findings is looked for in each image: their mean is known from all.
-        images = float(known.sum())
-        return [Stratum(1.0, float(np.mean(values)), influence, images, fewest)]
+        images, many = float(known.sum()), len(numbers) > 1
+        value = float(np.mean(values))
+        return [Stratum(1.0, value, influence, images, min(numbers), shared=many)]
 
     return measure
-
-
-def _worth(influence: Floats, fewest: int) -> int:
-    """Return as how many equally important patients those are that a mean is known from.
-
-    The few patients of one rare finding among many say little of how sure the mean is, so that the
-    smallest side of all would make intervals of no use. ``fewest``, that side, counts where the
-    patients tell nothing. ``benchmarks/finding_coverage.py`` simulates this.
-    """
-    squares = influence**2
-    if not squares.sum() > 0:
-        return fewest
-    return max(_FEWEST, int(squares.sum() ** 2 / (squares**2).sum()))
 
 
 def average_precision(

@@ -41,6 +41,20 @@ class Stratum(NamedTuple):
     patients: int
     bounded: bool = True
     name: str = ""  # of the class, where there is a stratum for each
+    shared: bool = False  # of several quantities, which patients tell unequally
+
+    @property
+    def worth(self) -> int:
+        """Return as how many equally important patients those are that tell the value.
+
+        The few patients of one rare finding among many say little of how sure a mean is, so that
+        the smallest side of all would make intervals of no use: of what is ``shared``, influences
+        say how many patients matter. ``benchmarks/finding_coverage.py`` simulates this.
+        """
+        squares = self.influence**2
+        if not self.shared or not squares.sum() > 0:
+            return self.patients
+        return max(2, int(squares.sum() ** 2 / (squares**2).sum()))
 
 
 # Rows of one training, the patient of each row as a number below the second argument's -> strata.

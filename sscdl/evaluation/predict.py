@@ -156,7 +156,7 @@ def _predict(
         )
         scores.append(score)
     found = np.concatenate(probabilities)
-    result = prediction_columns(frame, found, model.classes)
+    result = prediction_columns(frame, found, model.classes, several=model.several)
     for place, (column, value) in enumerate(names.items()):
         result.insert(place, column, value)
     result = pd.concat([result, pd.concat(scores, ignore_index=True).round(6)], axis=1)

@@ -10,10 +10,13 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
-from sscdl.finding_labels import NEGATIVE, POSITIVE, UNKNOWN, read_label
+from sscdl.finding_labels import NEGATIVE, POSITIVE, read_label
+from sscdl.images.split import SPLITS
 
 LOGGER = logging.getLogger("sscdl.images")
 _MOST, _FEW = 0.5, 10  # share of the images, and number, that one patient seldom has
+# Patients on either side of a finding without whom it has no score there.
+_TOLD = {"val": 1, "test": 2}
 
 
 def check_patients(
@@ -98,9 +101,10 @@ def check_findings(
 ) -> None:
     """Raise InputError if one of ``findings`` cannot be learnt, or nothing can be tested.
 
-    An image that is trained on must show it, and of an image with a lung mask that is tested some
-    finding must be known. Of what a set does not show, or shows everywhere, is warned. Arguments
-    are those of ``check_classes``, and labels as ``sscdl.finding_labels`` writes them.
+    An image that is trained on must show it. Of some finding there must be a patient who shows it
+    and one who does not among those who choose learning rates, and two of each among those tested,
+    on images with a lung mask; of others is warned. Arguments are those of ``check_classes``, and
+    labels as ``sscdl.finding_labels`` writes them.
     """
     main = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     read = [read_label(label, findings) for label in main["label"]]
@@ -114,29 +118,35 @@ def check_findings(
                 f"{there}; {len(rejected)} lines in rejected.csv{_common(rejected)}); leave it out "
                 "of findings, or correct the labels or what set its images aside"
             )
-    for split in sorted(set(main["split"])):
-        # The whole image can be trained on without a mask, but is not reported.
-        bare = split == "train" and not masked
-        part = states[(main["split"] == split) & (bare | (main["mask"] != ""))]
+    for split in [name for name in SPLITS if (main["split"] == name).any()]:
+        # The whole image can be learnt from without a mask, but is not reported.
+        bare = split != "test" and not masked
+        inside = (main["split"] == split) & (bare | (main["mask"] != ""))
+        part, whose = states[inside], main.loc[inside, "patient_id"]
         told = "" if bare else " that has a lung mask"
-        lacking = {
-            word: [name for name in findings if not (part[name] == state).any()]
-            for word, state in (("shows", POSITIVE), ("is free of", NEGATIVE))
+        if split == "train":
+            if lost := next((name for name in findings if not (part[name] == POSITIVE).any()), ""):
+                raise InputError(
+                    f"findings: no image in the split train{told} shows {lost!r}, so that it "
+                    f"cannot be learnt ({counts[lost]} images show it in all); divide the images "
+                    "otherwise (split_seed, split), or leave it out of findings"
+                )
+            continue
+        fewest = _TOLD[split]
+        sides = {
+            name: min(whose[part[name] == side].nunique() for side in (POSITIVE, NEGATIVE))
+            for name in findings
         }
-        if split == "train" and (lost := lacking["shows"]):
+        lacking = [name for name in findings if sides[name] < fewest]
+        who = "one patient shows and another one does" if fewest == 1 else "two show and two do"
+        if len(lacking) == len(findings):
             raise InputError(
-                f"findings: no image in the split train{told} shows {lost[0]!r}, so that it cannot "
-                f"be learnt ({counts[lost[0]]} images show it in all); divide the images otherwise "
-                "(split_seed, split), or leave it out of findings"
+                f"findings: there is none that patients in the split {split} tell apart, of which "
+                f"{who} not on an image{told}; give it more patients (split), choose another "
+                "split_seed, or check the labels, and what they call unknown"
             )
-        if split == "test" and (part == UNKNOWN).all(axis=None):
-            raise InputError(
-                f"findings: of no image in the split test{told} any of them is known; check the "
-                "masks (lungs) and what the labels call unknown, or choose another split_seed"
-            )
-        for word, names in lacking.items():
-            if names:
-                LOGGER.warning(
-                    "no image in the split %s%s %s %s: left out of means there",
-                    split, told, word, ", ".join(names),
-                )  # fmt: skip
+        if lacking:
+            LOGGER.warning(
+                "split %s: of %s there are not %d patients who show it and as many who do not on "
+                "an image%s; left out of means there", split, ", ".join(lacking), fewest, told,
+            )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -80,14 +81,22 @@ def check_trained_with(
 
 
 def prediction_columns(
-    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str]
+    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str], *, several: bool = False
 ) -> pd.DataFrame:
-    """Return the columns of a prediction table that a model's probabilities (N, K) give."""
+    """Return the columns of a prediction table that a model's probabilities (N, K) give.
+
+    Those of ``several`` findings keep twelve significant digits: they are ranked, and those of rare
+    ones may all be near 0.
+    """
+    if several:
+        chances = np.vectorize(lambda chance: float(f"{chance:.12g}"), otypes=[float])(chances)
+    else:
+        chances = chances.round(6)
     return pd.DataFrame(
         {
             **{key: tested[key] for key in ("image_id", "patient_id", "split", "label")},
             "predicted": [classes[k] for k in chances.argmax(axis=1)],
-            **{f"prob_{name}": chances[:, k].round(6) for k, name in enumerate(classes)},
+            **{f"prob_{name}": chances[:, k] for k, name in enumerate(classes)},
             **{key: tested[key] for key in ("view", "sex", "age")},
         }
     )

@@ -66,8 +66,10 @@ READING = (
      "does not exceed all three shows no attention to the lungs. AIL that does says where the map "
      "lies, not what decides the prediction."),
     ("Comparisons", "better or worse only where the difference, over patients and trainings and "
-     "corrected for the number of comparisons, is more than chance; with one seed nothing is "
-     "tested. The highest of several scores is partly luck."),
+     "corrected for the number of comparisons, is more than chance; equivalent where it is "
+     "shown to be less than the margin, either way (two tests at 5 %, a little less than the 95 % "
+     "interval asks); with one seed nothing is tested. The highest of several scores is partly "
+     "luck."),
 )  # fmt: skip
 # In place of balanced accuracy and attention, of findings of which an image may show several.
 _OF_CLASSES = ("Balanced accuracy", "Attention inside the lungs (AIL)")

@@ -16,6 +16,7 @@ import pandas as pd
 from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.archives.sides import UNLISTED
 from sscdl.files import write_text
+from sscdl.finding_labels import holds_findings
 from sscdl.images.held_out import read_as_texts
 from sscdl.own_csv import read_own
 from sscdl.report.facts import OF_THESIS, reading, straddling
@@ -80,7 +81,7 @@ def write_summary(
         _list(found),
         "<h2>What was run</h2>",
         _definitions(facts),
-        _table("Images and patients by set.", counts),
+        _table(f"Images and patients by set.{_counted_twice(images)}", counts),
         *_results(read, figures),
         "<h2>How to read it</h2>",
         _definitions(
@@ -115,6 +116,11 @@ def image_counts(images: pd.DataFrame) -> pd.DataFrame:
     if len(table) and not table["without a label"].any():
         table = table.drop(columns="without a label")
     return table
+
+
+def _counted_twice(images: pd.DataFrame) -> str:
+    several = holds_findings(images["label"])
+    return " An image counts with each of the findings that it shows." if several else ""
 
 
 def _beside_thesis(tables: Iterable[pd.DataFrame]) -> bool:

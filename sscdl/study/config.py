@@ -225,7 +225,7 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     labels = config["dataset"].get(layout, {}).get("labels")
     known = SIIM_LABELS if labels is None else [name for name in labels if labels[name]]
     what = "findings" if config["findings"] else "classes"
-    for name in config[what]:
+    for name in config[what] if what == "classes" or layout == "table" else ():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"

@@ -174,7 +174,7 @@ def description(block: Mapping[str, Any], *, several: bool) -> dict[str, Any]:
     ``several``: an image may have several labels, as findings are; a table can say so.
     """
     found = {"layout": block["layout"], **block[block["layout"]]}
-    if several and found["layout"] == "table":
+    if several and found["layout"] == "table" and found["labels"]:
         # Only then, so that images of other studies are called what they have always been.
         found["several"] = True
     return found

@@ -59,7 +59,7 @@ class Study(Material):
         return known_facts(self.network, self.config["image"]["size"], self.store)
 
     def check_network(self) -> list[str]:
-        """Return what is to be said of the network's map.
+        """Return what is to be said of the network's map, where attention in it is told.
 
         Raises InputError if tasks or the number of devices do not fit the network.
         """
@@ -87,7 +87,7 @@ class Study(Material):
                 "and more, whose statistics several devices cannot share; give devices: 1, with "
                 "side_by_side for candidates at the same time on one, or take another network"
             )
-        return map_notes(self.network, size, self.store)
+        return [] if self.config["findings"] else map_notes(self.network, size, self.store)
 
     @property
     def mask_convention(self) -> str:

@@ -224,7 +224,7 @@ def explain(column: str) -> str:
     if column.startswith("ail_of_"):
         return f"AIL of the map of class {column.removeprefix('ail_of_')}, predicted or not"
     if column.startswith("label "):
-        return f"images of class {column.removeprefix('label ')}"
+        return f"images labelled {column.removeprefix('label ')}"
     if column.startswith("accuracy_"):
         return f"percent of the images of class {column.removeprefix('accuracy_')} that are right"
     for ending, text in _PARTS.items():

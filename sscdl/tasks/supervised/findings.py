@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.base import Setup, Step, Task
+from sscdl.tasks.base import Setup, Step
+from sscdl.tasks.linear import Linear
 from sscdl.training import ranks
-from sscdl.training.augment import Augmentation, center_resize
 
 if TYPE_CHECKING:
     from sscdl.training.backbones import Backbone
@@ -46,50 +46,34 @@ def mean_auc(scores: Tensor, states: Tensor) -> float:
     return sum(areas) / len(areas) if areas else math.nan
 
 
-class Findings(Task):
+class Findings(Linear):
     """Binary cross-entropy on one linear layer over the pooled feature, an output for each finding.
 
     What is not known of an image counts for nothing: neither in the loss, which is the mean over
-    what is known in the batch, nor in its gradient. ``backbone.features`` and ``head`` are what
-    class activation maps need. In evaluation mode the whole image is seen, without augmentation.
+    what is known in the batch, nor in its gradient. (The loss of an epoch, or of validation, is the
+    mean of its batches, whatever is known in each.)
     """
 
     name = "findings"
     metric = "mean_auc"
-    classifies = True
-    draws = Augmentation.draws
-    # Buffers.
-    labels: Tensor
-    weights: Tensor
+    weights: Tensor  # a buffer
 
     def __init__(self, backbone: Backbone, setup: Setup) -> None:
-        super().__init__(backbone, setup)
         options, labels = setup.options, setup.labels
         if labels is None or labels.ndim != 2:
             raise InputError("findings: needs what is known of each finding of all images")
-        self.classes = labels.shape[1]
-        self.head = nn.Linear(backbone.channels, self.classes)
-        self.augment = Augmentation(
-            setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
-        )
+        super().__init__(backbone, setup, labels, labels.shape[1])
         counted = labels if setup.training_rows is None else labels[setup.training_rows]
         weights = torch.ones(2, self.classes)
         if options["finding_weights"] == "balanced":
             weights = balancing_weights(counted)
         self._chance = _guessing(counted, weights)
-        # Both come from the data, so they are no part of the state.
-        self.register_buffer("labels", labels, persistent=False)
+        # They come from the data, as the labels do.
         self.register_buffer("weights", weights, persistent=False)
 
     @property
     def chance_loss(self) -> float:
         return self._chance
-
-    def views(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return random views (B, 1, s, s), or in evaluation mode the whole images."""
-        if self.training:
-            return self.augment(images, draws)
-        return center_resize(images, self.image_size)
 
     def forward(self, views: Tensor, index: Tensor, epoch: int, epochs: int) -> Step:
         logits = self.head(self.backbone(self.normalise(views)))
@@ -119,12 +103,6 @@ class Findings(Task):
                 "learning rates; give more of them (split.val), or leave rare findings out"
             )
         return {"mean_auc": found if math.isfinite(found) else None}
-
-    def classifier_state(self) -> dict[str, Tensor]:
-        """Return a state dict for the library's network of the same name with ``num_classes``."""
-        layer = self.backbone.head_name
-        head = {f"{layer}.{key}": value for key, value in self.head.state_dict().items()}
-        return {**self.backbone.state_dict(), **head}
 
 
 def _guessing(states: Tensor, weights: Tensor) -> float:

@@ -55,8 +55,8 @@ def test_a_finding_of_one_patient_stops_no_list_while_it_can_be_learnt(tmp_path,
     labels = ["A|B"] + ["A", "-"] * 20
     images = listed(tmp_path, labels, split={**THIRDS, "seed": LEARNT})
     assert images.loc["i0", "split"] == "train"
-    for name in ("val", "test"):
-        assert f"no image in the split {name} that has a lung mask shows B: left" in caplog.text
+    assert "split val: of B there are not 1 patients" in caplog.text
+    assert "split test: of B there are not 2 patients" in caplog.text
     with pytest.raises(InputError, match="no image in the split train shows 'B'"):
         listed(tmp_path, labels, split={**THIRDS, "seed": HELD_BACK})
 
@@ -69,16 +69,14 @@ def test_copies_whose_findings_differ_are_set_aside(tmp_path):
 
 
 def in_sets(*rows):
-    """Return images from their (split, label, whether there is a mask)."""
+    """Return images, each of a patient, from their (split, label, whether there is a mask)."""
     images = pd.DataFrame(rows, columns=["split", "label", "mask"]).assign(cohort="main")
+    images["patient_id"] = [f"p{row}" for row in range(len(images))]
     return images.assign(mask=images["mask"].map({True: "m", False: ""}))
 
 
-WHOLE = [
-    (split, label, True)
-    for split in ("train", "val", "test")
-    for label in ("A|B", "A?|B", "A", "B?", "-")
-]
+LABELS = ("A|B", "A?|B", "A", "B?", "-")
+WHOLE = [(split, label, True) for split in ("train", "val", "test") for label in LABELS]
 
 
 def check(rows, findings=FINDINGS, masked=True):
@@ -99,10 +97,16 @@ def test_where_each_set_shows_each_finding_and_is_free_of_it_nothing_is_said(cap
          r"no image in the split train that has a lung mask shows 'B', .* \(4 images show it"),
         (FINDINGS, True, {("train", "A|B"): None, ("train", "A?|B"): None},
          r"no image in the split train that has a lung mask shows 'B'"),
-        (FINDINGS, False, {("test", label): None for label in ("A|B", "A?|B", "A", "B?", "-")},
-         r"of no image in the split test that has a lung mask any of them is known"),
-        (["A"], False, {("test", label): "A?" for label in ("A|B", "A?|B", "A", "B?", "-")},
-         r"of no image in the split test that has a lung mask any of them is known"),
+        (FINDINGS, False, {("test", label): None for label in LABELS},
+         r"none that patients in the split test tell apart, .* an image that has a lung mask"),
+        (["A"], False, {("test", label): "A?" for label in LABELS},
+         r"none that patients in the split test tell apart"),
+        (FINDINGS, False, {("test", "A|B"): "-", ("test", "A?|B"): "-"},  # one shows A, none B
+         r"none that patients in the split test tell apart, of which two show and two do not"),
+        (FINDINGS, False, {("val", label): "-" for label in LABELS},
+         r"none that patients in the split val tell apart, of which one patient shows"),
+        (FINDINGS, False, {("val", label): "A?|B?" for label in LABELS},
+         r"none that patients in the split val tell apart"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learnt_or_tested_is_named(findings, masked, changed, message):
@@ -116,22 +120,29 @@ def test_what_cannot_be_learnt_or_tested_is_named(findings, masked, changed, mes
 
 
 def test_images_without_a_mask_are_learnt_from_where_no_variant_needs_one():
-    rows = [(split, label, split != "train") for split, label, _ in WHOLE]
-    check(rows, masked=False)
+    rows = [(split, label, split == "test") for split, label, _ in WHOLE]
+    check(rows, masked=False)  # nor chosen by
     with pytest.raises(InputError, match="split train that has a lung mask shows 'A'"):
         check(rows)
 
 
-def test_what_a_set_lacks_is_warned_of_finding_by_finding(caplog):
+def test_what_a_set_lacks_is_warned_of_by_name(caplog):
     rows = [row for row in WHOLE if row[0] != "test"] + [
-        ("test", "A", True), ("test", "A?", True), ("test", "A|B?", True), ("test", "B", False),
+        ("test", "A", True), ("test", "-", True), ("test", "A|B?", True), ("test", "B", False),
+        ("test", "B", True), ("unlisted", "A?", True),
     ]  # fmt: skip
     check(rows)
-    where = "no image in the split test that has a lung mask"
     assert caplog.messages == [
-        f"{where} shows B: left out of means there",
-        f"{where} is free of A: left out of means there",
+        "split test: of B there are not 2 patients who show it and as many who do not on an image "
+        "that has a lung mask; left out of means there",
     ]
+
+
+def test_images_of_one_patient_tell_no_finding_apart():
+    images = in_sets(*WHOLE)
+    images.loc[images["split"] == "test", "patient_id"] = "p"
+    with pytest.raises(InputError, match="none that patients in the split test tell apart"):
+        check_findings(images, REJECTED, FINDINGS, masked=False)
 
 
 def test_a_given_split_may_lack_findings_but_to_train_on(tmp_path, caplog):
@@ -140,7 +151,7 @@ def test_a_given_split_may_lack_findings_but_to_train_on(tmp_path, caplog):
     rows += [(f"q{n}_0.png", f"q{n}", ("A", "-")[n % 2], "test") for n in range(6)]
     images, _ = Archive(tmp_path, rows).listed(classes=FINDINGS, several=True)
     assert (images["split"] == "test").sum() == 6
-    assert "no image in the split test that has a lung mask shows B: left" in caplog.text
+    assert "split test: of B there are not 2 patients" in caplog.text
     rows = [(*row[:3], {"train": "test", "test": "train"}[row[3]]) for row in rows]
     with pytest.raises(InputError, match="no image in the split train shows 'B'"):
         Archive(tmp_path / "turned", rows).listed(classes=FINDINGS, several=True)

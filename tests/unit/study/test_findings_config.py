@@ -66,6 +66,8 @@ def test_curricula_end_with_the_findings_and_have_their_tables():
         ({"dataset": {"layout": "phantom"}}, "findings"),
         ({"findings": ["Effusion", "Effusion"]}, "findings"),
         ({"findings": ["Effusion", "mean"]}, "findings"),
+        ({"search": {"weights": "averaged"}}, "search.weights"),
+        ({"stages": {"classify": {"batch_size": 8}}}, "stages.classify"),
     ],
 )
 def test_what_does_not_go_with_findings_is_refused_by_key(changes, key):
@@ -90,6 +92,18 @@ def test_the_commands_of_the_page_are_those_of_the_shipped_studies():
     (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     config = check_config({"study": "x"} | yaml.safe_load(block), SCHEMA, folders=False)
     assert config["findings"] == ["Effusion", "Edema"]
+
+
+def test_settings_of_the_other_last_stage_are_no_fault_beside_those_of_the_own():
+    both = {"classify": {"batch_size": 8}, "findings": {"batch_size": 8}}
+    assert checked(stages=both)["stages"]["findings"]["batch_size"] == 8
+    message = refused(findings=[], classes=["Effusion", "Edema"], stages={"findings": {}})
+    assert "stages.findings: given, but curricula of this study end with classify" in message
+
+
+def test_another_layout_is_told_once():
+    message = refused(dataset={"layout": "phantom"})
+    assert len(message.splitlines()) == 2
 
 
 def test_unknown_goes_with_findings():
