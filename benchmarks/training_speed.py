@@ -40,7 +40,7 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from benchmarks.training_floor import CLASSES, TASKS, Floor, Recipe, views_of, write_pngs
-from sscdl.tasks import build_task
+from sscdl.tasks import build_task, stand_in_labels
 from sscdl.tasks.base import Task
 from sscdl.training.backbones import build_backbone
 from sscdl.training.device import choose_device
@@ -153,7 +153,8 @@ def make_task(name: str, setting: Setting, pixels: np.ndarray) -> Task:
     task = build_task(
         name, backbone, options=options, image_size=setting.size, images=number,
         mean=float(pixels.mean() / 255), std=float(pixels.std() / 255), batch_size=setting.batch,
-        patients=torch.arange(number), labels=torch.arange(number) % CLASSES, classes=CLASSES,
+        patients=torch.arange(number), classes=CLASSES,
+        labels=stand_in_labels(name, torch.arange(number), CLASSES),
         training_rows=torch.arange(number),
     )  # fmt: skip
     return task.to(setting.device, memory_format=torch.channels_last)

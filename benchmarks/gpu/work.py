@@ -12,7 +12,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from sscdl.tasks import build_task
+from sscdl.tasks import build_task, stand_in_labels
 from sscdl.tasks.declaration import ABSENT
 from sscdl.tasks.options import DECLARATIONS
 from sscdl.training.backbones import build_backbone
@@ -39,7 +39,8 @@ def small_task(
     task = build_task(
         name, build_backbone("resnet18", 2), options=small, image_size=SIDE, images=ROWS,
         mean=0.5, std=0.3, batch_size=BATCH, patients=torch.arange(ROWS),
-        labels=torch.arange(ROWS) % 2, classes=2, training_rows=torch.arange(ROWS),
+        labels=stand_in_labels(name, torch.arange(ROWS), 2), classes=2,
+        training_rows=torch.arange(ROWS),
     )  # fmt: skip
     kind = declared.settings.get("optimizer", "sgd")
     schedule = Schedule(kind, 0.01, 0.9, 1e-4, BATCH, EPOCHS, "cosine")

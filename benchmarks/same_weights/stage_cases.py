@@ -106,8 +106,8 @@ def _options(task: str) -> dict[str, dict[str, Any]]:
 
 def _ways(task: str) -> dict[str, dict[str, Any]]:
     """Return a stage of ``task`` for each way of training that all tasks have."""
-    classifies = task == "classify"
-    share = {"labels": {"share": 0.5, "seed": 3}} if classifies else {"also": "more"}
+    classifies = task in ("classify", "findings")
+    share = {"labels": {"share": 0.5, "seed": 3}} if task == "classify" else {"also": "more"}
     thesis = EVERYTHING | {"validate": "val" if classifies else None}
     return {
         "lars, constant, halving, stopped": link(

@@ -71,8 +71,8 @@ class Training:
             "train": "train", "validate": "val", "normalise": "train", "masked": False,
             **link["data"],
         }  # fmt: skip
-        if task == "classify":
-            data["classes"] = CLASSES
+        if task in ("classify", "findings"):
+            data["findings" if task == "findings" else "classes"] = CLASSES
         recipe = {
             "task": task, "settings": link["settings"], "seed": link["seed"], "data": data,
             "root": parent.fingerprint if parent else "a root" if link["root"] else "scratch",

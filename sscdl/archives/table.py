@@ -28,6 +28,7 @@ from sscdl.archives.lookup import NOT_THERE, find_files
 from sscdl.archives.table_settings import Column, TableSettings, patient_spelling, read_settings
 from sscdl.csv_rows import plain_number, read_rows
 from sscdl.errors import InputError
+from sscdl.finding_labels import write_label
 
 _NOTHING = Column("")
 
@@ -38,7 +39,8 @@ def read_index(dataset: Mapping[str, Any]) -> Index:
     With ids ``hash`` an image's id is the keyed hash of its path below the root, and messages name
     the line of the table instead of the file. With ids ``file`` it is the file's name without its
     suffix; where several images have one name, the path with _ for /. Study ids are always hashed:
-    of patient and study, or of the patient alone, or, without one, of the path.
+    of patient and study, or of the patient alone, or, without one, of the path. Labels of several
+    findings are written as ``sscdl.finding_labels`` says.
 
     Raises InputError if the settings, the folder or the table are unusable, no row leads to a file,
     a label has no row, or two rows give one file different labels, patients or studies.
@@ -99,7 +101,10 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
             continue
         labels = [name for name, rule in settings.labels.items() if rule.fits(texts)]
         fitting.update(labels)
-        label = one_label(labels, place, report)
+        if settings.several:
+            label = _findings(labels, texts, settings)
+        else:
+            label = one_label(labels, place, report)
         found = {name: column.value(texts) for name, column in columns.items()}
         found["patient"] = spelled(found["patient"])
         alike[plain_number(found["patient"]).casefold()].add(found["patient"])
@@ -133,6 +138,12 @@ def _all_rows(settings: TableSettings) -> Iterable[tuple[Place, dict[str, str]]]
     for table in settings.tables:
         for line, texts in read_rows(table, settings.used):
             yield Place(table.name, line), texts
+
+
+def _findings(positive: list[str], row: Mapping[str, str], settings: TableSettings) -> str:
+    """Return the label of a row that shows the findings ``positive``, '' if all are unknown."""
+    unknown = [name for name, rule in settings.labels.items() if rule.unknown(row)]
+    return write_label(positive, unknown) if len(unknown) < len(settings.labels) else ""
 
 
 def _pattern(column: Column) -> str:

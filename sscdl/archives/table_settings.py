@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sscdl.csv_rows import check_columns, is_number, plain_number
 from sscdl.errors import InputError
+from sscdl.finding_labels import NEGATIVE, POSITIVE, UNKNOWN
 
 _EXACT = 2**53  # what a float holds to the last digit
 FIELDS = ("file", "patient", "study", "sex", "age", "view")
@@ -41,26 +42,40 @@ class Column:
 class Rule:
     """Which rows are meant: those with one of ``values`` in a column.
 
-    With a ``separator``, one of the several texts in a cell must be one of the values.
+    With a ``separator``, one of the several texts in a cell must be one of the values. ``unsure``
+    are the values of rows of which nobody knows.
     """
 
     column: str
     values: frozenset[str]
     separator: str = ""
-    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    unsure: frozenset[str] = frozenset()
+    _states: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def fits(self, row: Mapping[str, str]) -> bool:
         """Return whether a row is meant."""
+        return self._state(row) == POSITIVE
+
+    def unknown(self, row: Mapping[str, str]) -> bool:
+        """Return whether nobody knows if a row is meant."""
+        return self._state(row) == UNKNOWN
+
+    def _state(self, row: Mapping[str, str]) -> int:
         cell = row[self.column]
-        if cell not in self._known:
-            parts = cell.split(self.separator) if self.separator else [cell]
-            self._known[cell] = any(plain_number(part) in self.values for part in parts)
-        return self._known[cell]
+        if cell not in self._states:
+            texts = cell.split(self.separator) if self.separator else [cell]
+            parts = {plain_number(text) for text in texts}
+            rest = NEGATIVE if parts.isdisjoint(self.unsure) else UNKNOWN
+            self._states[cell] = rest if parts.isdisjoint(self.values) else POSITIVE
+        return self._states[cell]
 
 
 @dataclass(frozen=True)
 class TableSettings:
-    """The settings of layout ``table``: ``columns`` has those of ``FIELDS`` that are given."""
+    """The settings of layout ``table``: ``columns`` has those of ``FIELDS`` that are given.
+
+    ``several``: a row may fit several labels, each of which is a finding.
+    """
 
     root: Path
     table: Path
@@ -70,6 +85,7 @@ class TableSettings:
     keep: Rule | None
     labels: dict[str, Rule]
     further: tuple[Path, ...] = ()
+    several: bool = False
 
     @property
     def tables(self) -> list[Path]:
@@ -95,8 +111,10 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
     ``dataset`` has root, table (a CSV file, relative to the root or absolute), id_key, ids (hash or
     file), columns (of file, patient, study, sex, age and view: a name, a mapping of column and
     pattern, or None), keep (None, or a mapping of column, values and separator) and labels (such a
-    mapping, or None, for each class), further (CSV files of the same columns). All but root, table,
-    id_key and the column of the file may be missing.
+    mapping, or None, for each class), further (CSV files of the same columns) and several (True
+    where the labels are findings, of which a row may have any number; then their mappings may have
+    ``unknown``, the values of rows of which nobody knows). All but root, table, id_key and the
+    column of the file may be missing.
 
     Raises InputError if a setting is missing or wrong, or the root, the table or a column is not
     there.
@@ -135,14 +153,16 @@ def read_settings(dataset: Mapping[str, Any]) -> TableSettings:
     if "file" not in columns:
         raise InputError("table.columns.file: missing; the column that names the image files")
     keep = _rule(dataset["keep"], "table.keep") if dataset.get("keep") else None
+    several = dataset.get("several", False)
     labels = {
-        name: _rule(rule, f"table.labels.{name}")
+        name: _rule(rule, f"table.labels.{name}", several=several)
         for name, rule in (dataset.get("labels") or {}).items()
         if rule
     }
     settings = TableSettings(
-        root, table, dataset["id_key"], dataset.get("ids", "hash"), columns, keep, labels, further
-    )
+        root, table, dataset["id_key"], dataset.get("ids", "hash"), columns, keep, labels, further,
+        several,
+    )  # fmt: skip
     for one in settings.tables:
         check_columns(one, settings.used)
     return settings
@@ -183,17 +203,31 @@ def read_column(given: Any, key: str) -> Column:
         ) from None
 
 
-def _rule(given: Mapping[str, Any], key: str) -> Rule:
+def _rule(given: Mapping[str, Any], key: str, *, several: bool = False) -> Rule:
     for part in ("column", "values"):
         if not given.get(part):
             raise InputError(f"{key}.{part}: missing; it says which rows are meant")
-    for value in given["values"]:
+    values = _values(given["values"], f"{key}.values")
+    unsure = _values(given.get("unknown") or (), f"{key}.unknown")
+    if unsure and not several:
+        raise InputError(
+            f"{key}.unknown: goes with findings, each of which may be unknown by itself; leave it "
+            "out here"
+        )
+    if both := sorted(values & unsure):
+        raise InputError(
+            f"{key}.unknown: {both[0]!r} is also among its values; leave it in one of the two"
+        )
+    return Rule(given["column"].strip(), values, given.get("separator") or "", unsure)
+
+
+def _values(given: Iterable[Any], key: str) -> frozenset[str]:
+    for value in given:
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-            raise InputError(f"{key}.values: {value!r} is no text and no number; put it in quotes")
+            raise InputError(f"{key}: {value!r} is no text and no number; put it in quotes")
         if isinstance(value, float) and abs(value) >= _EXACT:
             raise InputError(
-                f"{key}.values: {value!r} is more than a number holds digit by digit; put it in "
-                "quotes, as it stands in the table"
+                f"{key}: {value!r} is more than a number holds digit by digit; put it in quotes, "
+                "as it stands in the table"
             )
-    values = frozenset(plain_number(str(value)) for value in given["values"])
-    return Rule(given["column"].strip(), values, given.get("separator") or "")
+    return frozenset(plain_number(str(value)) for value in given)

@@ -43,12 +43,15 @@ class CamNetwork:
         mean: float,
         std: float,
         device: torch.device,
+        several: bool = False,
     ) -> None:
         """Put the network on ``device``, for evaluation.
 
         ``weight`` (K, C) and ``bias`` (K,) are the linear layer's, for the K ``classes``; ``size``
         is the side of its input in pixels; ``mean`` and ``std`` normalise gray values in [0, 1].
+        ``several``: an image may have any number of the classes, which are findings then.
         """
+        self.several = several
         self.classes, self.size, self.mean, self.std = classes, size, mean, std
         self.weight, self.bias = weight.to(device), bias.to(device)
         # torch takes both, its types do not say so.
@@ -74,7 +77,9 @@ class CamNetwork:
         features = self.backbone.features(x)
         logits = features.mean(dim=(2, 3)) @ self.weight.T + self.bias
         maps = [class_activation_map(features, row.expand(len(x), -1)) for row in self.weight]
-        return logits.softmax(dim=1), torch.stack(maps, dim=1)
+        # In double precision, in which rare findings are not all of the probability 0, or 1.
+        chances = logits.double().sigmoid() if self.several else logits.softmax(dim=1)
+        return chances, torch.stack(maps, dim=1)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return images (B, 1, h, w) in [0, 1] as the network's input, (B, 3, h, w)."""
@@ -94,6 +99,7 @@ class Classifier(CamNetwork):
         weight, bias = load_classifier(backbone, read_tensors(store.weights(named)))
         super().__init__(
             backbone, weight, bias,
-            classes=recipe["data"]["classes"], size=recipe["image_size"],
-            mean=data["mean"], std=data["std"], device=device,
+            classes=recipe["data"].get("findings") or recipe["data"]["classes"],
+            size=recipe["image_size"], mean=data["mean"], std=data["std"], device=device,
+            several="findings" in recipe["data"],
         )  # fmt: skip

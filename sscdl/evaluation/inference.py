@@ -173,7 +173,7 @@ def _stratum_limits(part: Stratum, larger: float, df: float, alpha: float) -> tu
     if not np.isfinite(spread * larger) or part.patients < 2:
         return NAN, NAN
     # Of the lower tail, which tells levels apart that 1 - alpha / 2 rounds to 1.
-    quantile: Any = -stdtrit(min(df, part.patients - 1), alpha / 2)
+    quantile: Any = -stdtrit(min(df, part.worth - 1), alpha / 2)
     if not part.bounded:
         half = quantile * np.sqrt(larger * spread)
         return part.value - half, part.value + half

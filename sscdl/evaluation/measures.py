@@ -23,6 +23,7 @@ from sscdl.evaluation import metrics
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 class Stratum(NamedTuple):
@@ -40,6 +41,20 @@ class Stratum(NamedTuple):
     patients: int
     bounded: bool = True
     name: str = ""  # of the class, where there is a stratum for each
+    shared: bool = False  # of several quantities, which patients tell unequally
+
+    @property
+    def worth(self) -> int:
+        """Return as how many equally important patients those are that tell the value.
+
+        The few patients of one rare finding among many say little of how sure a mean is, so that
+        the smallest side of all would make intervals of no use: of what is ``shared``, influences
+        say how many patients matter. ``benchmarks/finding_coverage.py`` simulates this.
+        """
+        squares = self.influence**2
+        if not self.shared or not squares.sum() > 0:
+            return self.patients
+        return max(2, int(squares.sum() ** 2 / (squares**2).sum()))
 
 
 # Rows of one training, the patient of each row as a number below the second argument's -> strata.
@@ -147,7 +162,7 @@ def auc(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
     classes = metrics.class_names(rows)
     scored = classes[1:] if len(classes) == 2 else classes
     parts = [
-        _one_auc(rows[f"prob_{name}"].to_numpy(dtype=float), labels == name, patients, count)
+        one_auc(rows[f"prob_{name}"].to_numpy(dtype=float), labels == name, patients, count)
         for name in scored
         if 0 < (labels == name).mean() < 1
     ]
@@ -158,23 +173,35 @@ def auc(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
     return [Stratum(1.0, float(np.mean(values)), influence, len(rows), min(numbers))]
 
 
-def _one_auc(
-    scores: Floats, positive: NDArray[np.bool_], patients: Codes, count: int
+def one_auc(
+    scores: Floats, positive: Bools, patients: Codes, count: int
 ) -> tuple[float, Floats, int]:
-    """Return area, influences (P,), and the number of patients of the side that has fewer."""
+    """Return the area under a ROC curve, influences (P,), and the patients of the smaller side.
+
+    ``scores`` and ``positive`` (N,) are of images, of which some are positive and some are not.
+    """
     ranked, place = np.unique(scores, return_inverse=True)
     above = np.bincount(place[positive], minlength=len(ranked)).astype(float)
     below = np.bincount(place[~positive], minlength=len(ranked)).astype(float)
     # For a positive: the share of negatives below it; for a negative, of positives above it.
-    shares = {
-        True: ((np.cumsum(below) - below / 2) / below.sum())[place[positive]],
-        False: ((above.sum() - np.cumsum(above) + above / 2) / above.sum())[place[~positive]],
-    }
-    area = float(shares[True].mean())
+    of_positives = ((np.cumsum(below) - below / 2) / below.sum())[place[positive]]
+    of_negatives = ((above.sum() - np.cumsum(above) + above / 2) / above.sum())[place[~positive]]
+    area = float(of_positives.mean())
+    moved = np.empty(len(scores))
+    moved[positive] = (of_positives - area) / len(of_positives)
+    moved[~positive] = (of_negatives - area) / len(of_negatives)
+    return area, *of_sides(moved, positive, patients, count)
+
+
+def of_sides(moved: Floats, positive: Bools, patients: Codes, count: int) -> tuple[Floats, int]:
+    """Return the influence of each patient (P,), and the patients of the side that has fewer.
+
+    ``moved`` (N,) is how a measure moves by the weight of each image. Positive and negative images
+    are two samples: the few patients of the one have a variance that is corrected for as few.
+    """
     influence, numbers = np.zeros(count), []
-    for side, placed in shares.items():
-        whose = patients[positive == side]
+    for side in (positive, ~positive):
+        whose = patients[side]
         numbers.append(len(np.unique(whose)))
-        of_side = _by_patient((placed - area) / len(placed), whose, count)
-        influence += _corrected(of_side, numbers[-1])
-    return area, influence, min(numbers)
+        influence += _corrected(_by_patient(moved[side], whose, count), numbers[-1])
+    return influence, min(numbers)

@@ -48,6 +48,7 @@ def predict(
 ) -> None:
     """Write one line per labelled image outside the training split: probabilities and attention.
 
+    Of several findings, ``predicted`` is the likeliest, whose map attention is told of.
     ``maps_out`` (.npz) holds ``maps``, the class activation maps of the predicted classes (float32,
     N, h, w), ``class_maps``, those of all classes (float16, N, K, h, w), and the image ``ids``.
     :func:`sscdl.evaluation.attention_scores.score_maps` says what the columns about attention are.
@@ -64,7 +65,8 @@ def predict(
             class_maps=class_maps.clip(-_LARGEST_HALF, _LARGEST_HALF).astype(np.float16),
             ids=frame["image_id"].to_numpy(str),
         )
-    _report(result, f"{variant} {curriculum}")
+    if not model.several:
+        _report(result, f"{variant} {curriculum}")
 
 
 def predict_shown(
@@ -115,7 +117,8 @@ def _opened(
         model = Classifier(pointer, torch.device(name))
         _, described = variants.read_pack(pack)
         check_trained_with(images_csv, described, model.lineage, pointer.name)
-        yield model, held_out(read_images(images_csv), model.classes)
+        images = read_images(images_csv)
+        yield model, held_out(images, model.classes, several=model.several)
 
 
 def _predict(
@@ -153,7 +156,7 @@ def _predict(
         )
         scores.append(score)
     found = np.concatenate(probabilities)
-    result = prediction_columns(frame, found, model.classes)
+    result = prediction_columns(frame, found, model.classes, several=model.several)
     for place, (column, value) in enumerate(names.items()):
         result.insert(place, column, value)
     result = pd.concat([result, pd.concat(scores, ignore_index=True).round(6)], axis=1)

@@ -22,7 +22,15 @@ from PIL import Image, ImageDraw, ImageFont
 from sscdl.errors import InputError
 from sscdl.figures import bars, charts
 from sscdl.files import atomic_path
-from sscdl.tables.dataset import natural_order, once, reason_counts, split_names, tidy_images
+from sscdl.finding_labels import holds_findings
+from sscdl.tables.dataset import (
+    by_label,
+    natural_order,
+    once,
+    reason_counts,
+    split_names,
+    tidy_images,
+)
 
 _LINES = ["-", "--", ":", "-."]
 # Beyond so many rows or reasons, the last one sums up the others.
@@ -40,7 +48,8 @@ def dataset_figure(
 ) -> Figure:
     """Draw what a study's images are: classes, people, views, encodings, sizes, grays, rejections.
 
-    Panels that are not by split count an image once of which the marked test sets show copies.
+    Panels that are not by split count an image once of which the marked test sets show copies. What
+    is by class counts an image that shows several findings with each of them.
 
     Args:
         images: the rows of ``images.csv``, not none.
@@ -50,9 +59,13 @@ def dataset_figure(
     """
     tidy = tidy_images(images)
     tidy["encoding"] = tidy["photometric"] + ", " + tidy["bits_stored"] + " bits"
-    by_split = _cross(tidy, "split", "label")
+    what, often = "class", ""
+    if holds_findings(tidy["label"]):
+        what, often = "finding", " (some several times)"
+    by_split = _cross(by_label(tidy), "split", "label")
     kept = once(tidy)
-    by_view, by_sex = _cross(kept, "label", "view"), _cross(kept, "label", "sex")
+    labelled = by_label(kept)
+    by_view, by_sex = _cross(labelled, "label", "view"), _cross(labelled, "label", "sex")
     by_syntax = _cross(kept, "transfer_syntax", "encoding")
     sizes = kept["size"].value_counts()
     sizes = sizes.loc[_sorted(sizes.index)]
@@ -71,11 +84,11 @@ def dataset_figure(
         strips: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
         cells = [half for strip in strips[:3] for half in strip.subfigures(1, 2)]
         panels = [cell.subplots() for cell in [*cells, *strips[3:]]]
-        bars.stacked(panels[0], by_split, "Images by class")
+        bars.stacked(panels[0], by_split, f"Images by {what}{often}")
         _people(panels[1], tidy)
-        bars.stacked(panels[2], by_view, "View by class (%)", percent=True)
-        bars.stacked(panels[3], by_sex, "Sex by class (%)", percent=True)
-        _ages(panels[4], kept)
+        bars.stacked(panels[2], by_view, f"View by {what} (%)", percent=True)
+        bars.stacked(panels[3], by_sex, f"Sex by {what} (%)", percent=True)
+        _ages(panels[4], labelled, what)
         bars.plain(panels[5], sizes, "Size: rows x columns (images)", room=len(by_view))
         bars.stacked(panels[6], by_syntax, "Transfer syntax and encoding (images)", longest=_SYNTAX)
         _grays(panels[7], histograms)
@@ -132,9 +145,9 @@ def _people(axes: Axes, tidy: pd.DataFrame) -> None:
     bars.titled(axes, "Patients, studies and images", handles)
 
 
-def _ages(axes: Axes, tidy: pd.DataFrame) -> None:
-    """Draw the ages of each class: quartiles, 5th and 95th percentile, mean."""
-    bars.titled(axes, "Age by class (years)")
+def _ages(axes: Axes, tidy: pd.DataFrame, what: str) -> None:
+    """Draw the ages of each class or finding: quartiles, 5th and 95th percentile, mean."""
+    bars.titled(axes, f"Age by {what} (years)")
     if tidy["age"].isna().all():
         bars.nothing(axes, "unknown")
         return

@@ -92,16 +92,17 @@ def draw_curves(predictions: list[Path], table: Path, *, kind: str, split: str) 
     return curves.curves(rows[rows["split"] == split], read_own(table), kind)
 
 
-def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
+def draw_validation_curves(pointers: list[Path], *, chance: float) -> Figure:
     """Draw figure 4.2: the classifiers' validation curves, one line per learning rate.
 
-    Of several seeds, the first is drawn.
+    ``chance``: what guessing scores, in [0, 1]. Of several seeds, the first is drawn.
     """
     runs = [run for run in read_runs(pointers) if run["stage"] == "classification"]
     seed = min(run["seed"] for run in runs)
     histories = []
     for run in runs:
-        points = [r for r in run["history"] if r.get("val_balanced_accuracy") is not None]
+        score = f"val_{run['metric']}"
+        points = [r for r in run["history"] if r.get(score) is not None]
         # A continuation's history starts at the first epoch: it holds its search run.
         if run["seed"] != seed or not points:
             continue
@@ -121,7 +122,7 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
                     (one["epochs"] for one in model if not one["final"]), default=run["epochs"]
                 ),
                 "epochs": [r["epoch"] for r in points],
-                "values": [r["val_balanced_accuracy"] for r in points],
+                "values": [r[score] for r in points],
                 "averaged": [
                     (r["epoch"], r[AVERAGED])
                     for one in compared
@@ -130,7 +131,7 @@ def draw_validation_curves(pointers: list[Path], *, classes: int) -> Figure:
                 ],
             }
         )
-    return validation_curves(histories, chance=1 / classes)
+    return validation_curves(histories, chance=chance)
 
 
 def _choose(predictions: pd.DataFrame, split: str, number: int) -> list[str]:

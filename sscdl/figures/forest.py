@@ -38,15 +38,16 @@ _ROW, _HEAD = 0.165, 0.3  # inches, of a line and of what stands over those of a
 
 
 def forest(table: pd.DataFrame) -> Figure:
-    """Draw each difference in balanced accuracy with its intervals, verdict and corrected p.
+    """Draw each difference with its intervals, verdict and corrected p.
 
     Comparisons stand in groups, by variant and by what they are against. A thick line is the
     interval of the difference, a thin one where a further training of both would lie; the band is
     the margin of equivalence.
 
     Args:
-        table: rows of :func:`sscdl.tables.comparisons.comparisons` (percent points). The columns
-            ``another_low, another_high`` and ``margin`` may be missing or empty.
+        table: rows of :func:`sscdl.tables.comparisons.comparisons`, or of mean AUC, of
+            :func:`sscdl.tables.findings.comparisons.finding_comparisons` (percent points). The
+            columns ``another_low, another_high`` and ``margin`` may be missing or empty.
 
     Raises:
         InputError: the table has no rows.
@@ -85,7 +86,8 @@ def forest(table: pd.DataFrame) -> Figure:
                 va="baseline", fontsize=7, color=charts.GRAY,
             )  # fmt: skip
         grid[-1, 0].set_xlim(-reach, reach)
-        grid[-1, 0].set_xlabel("difference in balanced accuracy (percent points)")
+        measure = "mean AUC of findings" if "auc" in table else "balanced accuracy"
+        grid[-1, 0].set_xlabel(f"difference in {measure} (percent points)")
         charts.legend(figure, _handles(table), columns=2)
     return figure
 

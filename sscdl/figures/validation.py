@@ -20,6 +20,7 @@ from sscdl.figures import charts
 _METRIC_LABELS = {
     "balanced_accuracy": "balanced accuracy (%)",
     "accuracy": "accuracy (%)",
+    "mean_auc": "mean AUC (%)",
     "loss": "loss (nats)",
 }
 

@@ -1,7 +1,8 @@
-"""Which values of a column are the classes of a study: told, sure, or asked."""
+"""Which values of a column are the classes of a study, or its findings: told, sure, or asked."""
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,14 +19,16 @@ _MOST_SHOWN = 30
 
 
 def labels_of(
-    table: Table, column: str, told: Sequence[str] | None, asker: Asker
+    table: Table, column: str, options: argparse.Namespace, asker: Asker
 ) -> dict[str, dict[str, Any]]:
-    """Return which rows have which label, by the names of classes."""
+    """Return which rows have which label, by the names of classes or, if told, of findings."""
     sign = propose.separator(table, column)
     counts = propose.parts(table, column, sign)
-    classes = classes_of(
-        counts, column, told, asker, where=f"{column!r} ({table.path})", whole=not sign
-    )
+    if options.findings:
+        classes = _told(counts, options.findings, column, "--findings")
+    else:
+        where = f"{column!r} ({table.path})"
+        classes = classes_of(counts, column, options.classes, asker, where=where, whole=not sign)
     more = {"separator": sign} if sign else {}
     return {name: {"column": column, "values": values, **more} for name, values in classes.items()}
 
@@ -55,9 +58,15 @@ def classes_of(
         if not (sure or asker.terminal):
             why = f" ({'; '.join(dict.fromkeys(doubts.values()))})" if doubts else ""
             flag = "--classes VALUE | NAME=VALUE ..."
+            if not whole:
+                flag += ", or --findings VALUE | NAME=VALUE ... if an image may have several"
             asker.refuse(f"which values of {column!r} are classes{why}", flag, listed)
         values = likely
         if asker.terminal:
+            if not whole:
+                print(
+                    "  images may have several of these: --findings VALUE ... tells each by itself"
+                )
             for reason in dict.fromkeys(doubts.values()):
                 print(f"  {reason}")
             clear = [value for value in likely if not propose.no_answer(value)]
@@ -130,8 +139,10 @@ def _list(values: Sequence[str]) -> str:
     return " and ".join(map(repr, values))
 
 
-def _told(counts: Counter[str], told: Sequence[str], column: str) -> dict[str, list[str]]:
-    """Return the values of each class that ``--classes`` gives."""
+def _told(
+    counts: Counter[str], told: Sequence[str], column: str, flag: str = "--classes"
+) -> dict[str, list[str]]:
+    """Return the values of each class, or finding, that ``flag`` gives."""
     classes: dict[str, list[str]] = defaultdict(list)
     known = {plain_number(value): value for value in counts}
     whole = {word: known[plain_number(word)] for word in told if plain_number(word) in known}
@@ -143,20 +154,20 @@ def _told(counts: Counter[str], told: Sequence[str], column: str) -> dict[str, l
             name = names[value]
             if not propose.own_name(value):
                 raise InputError(
-                    f"--classes {word}: has no letter or digit (A-Z, 0-9) to name a class by; give "
+                    f"{flag} {word}: has no letter or digit (A-Z, 0-9) to name a class by; give "
                     f"NAME={word}"
                 )
         elif not (sign and plain_number(value) in known):
             raise InputError(
-                f"--classes {word}: {column!r} has no such value (there are: "
+                f"{flag} {word}: {column!r} has no such value (there are: "
                 f"{', '.join(_listed(counts))}); give values, or NAME=VALUE"
             )
         else:
             value = known[plain_number(value)]
         if fault := wrong_class(name):
-            raise InputError(f"--classes {word}: {name!r} is no name of a class; {fault}")
+            raise InputError(f"{flag} {word}: {name!r} is no name of a class; {fault}")
         if any(value in values for values in classes.values()):
-            raise InputError(f"--classes {word}: {value!r} is there twice; leave one out")
+            raise InputError(f"{flag} {word}: {value!r} is there twice; leave one out")
         classes[name].append(value)
     return dict(classes)
 

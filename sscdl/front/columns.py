@@ -112,7 +112,8 @@ def table_settings(
         "table": path.relative_to(folder.root) if inside else path,
         "id_key": "sscdl",
         "columns": columns,
-        "labels": labels_of(table, label, options.classes, asker),
+        "labels": labels_of(table, label, options, asker),
+        **({"several": True} if options.findings else {}),
     }
 
 

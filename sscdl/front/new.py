@@ -1,13 +1,15 @@
 """Write the file of a study, after a look at the images and their table.
 
 python -m sscdl new [FOLDER] [--table CSV | --no-table] [--file COLUMN] [--label COLUMN]
-                    [--patient COLUMN | --no-patient] [--classes VALUE | NAME=VALUE ...] [--quick]
+                    [--patient COLUMN | --no-patient] [--quick]
+                    [--classes VALUE | NAME=VALUE ... | --findings VALUE | NAME=VALUE ...]
                     [--unknown each|one] [--alike one|several]
 
 FOLDER holds the images (DICOM, PNG, JPEG, TIFF) at any depth, and a CSV file with a row for each;
 without one, folders that are called after labels do.
 On a terminal, what options do not tell is proposed and asked; elsewhere it is taken where sure.
 Several values may be of one class: --classes healthy=normal ill=pneumonia ill=tuberculosis
+Where an image may have several labels, each is told by itself: --findings Edema Effusion
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 from sscdl.command_line import called, command_parser
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
+from sscdl.finding_labels import positives
 from sscdl.front.allowed import shares, wrong_study
 from sscdl.front.ask import Asker
 from sscdl.front.columns import image_table, only_table, table_settings
@@ -77,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         split=split,
         further=further,
         split_of_tables=tested,
+        several=bool(options.findings),
     )
     with atomic_path(output) as temporary:
         temporary.write_text(study_text(draft), encoding="utf-8")
@@ -117,8 +121,15 @@ def _parser() -> argparse.ArgumentParser:
         help="ids of patients that are the same number, such as 7, 007 and 7.0: one, or several",
     )
     parser.add_argument("--label", metavar="COLUMN", help="column that holds what is to be learnt")
-    parser.add_argument(
+    learnt = parser.add_mutually_exclusive_group()
+    learnt.add_argument(
         "--classes", nargs="+", metavar="VALUE", help="values that are classes, or NAME=VALUE"
+    )
+    learnt.add_argument(
+        "--findings",
+        nargs="+",
+        metavar="VALUE",
+        help="values of which an image may have several, or NAME=VALUE: each is told by itself",
     )
     parser.add_argument("--study", metavar="NAME", help="name of the study (default: the folder's)")
     parser.add_argument(
@@ -194,6 +205,11 @@ def _dataset(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[
     if folder.challenge and options.table is None and not options.no_table:
         return _of_challenge(folder, options)
     table = image_table(folder, options, asker)
+    if table is None and options.findings:
+        raise InputError(
+            "--findings: need a table that says which of them an image shows (--table CSV); paths "
+            "tell one label of each"
+        )
     if table is None and (by_path := folder_settings(folder, options, asker)):
         return by_path
     return table_settings(table or only_table(folder, options), folder, options, asker)
@@ -201,7 +217,7 @@ def _dataset(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[
 
 def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of an archive in the layout of the challenge."""
-    for flag in ("file", "patient", "label"):
+    for flag in ("file", "patient", "label", "findings"):
         if getattr(options, flag) is not None:
             raise InputError(
                 f"--{flag}: {folder.root} is laid out as the SIIM-FISABIO-RSNA challenge, whose "
@@ -224,25 +240,30 @@ def _counted(
     from sscdl.archives.reading import read_index
     from sscdl.images.classes import check_patients
 
-    index = read_index(dataset)
+    index, several = read_index(dataset), dataset.get("several", False)
     named = bool(dataset.get("columns", {}).get("patient"))
     named |= any("(?P<patient>" in one for one in dataset.get("patterns", ()))
     if named and (index.images["patient_id"] != "").all():  # else headers tell some of them
-        check_patients(index.images.assign(cohort=MAIN), shares(), by="patient")
+        main = index.images.assign(cohort=MAIN)
+        check_patients(main, shares(), by="patient", several=several)
     images, counted = {}, {}
     for name in dataset.get("labels", SIIM_LABELS):
-        rows = index.images[index.images["label"] == name]
+        has = [
+            name in (positives(label) if several else [label]) for label in index.images["label"]
+        ]
+        rows = index.images[has]
         images[name] = len(rows)
         if rows.empty and dataset["layout"] != "siim":
             raise InputError(
                 f"class {name}: its rows lead to no image files below {dataset['root']}; leave it "
-                "out of --classes, or give the folder that has its files"
+                "out, or give the folder that has its files"
             )
         known = named and (rows["patient_id"] != "").all()
         patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
         counted[name] = f"{len(rows):,} images{patients}"
     said = [*index.warnings, *_each_kind(index.problems.values)]
-    meant = index.images[index.images["label"].isin(images)]
+    # A side of a split that is given need not have all findings.
+    meant = index.images[index.images["label"].isin([] if several else images)]
     labels = dict(zip(meant["path"], meant["label"], strict=True))
     return images, counted, said, labels
 

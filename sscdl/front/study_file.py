@@ -14,6 +14,7 @@ import yaml
 from sscdl.command_line import called
 from sscdl.front.allowed import shares
 from sscdl.front.splits import Given
+from sscdl.study.trie import CLASSIFY, FINDINGS
 
 _UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
 _SHARD = 1000  # images that a job converts
@@ -62,7 +63,8 @@ class Draft:
     ``counted``: the same in words; ``total``: number of image files;
     ``headers``: whether all of them are DICOM, whose headers tell the patient; ``split``: one that
     comes with the images; ``further``: tables of the same columns; ``split_of_tables``: the block
-    of a configuration that trains on the images of one table and tests on those of another.
+    of a configuration that trains on the images of one table and tests on those of another;
+    ``several``: whether the classes are findings, of which an image may show any number.
     """
 
     study: str
@@ -76,15 +78,21 @@ class Draft:
     split: Given | None = None
     further: Sequence[str] = ()
     split_of_tables: Mapping[str, Any] | None = None
+    several: bool = False
 
 
 def study_text(draft: Draft) -> str:
     """Return the study file of a draft, as YAML."""
     chosen = _QUICK if draft.quick else _WHOLE
-    classes = ", ".join(map(scalar, draft.images))
-    more = dict.fromkeys(chosen["stages"], "decay: cosine")
-    if max(draft.images.values()) > _UNBALANCED * min(draft.images.values()):
-        more["classify"] += ", options: {class_weights: balanced}"
+    last = FINDINGS if draft.several else CLASSIFY
+    told = "classes: {}  # what the classifier tells apart; others pretrain alone"
+    if draft.several:
+        told = "findings: {}  # of which an image may show several; each is told by itself"
+    classes = f"[{', '.join(map(scalar, draft.images))}]"
+    stages = {last if task == CLASSIFY else task: one for task, one in chosen["stages"].items()}
+    more = dict.fromkeys(stages, "decay: cosine")
+    if not draft.several and max(draft.images.values()) > _UNBALANCED * min(draft.images.values()):
+        more[CLASSIFY] += ", options: {class_weights: balanced}"
     shards = min(64, max(4, draft.total // _SHARD))
     run = f"{called()} run {shlex.quote(draft.file)}"
     return "\n".join(
@@ -99,7 +107,7 @@ def study_text(draft: Draft) -> str:
             "",
             "dataset:",
             *_dataset(draft),
-            f"classes: [{classes}]  # what the classifier tells apart; others pretrain alone",
+            told.format(classes),
             "",
             "# Whole radiographs and lungs alone; also segmented_gray, inverted, lung_box.",
             "variants: [full, segmented_black]",
@@ -111,7 +119,7 @@ def study_text(draft: Draft) -> str:
             "",
             "# Rates to choose from, epochs that compare them, epochs for which the best goes on.",
             "stages:",
-            *(f"  {task}: {{{text}, {more[task]}}}" for task, text in chosen["stages"].items()),
+            *(f"  {task}: {{{text}, {more[task]}}}" for task, text in stages.items()),
             "",
             f"ingest: {{shards: {shards}}}  # jobs that convert the images",
             *_split(draft),
@@ -245,6 +253,6 @@ def _dataset(draft: Draft) -> list[str]:
         "    columns:",
         *columns,
         "    # keep: {column: view, values: [PA]}  # rows to take, where not all are meant",
-        "    labels:  # a class, and which rows have it",
+        "    labels:  # a class or finding, and which rows have it",
         *labels,
     ]

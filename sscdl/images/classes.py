@@ -10,18 +10,25 @@ import pandas as pd
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
+from sscdl.finding_labels import NEGATIVE, POSITIVE, read_label
+from sscdl.images.split import SPLITS
 
 LOGGER = logging.getLogger("sscdl.images")
 _MOST, _FEW = 0.5, 10  # share of the images, and number, that one patient seldom has
+# Patients on either side of a finding without whom it has no score there.
+_TOLD = {"val": 1, "test": 2}
 
 
-def check_patients(images: pd.DataFrame, shares: Mapping[str, float], *, by: str) -> None:
+def check_patients(
+    images: pd.DataFrame, shares: Mapping[str, float], *, by: str, several: bool = False
+) -> None:
     """Raise InputError if there are too few patients for the sets that they are divided into.
 
     ``images`` has the columns cohort, label and patient_id; ``shares`` are of the sets that are to
     have images. Each label must be in each of them, so that fewer patients than sets cannot be
-    divided, whatever the seed. Where the split is ``by`` image there is nothing to check. A patient
-    of most images is warned of: files that were made anonymous often have one id.
+    divided, whatever the seed; but for labels of ``several`` findings, of which ``check_findings``
+    knows more. Where the split is ``by`` image there is nothing to check. A patient of most images
+    is warned of: files that were made anonymous often have one id.
     """
     main = images[images["cohort"] == MAIN]
     sets = [name for name, share in shares.items() if share > 0]
@@ -41,7 +48,8 @@ def check_patients(images: pd.DataFrame, shares: Mapping[str, float], *, by: str
             f"split: all {largest} images are of one patient, so that no seed can divide them into "
             f"{', '.join(sets)}; {whose}. {ways}"
         )
-    for label, part in main[main["label"] != ""].groupby("label"):
+    labelled = main.iloc[:0] if several else main[main["label"] != ""]
+    for label, part in labelled.groupby("label"):
         patients = part["patient_id"].nunique()
         if patients < len(sets):
             raise InputError(
@@ -66,14 +74,12 @@ def check_classes(
     main = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
     counts = Counter(main.loc[main["label"] != "", "label"])
     there = ", ".join(f"{label} {counts[label]}" for label in sorted(counts)) or "none"
-    lost = Counter(rejected["reason"]).most_common(1)
-    common = f", most often: {lost[0][0]}" if lost else ""
     for name in classes:
         if not counts[name]:
             raise InputError(
                 f"classes: no image that can be used is labelled {name!r} (images by label: "
-                f"{there}; {len(rejected)} findings in rejected.csv{common}); leave the class out "
-                "of classes, or correct the labels or what set its images aside"
+                f"{there}; {len(rejected)} findings in rejected.csv{_common(rejected)}); leave the "
+                "class out of classes, or correct the labels or what set its images aside"
             )
         usable = main[(main["label"] == name) & (main["mask"] != "")]
         for split in sorted(set(main["split"])):
@@ -83,3 +89,64 @@ def check_classes(
                     f"that can be used ({counts[name]} images are labelled so); check the masks "
                     "(lungs), choose another split_seed, or leave the class out of classes"
                 )
+
+
+def _common(rejected: pd.DataFrame) -> str:
+    lost = Counter(rejected["reason"]).most_common(1)
+    return f", most often: {lost[0][0]}" if lost else ""
+
+
+def check_findings(
+    images: pd.DataFrame, rejected: pd.DataFrame, findings: Sequence[str], *, masked: bool
+) -> None:
+    """Raise InputError if one of ``findings`` cannot be learnt, or nothing can be tested.
+
+    An image that is trained on must show it. Of some finding there must be a patient who shows it
+    and one who does not among those who choose learning rates, and two of each among those tested,
+    on images with a lung mask; of others is warned. Arguments are those of ``check_classes``, and
+    labels as ``sscdl.finding_labels`` writes them.
+    """
+    main = images[(images["cohort"] == MAIN) & (images["split"] != DUPLICATE)]
+    read = [read_label(label, findings) for label in main["label"]]
+    states = pd.DataFrame(read, index=main.index, columns=list(findings))
+    counts = (states == POSITIVE).sum()
+    for name in findings:
+        if not counts[name]:
+            there = ", ".join(f"{one} {counts[one]}" for one in findings)
+            raise InputError(
+                f"findings: no image that can be used shows {name!r} (images that show each: "
+                f"{there}; {len(rejected)} lines in rejected.csv{_common(rejected)}); leave it out "
+                "of findings, or correct the labels or what set its images aside"
+            )
+    for split in [name for name in SPLITS if (main["split"] == name).any()]:
+        # The whole image can be learnt from without a mask, but is not reported.
+        bare = split != "test" and not masked
+        inside = (main["split"] == split) & (bare | (main["mask"] != ""))
+        part, whose = states[inside], main.loc[inside, "patient_id"]
+        told = "" if bare else " that has a lung mask"
+        if split == "train":
+            if lost := next((name for name in findings if not (part[name] == POSITIVE).any()), ""):
+                raise InputError(
+                    f"findings: no image in the split train{told} shows {lost!r}, so that it "
+                    f"cannot be learnt ({counts[lost]} images show it in all); divide the images "
+                    "otherwise (split_seed, split), or leave it out of findings"
+                )
+            continue
+        fewest = _TOLD[split]
+        sides = {
+            name: min(whose[part[name] == side].nunique() for side in (POSITIVE, NEGATIVE))
+            for name in findings
+        }
+        lacking = [name for name in findings if sides[name] < fewest]
+        who = "one patient shows and another one does" if fewest == 1 else "two show and two do"
+        if len(lacking) == len(findings):
+            raise InputError(
+                f"findings: there is none that patients in the split {split} tell apart, of which "
+                f"{who} not on an image{told}; give it more patients (split), choose another "
+                "split_seed, or check the labels, and what they call unknown"
+            )
+        if lacking:
+            LOGGER.warning(
+                "split %s: of %s there are not %d patients who show it and as many who do not on "
+                "an image%s; left out of means there", split, ", ".join(lacking), fewest, told,
+            )  # fmt: skip

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from sscdl.archives.sides import NOT_TESTED
 from sscdl.errors import InputError
+from sscdl.finding_labels import known
 from sscdl.images.rows import select_rows
 from sscdl.images.vouched import check_list, read_list_description
 
@@ -34,13 +36,20 @@ def read_as_texts(images_csv: Path) -> pd.DataFrame:
     return pd.read_csv(images_csv, dtype=str, keep_default_na=False)
 
 
-def held_out(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def held_out(
+    images: pd.DataFrame, classes: Sequence[str], *, several: bool = False
+) -> pd.DataFrame:
     """Return the images to test on: labelled, outside the training split, with a lung mask.
 
-    Raises InputError if there is none.
+    With ``several`` the classes are findings, and images of which any of them is known are
+    labelled. Raises InputError if there is none.
     """
     tested = ~images["split"].isin(NOT_TESTED) & (images["mask"] != "")
-    found = images[tested & images["label"].isin(classes)].reset_index(drop=True)
+    if several:
+        labelled = images["label"].map(lambda label: known(label, classes)).astype(bool)
+    else:
+        labelled = images["label"].isin(classes)
+    found = images[tested & labelled].reset_index(drop=True)
     if found.empty:
         raise InputError("images.csv: no labelled image outside the training split to test on")
     return found
@@ -72,14 +81,22 @@ def check_trained_with(
 
 
 def prediction_columns(
-    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str]
+    tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str], *, several: bool = False
 ) -> pd.DataFrame:
-    """Return the columns of a prediction table that a model's probabilities (N, K) give."""
+    """Return the columns of a prediction table that a model's probabilities (N, K) give.
+
+    Those of ``several`` findings keep twelve significant digits: they are ranked, and those of rare
+    ones may all be near 0.
+    """
+    if several:
+        chances = np.vectorize(lambda chance: float(f"{chance:.12g}"), otypes=[float])(chances)
+    else:
+        chances = chances.round(6)
     return pd.DataFrame(
         {
             **{key: tested[key] for key in ("image_id", "patient_id", "split", "label")},
             "predicted": [classes[k] for k in chances.argmax(axis=1)],
-            **{f"prob_{name}": chances[:, k].round(6) for k, name in enumerate(classes)},
+            **{f"prob_{name}": chances[:, k] for k, name in enumerate(classes)},
             **{key: tested[key] for key in ("view", "sex", "age")},
         }
     )

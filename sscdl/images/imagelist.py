@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from sscdl.archives.sides import UNLISTED
 from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.files import atomic_path
-from sscdl.images.classes import check_classes, check_patients
+from sscdl.finding_labels import counted
+from sscdl.images.classes import check_classes, check_findings, check_patients
 from sscdl.images.duplicates import find_duplicates
 from sscdl.images.ingest import collect, collect_problems
 from sscdl.images.near_pairs import ASIDE, IGNORE, NEARLY, Effect, effect, read_pairs
@@ -58,6 +60,7 @@ def list_images(
     near_duplicates: Path | None = None,
     treatment: str = IGNORE,
     classes: Sequence[str] = (),
+    several: bool = False,
     masked: bool = False,
 ) -> None:
     """Write ``images.csv`` (all pictures) and ``rejected.csv`` (what did not become one, and why).
@@ -84,7 +87,8 @@ def list_images(
 
     Raises InputError if ``split`` was made without knowing these pairs, or if one of ``classes``
     has no image, or none where one is needed (see ``sscdl.images.classes``; ``masked`` as there),
-    or there are too few patients to divide.
+    or there are too few patients to divide. With ``several`` the classes are findings, of which an
+    image may show any number; what a set lacks of one is warned of where nothing else is needed.
     """
     images, rejected = collect(image_manifests)
     store = _store(image_manifests)
@@ -112,15 +116,16 @@ def list_images(
     divided = _joined(images[single], near)
     about: list[dict[str, str]] = []  # remarks on images by their ids
     if sides:
-        about.append(check_sides(images[single], sides, classes))
+        # What a side must have of a finding is asked below, of the sets that come of it.
+        about.append(check_sides(images[single], sides, () if several else classes))
         left = {"by": "image", "stratified": False, "val": 0.0, "seed": 0, **split, "test": 0.0}
         images.loc[single, "split"] = by_sides(
             images[single], sides.of,
             # Divided are the ids that near-duplicates join, which are no ids of files.
-            lambda rest: _drawn(divided[rest], left),
+            lambda rest: _drawn(divided[rest], left, several=several),
         )  # fmt: skip
     else:
-        images.loc[single, "split"] = _drawn(divided, split)
+        images.loc[single, "split"] = _drawn(divided, split, several=several)
     twice |= _held_back(images, near)
     images.loc[images["image_id"].isin(twice), "split"] = DUPLICATE
     others = _others(pairs)
@@ -128,7 +133,8 @@ def list_images(
         about.append(apart(images, pairs, sides))
         lost = images.loc[images["split"] == UNLISTED, "image_id"]
         about.append(dict.fromkeys(lost, "on no side of the given split"))
-    check_classes(images, rejected, classes, masked=masked)
+    check = check_findings if several else check_classes
+    check(images, rejected, classes, masked=masked)
     remarks = zip(
         [twice.get(image_id) or others.get(image_id, "") for image_id in images["image_id"]],
         images["mask_faults"].map(lambda faults: f"lung mask: {faults}" if faults else ""),
@@ -150,8 +156,9 @@ def list_images(
     describe_list(images_csv, split=split, **source)
     write_csv(rejected[["file", "reason"]], rejected_csv)
     _report_pairs(images, pairs, treatment, images_csv.with_name("near_duplicates.csv"))
-    counts: Any = images.groupby(["split", "label"], dropna=False).size()  # a Series by both
-    for (name, label), number in counts.items():
+    labels = zip(images["split"], map(counted, images["label"]), strict=True)
+    counts = Counter((name, label) for name, shown in labels for label in shown)
+    for (name, label), number in sorted(counts.items()):
         LOGGER.info("%-14s %-14s %d images", name, label or "(no label)", number)
     LOGGER.info("%d images, %d lines in %s", len(images), len(rejected), rejected_csv.name)
 
@@ -161,12 +168,15 @@ def _store(manifests: Sequence[Path]) -> Path:
     return Path(manifests[0]).parents[2]
 
 
-def _drawn(images: pd.DataFrame, split: Mapping[str, Any]) -> pd.Series:
+def _drawn(images: pd.DataFrame, split: Mapping[str, Any], *, several: bool) -> pd.Series:
     """Return the split of each image where all of it is drawn."""
     val, test, by = split["val"], split["test"], split["by"]
-    check_patients(images, {"train": 1 - val - test, "val": val, "test": test}, by=by)
+    shares = {"train": 1 - val - test, "val": val, "test": test}
+    check_patients(images, shares, by=by, several=several)
     stratified, seed = split["stratified"], split["seed"]
-    return assign_split(images, by=by, stratified=stratified, val=val, test=test, seed=seed)
+    return assign_split(
+        images, by=by, stratified=stratified, val=val, test=test, seed=seed, several=several
+    )
 
 
 def _same(images: pd.DataFrame, sides: Sides | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
+from sscdl.finding_labels import holds_findings, known, read_label
 from sscdl.recipe import fingerprint
 
 
@@ -26,9 +27,12 @@ class Rows:
     train: list[int]
     validate: list[int]
     normalise: list[int]
-    labels: list[int]  # class number of every row of the array, -1 where it has none
+    # The class number of every row of the array, -1 where it has none; or what is known of each
+    # finding in it, as `read_label` says it.
+    labels: list[int] | list[list[int]]
     patients: list[int]  # number of the patient of every row of the array
-    known: list[int]  # number of any label of every row, -1 for none: watched, never trained on
+    # The number of any label of every row, -1 for none and for findings: watched, not trained on.
+    known: list[int]
     digest: str  # of everything above and the pixels: what the training saw
 
 
@@ -43,29 +47,24 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
 
     ``described`` is the description of the packed array. In ``data``, "train", "validate" and
     "normalise" name a split, "all" (every image of the main archive) or None; with "classes",
-    only images labelled with one of these train and validate. "masked" is False or, for variants
-    made with lung masks, the policy ``lungs.implausible``; with any policy only images that have a
-    mask to use count. "also" names a further archive whose images train, but for those of patients
-    whom the main archive holds back for validation or testing. "labels" limits training to a share
-    of the patients of each class: {"share": in (0, 1], "seed": int}.
+    only images labelled with one of these train and validate; with "findings" in its place, those
+    of which at least one of these is known. "masked" is False or, for variants made with lung
+    masks, the policy ``lungs.implausible``; with any policy only images that have a mask to use
+    count. "also" names a further archive whose images train, but for those of patients whom the
+    main archive holds back for validation or testing. "labels" limits training to a share of the
+    patients of each class: {"share": in (0, 1], "seed": int}.
     """
     lines = {line["image_id"]: line for line in read_images(path)}
     also = data.get("also")
     held_back = {line["patient_id"] for line in lines.values() if line["split"] in ("val", "test")}
-    classes = data.get("classes")
+    texts = [lines[one]["label"] if one in lines else "" for one in described["ids"]]
+    labels, labelled = _labels(texts, data)
     chosen: dict[str, list[int]] = {"train": [], "validate": [], "normalise": []}
-    labels: list[int]
     patients: list[int]
     numbers: dict[str, int]
-    known: list[int]
-    names: dict[str, int]
-    labels, patients, numbers = [], [], {}
-    known, names = [], {}
+    patients, numbers = [], {}
     for row, image_id in enumerate(described["ids"]):
         line = lines.get(image_id)
-        label = line["label"] if line else ""
-        labels.append(classes.index(label) if classes and label in classes else -1)
-        known.append(names.setdefault(label, len(names)) if label else -1)
         patient = line["patient_id"] if line else image_id
         patients.append(numbers.setdefault(patient, len(numbers)))
         if line is None or line["split"] == DUPLICATE or (data["masked"] and not line["mask"]):
@@ -77,7 +76,7 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
         for use, rows in chosen.items():
             wanted = data[use]
             fits = wanted == "all" or wanted == line["split"]
-            if fits and (use == "normalise" or not classes or labels[-1] >= 0):
+            if fits and (use == "normalise" or labelled[row]):
                 rows.append(row)
     if "labels" in data:
         chosen["train"] = _share_of_labels(chosen["train"], described["ids"], lines, data["labels"])
@@ -86,7 +85,31 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     if data["validate"] and not chosen["validate"]:
         raise InputError(f"{path}: no image to validate on in split {data['validate']!r}")
     digest = fingerprint([described["sha256"], chosen, labels, patients])
-    return Rows(**chosen, labels=labels, patients=patients, known=known, digest=digest)
+    watched = _watched(texts)
+    return Rows(**chosen, labels=labels, patients=patients, known=watched, digest=digest)
+
+
+def _labels(
+    texts: list[str], data: dict[str, Any]
+) -> tuple[list[int] | list[list[int]], list[bool]]:
+    """Return the labels of all rows as ``Rows`` has them, and which may train and validate."""
+    if findings := data.get("findings"):
+        told = [known(text, findings) for text in texts]
+        return [read_label(text, findings) for text in texts], told
+    classes = data.get("classes") or []
+    numbers = [classes.index(text) if text in classes else -1 for text in texts]
+    return numbers, [number >= 0 or not classes for number in numbers]
+
+
+def _watched(texts: list[str]) -> list[int]:
+    """Return a number for each label, -1 for none, and for all where they are of findings.
+
+    Neighbours of a picture tell one class; every set of findings would be one by itself.
+    """
+    if holds_findings(texts):
+        return [-1] * len(texts)
+    names: dict[str, int] = {}
+    return [names.setdefault(text, len(names)) if text else -1 for text in texts]
 
 
 def _share_of_labels(

@@ -17,12 +17,20 @@ import pandas as pd
 
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
+from sscdl.finding_labels import NOTHING, positives
 
 SPLITS = ("train", "val", "test")
 
 
 def assign_split(
-    images: pd.DataFrame, *, by: str, stratified: bool, val: float, test: float, seed: int
+    images: pd.DataFrame,
+    *,
+    by: str,
+    stratified: bool,
+    val: float,
+    test: float,
+    seed: int,
+    several: bool = False,
 ) -> pd.Series:
     """Return the split of each row of ``images``, with the same index.
 
@@ -33,8 +41,12 @@ def assign_split(
     several labels counts with the most frequent of them, of equals the one that is rarer in all.
     ``val`` and ``test`` are fractions of the images, in [0, 1); the rest is for training.
 
-    Raises InputError for other fractions, a cohort that is named as a split, or a label that would
-    have no image in one of the sets that are to have any.
+    With ``several``, labels are of several findings (``sscdl.finding_labels``): a unit counts with
+    the finding that is rarest in all of those that any of its images shows, so that rare ones are
+    spread over the sets, and units that show none are divided by themselves.
+
+    Raises InputError for other fractions, a cohort that is named as a split, or, but for
+    ``several``, a label that would have no image in one of the sets that are to have any.
     """
     if by not in ("patient", "image"):
         raise InputError(f"split by: is {by!r}; choose 'patient' or 'image'")
@@ -52,29 +64,56 @@ def assign_split(
     shares = {"train": 1 - val - test, "val": val, "test": test}
     shares = {name: share for name, share in shares.items() if share > 0}
     main = images[images["cohort"] == MAIN]
-    units = main["patient_id" if by == "patient" else "image_id"]
-    classes = main["label"] if stratified else [""] * len(main)
-    chosen = _place(list(zip(units, classes, strict=True)), shares, seed)
+    units = list(main["patient_id" if by == "patient" else "image_id"])
+    members = list(zip(units, main["label"], strict=True))
+    strata = dict.fromkeys(units, "")
+    if stratified:
+        strata = _rarest(members) if several else _most_frequent(members)
+    chosen = _place(Counter(units), strata, shares, seed)
     placed = [chosen[unit] for unit in units]
-    _check_classes(list(zip(main["label"], placed, strict=True)), shares)
+    if not several:
+        _check_classes(list(zip(main["label"], placed, strict=True)), shares)
     split = images["cohort"].to_numpy(dtype=object, copy=True)
     split[(images["cohort"] == MAIN).to_numpy()] = placed
     return pd.Series(split, index=images.index, name="split", dtype="str")
 
 
-def _place(members: list[tuple[str, str]], shares: dict[str, float], seed: int) -> dict[str, str]:
-    """Return the split of each unit; ``members`` holds (unit, class) of each image."""
+def _most_frequent(members: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the label that units count with; ``members`` has the (unit, label) of each image."""
     totals = Counter(label for _, label in members)
     contents: dict[str, Counter[str]] = {}
     for unit, label in members:
         contents.setdefault(unit, Counter())[label] += 1
-    strata = {
+    return {
         unit: min(own, key=lambda label: (label == "", -own[label], totals[label], label))
         for unit, own in contents.items()
     }
+
+
+def _rarest(members: list[tuple[str, str]]) -> dict[str, str]:
+    """Return the finding that units count with; ``members`` has the (unit, label) of each image.
+
+    That is ``NOTHING`` for units that show none, and '' for those without a label.
+    """
+    totals: Counter[str] = Counter()
+    contents: dict[str, set[str]] = {}
+    for unit, label in members:
+        shown = positives(label) or [NOTHING if label else ""]
+        totals.update(shown)
+        contents.setdefault(unit, set()).update(shown)
+    return {
+        unit: min(own, key=lambda name: (name == "", name == NOTHING, totals[name], name))
+        for unit, own in contents.items()
+    }
+
+
+def _place(
+    sizes: dict[str, int], strata: dict[str, str], shares: dict[str, float], seed: int
+) -> dict[str, str]:
+    """Return the split of each unit, from the units' image counts and what each counts with."""
     chosen: dict[str, str] = {}
     for stratum in set(strata.values()):
-        units = {unit: own.total() for unit, own in contents.items() if strata[unit] == stratum}
+        units = {unit: size for unit, size in sizes.items() if strata[unit] == stratum}
         chosen |= _cut(units, shares, seed)
     return chosen
 

@@ -40,7 +40,7 @@ from sscdl.segment.networks.checkpoint import save_checkpoint
 from sscdl.segment.predict import load_segmenter
 from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.study import Study
-from sscdl.study.trie import CLASSIFY
+from sscdl.study.trie import CLASSIFY, FINDINGS
 from sscdl.training.network_facts import map_notes
 from sscdl.training.network_names import by_timm
 from sscdl.weight_files import check_weights
@@ -84,6 +84,11 @@ def export(
     """
     pointer = find_pointer(source, node, variant)
     store, entry = Store(pointer.parent.parent), read_pointer(pointer)
+    if entry.get("task") == FINDINGS:
+        raise InputError(
+            f"{pointer}: tells several findings of an image, and only classifiers are exported; "
+            "its weights, in the store, can be used as docs/finished-models.md says"
+        )
     if entry.get("task") != CLASSIFY:
         raise InputError(
             f"{pointer}: is the pointer of a pretext stage, which tells no classes apart; give "

@@ -10,7 +10,7 @@ from sscdl.errors import InputError
 from sscdl.store.store import read_pointer
 from sscdl.study.reading import read_config
 from sscdl.study.study import Study
-from sscdl.study.trie import CLASSIFY
+from sscdl.study.trie import FINAL_TASKS, SCRATCH
 
 
 def find_pointer(source: Path, node: str, variant: str = "") -> Path:
@@ -34,11 +34,14 @@ def find_pointer(source: Path, node: str, variant: str = "") -> Path:
         path: path.name.removesuffix(".json").rsplit(".", 1)
         for path in sorted((source / "recipes").glob("*.json"))
     }
-    known = {path: names for path, names in known.items() if names[0].split("+")[-1] == CLASSIFY}
+    known = {path: names for path, names in known.items() if names[0].split("+")[-1] in FINAL_TASKS}
     # "rotation" is the model of that name, before it is the beginning of others.
-    exact = "+".join(part for part in node.split("+") if part not in ("", "scratch", CLASSIFY))
-    exact = f"{exact}+{CLASSIFY}" if exact else CLASSIFY
-    found = [path for path, names in known.items() if node and names[0] == exact] or [
+    parts = [part for part in node.split("+") if part not in ("", SCRATCH)]
+    of_model = parts[:-1] if parts and parts[-1] in FINAL_TASKS else parts
+    exact = {"+".join([*of_model, final]) for final in FINAL_TASKS}
+    if of_model != parts:
+        exact = {"+".join(parts)}
+    found = [path for path, names in known.items() if node and names[0] in exact] or [
         path
         for path, names in known.items()
         if path.name.startswith(node) or names[-1].startswith(node)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sscdl.planning.estimates import search_epochs
-from sscdl.study.trie import CLASSIFY, Node
+from sscdl.study.trie import FINAL_TASKS, Node
 from sscdl.tasks.declaration import Size
 from sscdl.tasks.options import DECLARATIONS, DEFAULTS, whole
 from sscdl.training.network_facts import known_facts
@@ -29,8 +29,9 @@ def weights_bytes(node: Node, store: Path) -> int:
     0 for a network that nobody has looked at yet: ``store`` keeps what was found of timm's.
     """
     size, channels = _network(node, store)
-    classes = len(node.recipe["data"].get("classes", [])) if node.task == CLASSIFY else 0
-    return size + 4 * classes * (channels + 1)
+    data = node.recipe["data"]
+    outputs = len(data.get("classes") or data.get("findings", []))
+    return size + 4 * outputs * (channels + 1)
 
 
 def records_bytes(node: Node) -> int:
@@ -69,7 +70,7 @@ class _Own(NamedTuple):
 def _of_task(node: Node, images: int, store: Path) -> _Own:
     """Return the bytes that a node's task declares."""
     size, channels = _network(node, store)
-    if not size or node.task == CLASSIFY:
+    if not size or node.task in FINAL_TASKS:
         return _Own(0, 0)
     settings = whole(node.task, node.recipe["settings"])
     options = {**DEFAULTS[node.task], **settings["options"]}

@@ -15,7 +15,7 @@ from sscdl.archives.straddling import crossing
 from sscdl.errors import InputError
 from sscdl.images.rows import read_images
 from sscdl.records import ITSELF, Kind, read_record
-from sscdl.study.trie import CLASSIFY, SCRATCH, Node
+from sscdl.study.trie import FINAL_TASKS, SCRATCH, Node
 
 HELD_OUT = ("val", "test")
 # Also of other programs' making: no more is asked of it than is read here.
@@ -34,7 +34,7 @@ def warnings(
     ``split`` is the study's, with its seed; ``roots`` maps names of roots to files given for them.
     """
     found = []
-    pretext = [node for node in nodes if node.task != CLASSIFY]
+    pretext = [node for node in nodes if node.task not in FINAL_TASKS]
     everything = [node for node in pretext if node.recipe["data"]["train"] == "all"]
     if everything:
         found.append(

@@ -23,7 +23,7 @@ from sscdl.planning.reasons import NOTHING, Reason, reasons, with_lineage
 from sscdl.progress import duration
 from sscdl.store.nodes import read_nodes, shown_size
 from sscdl.store.store import Store
-from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, Node
+from sscdl.study.trie import FINAL_TASKS, PRETEXT_TASKS, Node
 from sscdl.tasks.options import whole
 from sscdl.training.schedule import left_out_sentence
 
@@ -182,7 +182,7 @@ def _listed(lines: Sequence[Outlook]) -> list[str]:
 
 def _shared(nodes: Sequence[Node], curricula: Sequence[str]) -> list[str]:
     """Return what the curricula save by sharing the stages that they begin with."""
-    groups = Counter((node.variant, node.seed) for node in nodes if node.task != CLASSIFY)
+    groups = Counter((node.variant, node.seed) for node in nodes if node.task not in FINAL_TASKS)
     if not groups:
         return []
     depths = [sum(part in PRETEXT_TASKS for part in name.split("+")) for name in curricula]

@@ -23,7 +23,7 @@ from sscdl.planning.estimates import RATES, entry_key, read_rates
 from sscdl.records import set_aside
 from sscdl.store.store import Store
 from sscdl.study.reading import add_arguments, read_config
-from sscdl.study.trie import CLASSIFY, preset_curricula, split_curriculum
+from sscdl.study.trie import final_task, preset_curricula, split_curriculum
 from sscdl.training.network_names import network_of
 from sscdl.training.schedule import Schedule
 
@@ -60,7 +60,7 @@ def tasks(config: dict[str, Any]) -> list[str]:
     names = preset_curricula(given) if isinstance(given, str) else given
     roots = {"imagenet", *config["roots"]}
     found = [task for name in names for task in split_curriculum(name, roots)[1]]
-    return list(dict.fromkeys([*found, CLASSIFY]))
+    return list(dict.fromkeys([*found, final_task(config)]))
 
 
 def measure(task: str, config: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _seconds_a_step(task: str, config: dict[str, Any], device: Any, steps: int) 
     backbones = importlib.import_module("sscdl.training.backbones")
     registry = importlib.import_module("sscdl.tasks")
     settings, image = config["stages"][task], config["image"]
-    batch, classes = settings["batch_size"], len(config["classes"])
+    batch, classes = settings["batch_size"], len(config["findings"] or config["classes"])
     rows = torch.arange(batch * steps)
     shape = (len(rows), image["packed"], image["packed"])
     torch.manual_seed(0)
@@ -118,7 +118,7 @@ def _seconds_a_step(task: str, config: dict[str, Any], device: Any, steps: int) 
         std=0.3,
         batch_size=batch,
         patients=rows,
-        labels=rows % classes,
+        labels=registry.stand_in_labels(task, rows, classes),
         classes=classes,
         training_rows=rows,
     ).to(device, memory_format=torch.channels_last)

@@ -34,10 +34,11 @@ THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
 KEYS = (
     *("variant", "curriculum", "pretraining", "against", "study", "seed", "split", "shown"),
-    *("order", "label_share", "group", "label", "predicted", "bin", "positive", "rule"),
+    *("order", "label_share", "group", "label", "predicted", "bin", "positive", "rule", "finding"),
 )
 BESIDE = "beside"
-EVERY = "accuracy_details"  # the table that names every model
+# Tables that name every model, of studies of classes and of findings.
+EVERY = ("accuracy_details", "finding_scores")
 TOLERANCE = 1e-8  # relative, and absolute near zero: tables are written with ten digits
 
 
@@ -79,7 +80,7 @@ def check_tables(
     # Of the study itself there are some.
     read: dict[str, Any] = {name: _read(results / "predictions" / name) for name in FOLDERS}
     faults = []
-    if (results / "tables" / f"{EVERY}.csv").is_file():
+    if any((results / "tables" / f"{name}.csv").is_file() for name in EVERY):
         known = _models_named(results / "tables")
         faults = _strays(read[OWN], known)
         for folder in OF_MODELS:

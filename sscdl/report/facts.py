@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sscdl.archives.sides import DRAWN, LISTS
-from sscdl.study.trie import CLASSIFY
+from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS
 from sscdl.tasks.options import DECLARATIONS
 
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
-    *("study", "protocol", "classes", "label_share", "split", "split_seed", "seeds", "variants"),
-    *("image", "backbone", "stages", "search"),
+    *("study", "protocol", "classes", "findings", "label_share", "split", "split_seed", "seeds"),
+    *("variants", "image", "backbone", "stages", "search"),
 )
 _NAMED = 12  # curricula that are listed by name
 _PROTOCOLS = {
@@ -47,9 +47,8 @@ _VARIANTS = {
     "lung_box": "lung_box (the box around the lungs)",
 }
 _TASKS = {
-    task: f"{task} ({declared.title}: {declared.about})"
-    for task, declared in DECLARATIONS.items()
-    if task != CLASSIFY
+    task: f"{task} ({DECLARATIONS[task].title}: {DECLARATIONS[task].about})"
+    for task in PRETEXT_TASKS
 }
 READING = (
     ("Balanced accuracy", "the share of right predictions, averaged over the classes, in percent. "
@@ -57,7 +56,7 @@ READING = (
     ("Interval", "95 %. With several seeds it tells what other patients and other trainings would "
      "have changed, with one seed what other patients would have: another training may change as "
      "much, and no comparison is tested then."),
-    ("Curriculum", "the pretext tasks (learning without labels) before classification, in their "
+    ("Curriculum", "the pretext tasks (learning without labels) before the labels, in their "
      "order: moco+rotation is MoCo, then rotation. scratch has none, imagenet begins with weights "
      "trained on photographs."),
     ("Attention inside the lungs (AIL)", "the part of the class activation map of the predicted "
@@ -67,9 +66,20 @@ READING = (
      "does not exceed all three shows no attention to the lungs. AIL that does says where the map "
      "lies, not what decides the prediction."),
     ("Comparisons", "better or worse only where the difference, over patients and trainings and "
-     "corrected for the number of comparisons, is more than chance; with one seed nothing is "
-     "tested. The highest of several accuracies is partly luck."),
+     "corrected for the number of comparisons, is more than chance; equivalent where it is "
+     "shown to be less than the margin, either way (two tests at 5 %, a little less than the 95 % "
+     "interval asks); with one seed nothing is tested. The highest of several scores is partly "
+     "luck."),
 )  # fmt: skip
+# In place of balanced accuracy and attention, of findings of which an image may show several.
+_OF_CLASSES = ("Balanced accuracy", "Attention inside the lungs (AIL)")
+_MEAN_AUC = (
+    "Mean AUC",
+    "the area under the ROC curve, averaged over the findings: of two images, one that shows a "
+    "finding and one that does not, how often the first has the higher probability of it. Guessing "
+    "scores 0.5, whatever is rare, 1 is perfect. A finding counts on the images whose labels say "
+    "whether they show it. Differences are in percent points, hundredths of AUC.",
+)
 OF_THESIS = (
     "thesis",
     "columns so marked are the figures printed in the thesis whose method this is (I. de Andrés "
@@ -82,6 +92,13 @@ def told(config: Mapping[str, Any]) -> dict[str, Any]:
     split = config["split"]
     lists = {side: "given" if file else None for side, file in split["lists"].items()}
     return {key: config[key] for key in TOLD} | {"split": {**split, "lists": lists}}
+
+
+def reading(*, findings: bool) -> list[tuple[str, str]]:
+    """Return how results are to be read, as (what, text), of a study of classes or ``findings``."""
+    if not findings:
+        return list(READING)
+    return [_MEAN_AUC, *(pair for pair in READING if pair[0] not in _OF_CLASSES)]
 
 
 def facts(
@@ -113,7 +130,7 @@ def facts(
     early = f", ended after stage {backbone['last_stage']}" if backbone["last_stage"] < 4 else ""
     seeds = ", ".join(map(str, told["seeds"]))
     found = [
-        ("Question", f"Tell {listed(told['classes'])} apart in chest radiographs.{some}"),
+        ("Question", f"{_question(told)}.{some}"),
         ("Images", f"{_ORIGINS.get(origin, origin)}."),
         (
             "Protocol",
@@ -135,6 +152,12 @@ def facts(
             ("Caution", f"{listed(stand_ins)}: random weights stand in; these rows say nothing.")
         )
     return found + [("Caution", note) for note in map_notes]
+
+
+def _question(told: Mapping[str, Any]) -> str:
+    if names := told["findings"]:
+        return f"Tell which of {len(names)} findings a chest radiograph shows: {listed(names)}"
+    return f"Tell {listed(told['classes'])} apart in chest radiographs"
 
 
 def straddling(both: int, tested: int) -> list[tuple[str, str]]:

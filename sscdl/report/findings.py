@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from sscdl.report.facts import listed
+from sscdl.report.scores import Scores, scores, variants
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
 from sscdl.tables.rates import NOT_SHOWN as NOT_LEARNT
 
-ACCURACY, ATTENTION = "4.14_accuracy_overview", "attention"
-COMPARISONS, SHORTCUT, TRAININGS = "comparisons", "shortcut", "trainings"
+ATTENTION, SHORTCUT, TRAININGS = "attention", "shortcut", "trainings"
 # What scores in attention inside the lungs without having learnt anything: columns and words, and
 # the columns of what the models have above it.
 UNTAUGHT = {
@@ -21,45 +21,45 @@ UNTAUGHT = {
     "ail_random": "networks with random weights",
 }
 LIFTS = ("lift", "lift_centre", "lift_random")
-_LISTED = 12  # curricula whose accuracies are listed one by one
+_LISTED = 12  # curricula whose scores are listed one by one
 _WIDTH = 100  # of lines for the terminal
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return what the tables say in a few sentences, those of accuracy first."""
-    accuracy, attention = tables[ACCURACY], tables[ATTENTION]
-    lines = []
-    for variant in variants(accuracy):
-        scores = accuracy[accuracy[variant].notna()]
-        lines.append(_accuracies(scores, variant, tables[COMPARISONS]))
-    known = attention[attention["ail"].notna()]
-    groups = known.groupby("variant", sort=False)
-    lines += [_attention(rows, str(variant)) for variant, rows in groups]
+    """Return what the tables say in a few sentences, those of the scores first."""
+    scored = scores(tables)
+    lines = [_extremes(scored, variant) for variant in variants(scored.table)]
+    lines += scored.caveats
+    if ATTENTION in tables:
+        known = tables[ATTENTION][tables[ATTENTION]["ail"].notna()]
+        groups = known.groupby("variant", sort=False)
+        lines += [_attention(rows, str(variant)) for variant, rows in groups]
     if SHORTCUT in tables:
         lines += _shortcut(tables[SHORTCUT])
     return lines + _unlearnt(tables[TRAININGS])
 
 
 def outcome(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Return what came out as lines for a terminal: accuracies, comparisons, a planted mark.
+    """Return what came out as lines for a terminal: scores, comparisons, a planted mark.
 
-    ``tables`` as for ``findings``. Accuracies stand in a table, with intervals, but for studies of
-    many curricula, of which the best and the worst are named.
+    ``tables`` as for ``findings``. Scores stand in a table, with intervals, but for studies of many
+    curricula, of which the best and the worst are named.
     """
-    accuracy, comparisons = tables[ACCURACY], tables[COMPARISONS]
-    names = variants(accuracy)
-    if len(accuracy) <= _LISTED:
-        lines = _listed_accuracies(accuracy, names)
+    scored = scores(tables)
+    names = variants(scored.table)
+    if len(scored.table) <= _LISTED:
+        lines = _listed_scores(scored, names)
         told: dict[str, list[str]] = {}
         for variant in names:
-            text = _compared(comparisons[comparisons["variant"] == variant]).strip()
+            text = _compared(scored, variant).strip()
             told.setdefault(text, []).append(variant)
         sentences = [
             text if len(told) == 1 else f"{listed(of)}: {text}" for text, of in told.items() if text
         ]
     else:
         lines = []
-        sentences = [_accuracies(accuracy[accuracy[v].notna()], v, comparisons) for v in names]
+        sentences = [_extremes(scored, variant) for variant in names]
+    sentences += scored.caveats
     if SHORTCUT in tables:
         sentences += _shortcut(tables[SHORTCUT])
     sentences += _unlearnt(tables[TRAININGS])
@@ -67,30 +67,25 @@ def outcome(tables: Mapping[str, pd.DataFrame]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _listed_accuracies(accuracy: pd.DataFrame, names: list[str]) -> list[str]:
-    """Return a table of balanced accuracies, a line for each curriculum."""
-    chance = accuracy["chance"].iloc[0]
-    lines = [f"Balanced accuracy in percent, with 95 % intervals (chance: {chance:.1f})"]
+def _listed_scores(scored: Scores, names: list[str]) -> list[str]:
+    """Return a table of scores, a line for each curriculum."""
+    number = scored.number
+    chance = f"(chance: {number(scored.chance)})"
+    lines = [f"{scored.name}{scored.measured}, with 95 % intervals {chance}"]
     rows = [["", *names]]
-    for _, row in accuracy.iterrows():
-        scores = [
-            f"{row[v]:.1f} ({row[f'{v}_low']:.1f} to {row[f'{v}_high']:.1f})"
+    for _, row in scored.table.iterrows():
+        cells = [
+            f"{number(row[v])} ({number(row[f'{v}_low'])} to {number(row[f'{v}_high'])})"
             if pd.notna(row[v])
             else "-"
             for v in names
         ]
-        rows.append([str(row["curriculum"]), *scores])
+        rows.append([str(row["curriculum"]), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for texts in rows:
-        cells = (cell.ljust(width) for cell, width in zip(texts, widths, strict=True))
-        lines.append(f"  {'  '.join(cells)}".rstrip())
+        padded = (cell.ljust(width) for cell, width in zip(texts, widths, strict=True))
+        lines.append(f"  {'  '.join(padded)}".rstrip())
     return lines
-
-
-def variants(table: pd.DataFrame) -> list[str]:
-    """Return the variants of an overview that have results: each has columns of its own."""
-    named = [str(column).removesuffix("_low") for column in table if str(column).endswith("_low")]
-    return [name for name in named if name in table and table[name].notna().any()]
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -99,26 +94,29 @@ def _named(rows: pd.DataFrame) -> str:
     return listed(names) if len(names) < 4 else f"{len(names)} curricula"
 
 
-def _accuracies(scores: pd.DataFrame, variant: str, comparisons: pd.DataFrame) -> str:
-    shown = scores[variant].round(1)
-    top = scores[shown == shown.max()]
-    text = f"Balanced accuracy on {variant}: "
-    if len(top) == len(scores) > 1:
-        text += f"{shown.max():.1f} % with every curriculum"
+def _extremes(scored: Scores, variant: str) -> str:
+    """Return which curricula of a variant score highest and lowest, and what comparisons show."""
+    number, unit = scored.number, scored.unit
+    rows = scored.table[scored.table[variant].notna()]
+    shown = rows[variant].round(scored.digits)
+    top = rows[shown == shown.max()]
+    text = f"{scored.name} on {variant}: "
+    if len(top) == len(rows) > 1:
+        text += f"{number(shown.max())}{unit} with every curriculum"
     else:
-        text += f"highest with {_named(top)}, {shown.max():.1f} %"
+        text += f"highest with {_named(top)}, {number(shown.max())}{unit}"
         if len(top) == 1:
-            low, high = (top[f"{variant}_{end}"].iloc[0] for end in ("low", "high"))
-            text += f" ({low:.1f} to {high:.1f})"
-        if len(scores) > 1:
-            lowest = scores[shown == shown.min()]
-            text += f", lowest with {_named(lowest)}, {shown.min():.1f} %"
-    text += f"; chance is {top['chance'].iloc[0]:.1f} %."
-    return text + _compared(comparisons[comparisons["variant"] == variant])
+            low, high = (number(top[f"{variant}_{end}"].iloc[0]) for end in ("low", "high"))
+            text += f" ({low} to {high})"
+        if len(rows) > 1:
+            lowest = rows[shown == shown.min()]
+            text += f", lowest with {_named(lowest)}, {number(shown.min())}{unit}"
+    return f"{text}; chance is {number(scored.chance)}{unit}.{_compared(scored, variant)}"
 
 
-def _compared(rows: pd.DataFrame) -> str:
+def _compared(scored: Scores, variant: str) -> str:
     """Return what the comparisons of a variant show, and what it would take to show more."""
+    rows = scored.comparisons[scored.comparisons["variant"] == variant]
     if rows.empty:
         return ""
     margin = f"{rows['margin'].iloc[0]:g} percent points"

@@ -16,21 +16,13 @@ import pandas as pd
 from sscdl.archives.cohorts import DUPLICATE, PRETRAINING
 from sscdl.archives.sides import UNLISTED
 from sscdl.files import write_text
+from sscdl.finding_labels import holds_findings
 from sscdl.images.held_out import read_as_texts
 from sscdl.own_csv import read_own
-from sscdl.report.facts import OF_THESIS, READING, straddling
-from sscdl.report.findings import (
-    ACCURACY,
-    ATTENTION,
-    COMPARISONS,
-    LIFTS,
-    SHORTCUT,
-    UNTAUGHT,
-    findings,
-    outcome,
-    variants,
-)
-from sscdl.tables.dataset import split_names, straddling_patients
+from sscdl.report.facts import OF_THESIS, reading, straddling
+from sscdl.report.findings import ATTENTION, LIFTS, SHORTCUT, UNTAUGHT, findings, outcome
+from sscdl.report.scores import COMPARISONS, FINDING_SCORES, Scores, scores, variants
+from sscdl.tables.dataset import by_label, split_names, straddling_patients
 from sscdl.tables.files import (
     P_VALUES,
     Digits,
@@ -39,6 +31,7 @@ from sscdl.tables.files import (
     numeric_columns,
     printed_cells,
 )
+from sscdl.tables.findings.scores import MEAN
 from sscdl.tables.headings import FIGURE, SUMMARY, place
 from sscdl.tables.html_table import Content, page, section
 
@@ -74,8 +67,8 @@ def write_summary(
         study: name of the study.
         facts: what was run, as (heading, text).
         images_csv: the study's list of images.
-        tables: CSV files by name; ``ACCURACY``, ``ATTENTION``, ``COMPARISONS`` and
-            ``TRAININGS`` are needed.
+        tables: CSV files by name; needed are ``TRAININGS`` and ``ACCURACY``, ``ATTENTION`` and
+            ``COMPARISONS``, or, of findings, ``FINDING_SCORES`` and ``FINDING_COMPARISONS``.
         figures: PNG files by name, without patients' images.
     """
     images = read_as_texts(images_csv)
@@ -88,10 +81,15 @@ def write_summary(
         _list(found),
         "<h2>What was run</h2>",
         _definitions(facts),
-        _table("Images and patients by set.", counts),
+        _table(f"Images and patients by set.{_counted_twice(images)}", counts),
         *_results(read, figures),
         "<h2>How to read it</h2>",
-        _definitions([*READING, *([OF_THESIS] if _beside_thesis(read.values()) else [])]),
+        _definitions(
+            [
+                *reading(findings=FINDING_SCORES in read),
+                *([OF_THESIS] if _beside_thesis(read.values()) else []),
+            ]
+        ),
     ]
     write_text(out, page(f"{place(SUMMARY)[1]}: {study}", parts))
     write_text(description, _description(study, facts, counts, found))
@@ -99,20 +97,30 @@ def write_summary(
 
 
 def image_counts(images: pd.DataFrame) -> pd.DataFrame:
-    """Return images, patients and images of each label by split, from the rows of images.csv."""
-    labels = sorted(set(images["label"]) - {""})
+    """Return images, patients and images of each label by split, from the rows of images.csv.
+
+    An image that shows several findings counts with each of them.
+    """
+    labelled = by_label(images)
+    labels = sorted(set(labelled["label"]) - {""})
     rows = []
     for split in split_names(images["split"]):
         part = images[images["split"] == split]
         row = {"set": _COHORTS.get(split, split), "images": len(part)}
         row["patients"] = part["patient_id"].nunique()
         # Not the bare name, which is a column of accuracies elsewhere.
-        row |= {f"label {label}": int((part["label"] == label).sum()) for label in labels}
+        shown = labelled.loc[labelled["split"] == split, "label"]
+        row |= {f"label {label}": int((shown == label).sum()) for label in labels}
         rows.append(row | {"without a label": int((part["label"] == "").sum())})
     table = pd.DataFrame(rows)
     if len(table) and not table["without a label"].any():
         table = table.drop(columns="without a label")
     return table
+
+
+def _counted_twice(images: pd.DataFrame) -> str:
+    several = holds_findings(images["label"])
+    return " An image counts with each of the findings that it shows." if several else ""
 
 
 def _beside_thesis(tables: Iterable[pd.DataFrame]) -> bool:
@@ -122,40 +130,50 @@ def _beside_thesis(tables: Iterable[pd.DataFrame]) -> bool:
 
 def _results(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, Path]) -> list[str]:
     """Return the main tables, each with its figure, those that most readers want first."""
-    accuracy, attention, compared = (tables[n] for n in (ACCURACY, ATTENTION, COMPARISONS))
+    scored = scores(tables)
     shown = ["variant", "curriculum", "against", "difference", "difference_low", "difference_high",
              "another_low", "another_high", "p_holm", "verdict"]  # fmt: skip
-    looked = ["variant", "curriculum", *(f"ail{part}" for part in ("", *_PARTS))]
-    looked += list(UNTAUGHT)
-    looked += [f"{lift}{part}" for lift in LIFTS for part in ("", "_low", "_high")]
-    parts = ["<h2>Accuracy</h2>"]
-    parts += [_image(figures, "accuracy_overview")]
+    parts = ["<h2>Scores</h2>", _image(figures, "accuracy_overview"), _scores(scored)]
+    if FINDING_SCORES in tables:
+        parts.append(_by_finding(tables[FINDING_SCORES], scored.digits))
     parts += [
-        _table("Balanced accuracy in percent.", accuracy[_overview(accuracy) + ["chance"]],
-               best=variants(accuracy)),
         "<h2>Comparisons</h2>",
         *(_image(figures, name) for name in figures if name.startswith(COMPARISONS)),
-        _table("Differences in balanced accuracy, in percent points.", compared[shown],
+        _table(f"{scored.name}: differences, in percent points.", scored.comparisons[shown],
                digits=P_VALUES),
-        "<h2>Attention</h2>",
-        _image(figures, "4.3_ail_by_model"),
-        _table("Attention inside the lungs (AIL), in percent, beside what scores without having "
-               "learnt anything, and AIL minus these (lift), in percent points.",
-               attention[looked]),
     ]  # fmt: skip
+    if ATTENTION in tables:
+        looked = ["variant", "curriculum", *(f"ail{part}" for part in ("", *_PARTS))]
+        looked += list(UNTAUGHT)
+        looked += [f"{lift}{part}" for lift in LIFTS for part in ("", "_low", "_high")]
+        parts += [
+            "<h2>Attention</h2>",
+            _image(figures, "4.3_ail_by_model"),
+            _table("Attention inside the lungs (AIL), in percent, beside what scores without "
+                   "having learnt anything, and AIL minus these (lift), in percent points.",
+                   tables[ATTENTION][looked]),
+        ]  # fmt: skip
     if SHORTCUT in figures:
         parts += ["<h2>Shortcut</h2>", _image(figures, SHORTCUT)]
     return [part for part in parts if part]
 
 
-def _overview(table: pd.DataFrame) -> list[str]:
-    """Return the columns of an overview that a first reading needs: results and intervals."""
-    return ["curriculum", *(
-        column
-        for variant in variants(table)
-        for column in (variant, *(variant + part for part in _PARTS))
-        if column in table
-    )]  # fmt: skip
+def _scores(scored: Scores) -> str:
+    """Return the table of a study's scores: what a first reading needs, results and intervals."""
+    table = scored.table
+    names = variants(table)
+    shown = [f"{variant}{part}" for variant in names for part in ("", *_PARTS)]
+    shown = ["curriculum", *(column for column in [*shown, "chance"] if column in table)]
+    digits = dict.fromkeys(shown, scored.digits)
+    return _table(f"{scored.name}{scored.measured}.", table[shown], digits=digits, best=names)
+
+
+def _by_finding(table: pd.DataFrame, digits: int) -> str:
+    """Return the table of the scores of each finding."""
+    areas = ["auc", "auc_low", "auc_high"]
+    shown = ["variant", "curriculum", "finding", "n_positive_patients", *areas]
+    single = table[table["finding"] != MEAN]
+    return _table("AUC of each finding.", single[shown], digits=dict.fromkeys(areas, digits))
 
 
 def _table(

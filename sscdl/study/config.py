@@ -14,6 +14,7 @@ import yaml
 
 from sscdl.archives.folder_words import NO_PATTERNS
 from sscdl.errors import InputError
+from sscdl.study.findings import wrong_with_findings
 from sscdl.study.folders import missing_folders
 from sscdl.study.split_settings import all_given, wrong_in_split
 from sscdl.study.stage_settings import wrong_in_stage
@@ -74,7 +75,8 @@ def check_config(
     faults = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.path)))
     messages = [line for fault in faults for line in _messages(fault)]
     missing = missing_folders(filled, config) if folders and not messages else []
-    _refuse(messages or [*missing, *_contradictions(filled)])
+    between = [] if messages else [*_contradictions(filled), *wrong_with_findings(filled, config)]
+    _refuse(messages or [*missing, *between])
     _refuse(_write_out_paths(filled, schema, schema))
     return filled
 
@@ -222,11 +224,12 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
             found.append(f"{block}.{NO_PATTERNS}")
     labels = config["dataset"].get(layout, {}).get("labels")
     known = SIIM_LABELS if labels is None else [name for name in labels if labels[name]]
-    for name in config["classes"]:
+    what = "findings" if config["findings"] else "classes"
+    for name in config[what] if what == "classes" or layout == "table" else ():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
-            found.append(f"classes: {name!r} is no label of the data set; {hint}")
+            found.append(f"{what}: {name!r} is no label of the data set; {hint}")
     if layout == "phantom" and config["pretraining_dataset"]["layout"] != "none":
         found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")
     found += wrong_in_split(config)

@@ -168,6 +168,18 @@ def asked(cohorts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     return fingerprint([cohorts, *parts])
 
 
+def description(block: Mapping[str, Any], *, several: bool) -> dict[str, Any]:
+    """Return what the readers of archives are told about a block such as ``dataset``.
+
+    ``several``: an image may have several labels, as findings are; a table can say so.
+    """
+    found = {"layout": block["layout"], **block[block["layout"]]}
+    if several and found["layout"] == "table" and found["labels"]:
+        # Only then, so that images of other studies are called what they have always been.
+        found["several"] = True
+    return found
+
+
 def meaning(
     description: Mapping[str, Any], parts: Mapping[str, Mapping[str, str]] | None
 ) -> dict[str, Any]:

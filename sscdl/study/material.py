@@ -21,7 +21,7 @@ from sscdl.segment.networks.published import GIT_BLOB as PUBLISHED_BLOB
 from sscdl.source import PAIRING, source_hash
 from sscdl.study import root_names
 from sscdl.study.identity import EARLIER_SOURCES, IMAGES, MASKS, Identity, complete, decide
-from sscdl.study.inputs import Inputs, asked, meaning
+from sscdl.study.inputs import Inputs, asked, description, meaning
 from sscdl.study.split_settings import all_given
 
 PHANTOM_IMAGES = 1.49  # of a synthetic patient, on average
@@ -64,10 +64,12 @@ class Material:
                 name: {"layout": "siim", "root": str(folder), "id_key": "phantom"}
                 for name, folder in folders.items()
             }
-        found = {MAIN: _description(self.config["dataset"])}
-        if self.config["pretraining_dataset"]["layout"] != "none":
-            found[PRETRAINING] = _description(self.config["pretraining_dataset"])
-        return found
+        blocks = {MAIN: self.config["dataset"], PRETRAINING: self.config["pretraining_dataset"]}
+        found = {name: one for name, one in blocks.items() if one["layout"] != "none"}
+        return {
+            name: description(one, several=bool(self.config["findings"]))
+            for name, one in found.items()
+        }
 
     @cached_property
     def _asked(self) -> str:
@@ -332,8 +334,3 @@ class Material:
         if self.layout == "phantom":
             return round(self.config["dataset"]["phantom"]["patients"] * PHANTOM_IMAGES)
         return self._found["image_files"] if self._found else self._inputs.image_files()
-
-
-def _description(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return what the readers of archives are told about a block such as ``dataset``."""
-    return {"layout": dataset["layout"], **dataset[dataset["layout"]]}

@@ -16,9 +16,13 @@ from sscdl.images.variant_kinds import EDGED, MASKS_OF_CROPPED
 from sscdl.study import thesis
 from sscdl.study.trie import (
     CLASSIFY,
+    FINAL_TASKS,
+    FINDINGS,
     NAME,
     PRETEXT_TASKS,
     SCRATCH,
+    final_task,
+    last_node,
     prefixes,
     preset_curricula,
     split_curriculum,
@@ -28,12 +32,13 @@ Model = tuple[str, str, int]  # variant, curriculum, seed
 LISTS = ("images.csv", "images.json", "rejected.csv", "near_duplicates.csv")
 SUMMARY = ("summary.html", "summary.rst", "summary.txt")
 TABLE_SUFFIXES = (".csv", ".md", ".tex", ".html")
-# Tables that every study has: of predictions, and of other things.
+# Tables that studies have: of predictions of one class, or of findings, and of other things.
 OF_PREDICTIONS = (
     "4.14_accuracy_overview", "4.15_ail_overview", "attention", "accuracy_details", "calibration",
     "calibration_bins", "comparisons", "confusions", "faithfulness", "operating_points", "seeds",
     "subgroups",
 )  # fmt: skip
+OF_FINDINGS = ("finding_scores", "finding_comparisons")
 OF_OTHERS = (
     "dataset", "implausible_masks", "3.1_backbones", "4.1_normalisation", "learning_rates",
     "search", "trainings",
@@ -68,6 +73,7 @@ class Outputs:
         self.results = Path("results") / config["study"]
         self.variants: list[str] = config["variants"]
         self.seeds: list[int] = config["seeds"]
+        self.final = final_task(config)
         given = config["curricula"]
         self.curricula = preset_curricula(given) if isinstance(given, str) else list(given)
         self._roots = {"imagenet", *config["roots"]}
@@ -89,9 +95,8 @@ class Outputs:
         for variant, curriculum, seed in self.models:
             root, tasks = self._path(curriculum)
             names = prefixes(root, tasks)
-            whole = "" if curriculum == SCRATCH else curriculum.removeprefix(f"{SCRATCH}+")
-            last = f"{whole}+{CLASSIFY}" if whole else CLASSIFY
-            path = zip([*names, last], [*tasks, CLASSIFY], [None, *names], strict=True)
+            last = last_node(curriculum, self.final)
+            path = zip([*names, last], [*tasks, self.final], [None, *names], strict=True)
             for name, task, parent in path:
                 stage = Stage(variant, seed, name, task, root, parent)
                 found.setdefault((variant, seed, name), stage)
@@ -105,6 +110,8 @@ class Outputs:
         """Return the names of the files in ``predictions/``, without suffix, by their folder."""
         settings = self.config["results"]
         models = [f"{v}.{c}.s{s}" for v, c, s in self.models]
+        if self.final == FINDINGS:
+            return {"": models}
         pretrained = any(one.task != CLASSIFY or one.root != SCRATCH for one in self.stages)
         whose = [*(f"s{seed}" for seed in self.seeds if pretrained), "random"]
         probes = [f"{variant}.{one}" for variant in self.variants for one in whose]
@@ -119,6 +126,8 @@ class Outputs:
     @cached_property
     def prediction_tables(self) -> list[str]:
         """Return the names of the tables that are made from predictions alone."""
+        if self.final == FINDINGS:
+            return list(OF_FINDINGS)
         asked = {
             "cross_variants": self.cross,
             "linear_probe": self.config["results"]["label_shares"],
@@ -129,6 +138,8 @@ class Outputs:
     @cached_property
     def thesis_tables(self) -> list[str]:
         """Return the names of the thesis's tables that the study has a counterpart of."""
+        if self.final == FINDINGS:
+            return []
         batches = {task: one["batch_size"] for task, one in self.config["stages"].items()}
         return thesis.tables_of(self.stages, classes=self.config["classes"], batches=batches)
 
@@ -141,17 +152,20 @@ class Outputs:
     @cached_property
     def figures(self) -> dict[str, list[Model]]:
         """Return the names of all figures, and the models of those that show some of them."""
-        found: dict[str, list[Model]] = {name: [] for name in ("dataset", "4.3_ail_by_model")}
-        found |= {name: [] for name in ("accuracy_overview", "calibration", *self.comparisons)}
-        found |= (
-            self._pages(CURVES, most=12) | self._curves("roc") | self._curves("precision_recall")
-        )
+        found: dict[str, list[Model]] = {name: [] for name in ("dataset", *self.comparisons)}
+        found |= self._pages(CURVES, most=12)
+        if self.shows_images:
+            found |= {"4.1_variants": [], "masks": []}
+        if self.final == FINDINGS:
+            return found
+        found |= {name: [] for name in ("4.3_ail_by_model", "accuracy_overview", "calibration")}
+        found |= self._curves("roc") | self._curves("precision_recall")
         if self.config["results"]["label_shares"]:
             found["label_efficiency"] = []
         if self.marked:
             found["shortcut"] = []
         if self.shows_images:
-            found |= {"4.1_variants": [], "masks": [], **self._pages(MAPS, most=8)}
+            found |= self._pages(MAPS, most=8)
             # The last curriculum, most often the longest, by its first seed.
             last = (self.curricula[-1], min(self.seeds))
             found["class_maps"] = [model for model in self.models if model[1:] == last]
@@ -236,16 +250,18 @@ def _made() -> re.Pattern[str]:
     variant, task = _any({"full", *EDGED, *MASKS_OF_CROPPED}), _any(PRETEXT_TASKS)
     curriculum = rf"{NAME.pattern}(?:\+{task})*"
     model = rf"{variant}\.{curriculum}\.s\d+"
-    tables = _any({*OF_PREDICTIONS, *OF_OTHERS, *ON_REQUEST, *thesis.THESIS_TABLES})
+    kinds_of_tables = (OF_PREDICTIONS, OF_FINDINGS, OF_OTHERS, ON_REQUEST, thesis.THESIS_TABLES)
+    tables = _any({name for kind in kinds_of_tables for name in kind})
     page = rf"-{variant}(?:-(?:\d+_tasks|scratch|imagenet|first_task))?"
     kinds = (
         rf"predictions/(?:(?:shown|faithfulness)/)?{model}\.csv",
         rf"predictions/probe/{variant}\.(?:s\d+|random)\.csv",
         rf"predictions/untrained/{variant}\.csv",
+        r"predictions/metadata\.csv",
         rf"attention/{model}\.npz",
         rf"tables/{tables}{_any(TABLE_SUFFIXES)}",
         rf"figures/(?:{_any(FIGURES)}|{_any(PAGED)}(?:{page})?)\.png",
-        rf"monitors/{variant}/{curriculum}(?:\+{CLASSIFY})?\.s\d+",
+        rf"monitors/{variant}/{curriculum}(?:\+{_any(FINAL_TASKS)})?\.s\d+",
     )
     return re.compile("|".join(kinds))
 

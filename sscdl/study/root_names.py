@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.errors import InputError, of_key
-from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
+from sscdl.study.trie import FINAL_TASKS, PRETEXT_TASKS, SCRATCH
 from sscdl.training.network_names import by_timm
 from sscdl.weight_files import weights_format
 
-_TAKEN = {*PRETEXT_TASKS, SCRATCH, CLASSIFY, "metadata"}
+_TAKEN = {*PRETEXT_TASKS, *FINAL_TASKS, SCRATCH, "metadata"}
 
 
 def identities(

@@ -23,7 +23,7 @@ from sscdl.study.inputs import check_given
 from sscdl.study.material import Material
 from sscdl.study.outputs import Outputs
 from sscdl.study.split_settings import all_given
-from sscdl.study.trie import CLASSIFY, SCRATCH, Node, Trie, preset_curricula
+from sscdl.study.trie import SCRATCH, Node, Trie, final_task, preset_curricula
 from sscdl.tasks.options import DECLARATIONS
 from sscdl.training.network_facts import Facts, known_facts, map_notes, timm_version
 from sscdl.training.network_names import by_timm, network_of
@@ -59,7 +59,7 @@ class Study(Material):
         return known_facts(self.network, self.config["image"]["size"], self.store)
 
     def check_network(self) -> list[str]:
-        """Return what is to be said of the network's map.
+        """Return what is to be said of the network's map, where attention in it is told.
 
         Raises InputError if tasks or the number of devices do not fit the network.
         """
@@ -87,7 +87,7 @@ class Study(Material):
                 "and more, whose statistics several devices cannot share; give devices: 1, with "
                 "side_by_side for candidates at the same time on one, or take another network"
             )
-        return map_notes(self.network, size, self.store)
+        return [] if self.config["findings"] else map_notes(self.network, size, self.store)
 
     @property
     def mask_convention(self) -> str:
@@ -165,7 +165,7 @@ class Study(Material):
         return {"dataset": self.cohorts[MAIN], "split": self.config["split"]}
 
     def data(self, variant: str) -> dict[str, Any]:
-        """Return the data recipes of pretext stages and of the classifier for a variant."""
+        """Return the data recipes of pretext stages and of the last one for a variant."""
         split = self.seeded_split
         strict = self.config["protocol"] == "strict"
         pack = self.pack_fingerprint(variant)
@@ -189,18 +189,19 @@ class Study(Material):
         if PRETRAINING in self.cohorts:
             # The split says which patients of that archive are held back.
             pretext |= {"also": PRETRAINING, "split": split}
-        classify = {
+        what = "findings" if self.config["findings"] else "classes"
+        final = {
             **chosen,
             "normalise": pretext["normalise"],
             "validate": "val" if strict else self.reported,
-            "classes": self.config["classes"],
+            what: self.config[what],
         }
         if self.config["label_share"] < 1:
-            classify["labels"] = {
+            final["labels"] = {
                 "share": self.config["label_share"],
                 "seed": self.config["split_seed"],
             }
-        return {"pretext": pretext, CLASSIFY: classify}
+        return {"pretext": pretext, "final": final}
 
     @cached_property
     def curricula(self) -> list[str]:
@@ -238,6 +239,7 @@ class Study(Material):
             rules=self.config["learning_rate_rules"],
             common=common,
             roots=self.root_identities,
+            final=final_task(self.config),
             averaged=search["weights"] == "averaged",
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from sscdl.files import HOME
-from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS, SCRATCH
+from sscdl.study.trie import PRETEXT_TASKS, SCRATCH
 
 # The thesis's tables as printed, which lie beside the package.
 THESIS_FOLDER = HOME / "resources/thesis"
@@ -133,12 +133,14 @@ def nodes_of(name: str, nodes: Iterable[AnyStage]) -> list[AnyStage]:
     """Return the stages that the table ``name`` is made of."""
     table = THESIS_TABLES[name]
     if table.kind == KINDS:
-        return [n for n in nodes if n.task != CLASSIFY and n.parent is None and n.root == SCRATCH]
+        return [
+            n for n in nodes if n.task in PRETEXT_TASKS and n.parent is None and n.root == SCRATCH
+        ]
     pretext = table.kind == "pretext"
     return [
         node
         for node in nodes
         if node.variant == table.variant
-        and (node.task != CLASSIFY) == pretext
+        and (node.task in PRETEXT_TASKS) == pretext
         and len(pretext_tasks(node.name)) in table.tasks
     ]

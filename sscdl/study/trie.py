@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -18,8 +19,11 @@ from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
 from sscdl.tasks.options import DEFAULTS, lasting
 
-CLASSIFY = "classify"
-PRETEXT_TASKS = tuple(task for task in DEFAULTS if task != CLASSIFY)
+# Each ends a curriculum, as what is learnt there is what is tested: one of several classes, or any
+# number of several findings.
+CLASSIFY, FINDINGS = "classify", "findings"
+FINAL_TASKS = (CLASSIFY, FINDINGS)
+PRETEXT_TASKS = tuple(task for task in DEFAULTS if task not in FINAL_TASKS)
 THESIS_TASKS = ("moco", "swav", "relloc", "rotation")
 SCRATCH = "scratch"
 _MOST_TASKS = 12  # names of nodes become names of files
@@ -47,9 +51,25 @@ class Node:
 
     @property
     def curriculum(self) -> str:
-        """Return the curriculum without the classifier: what tables call the model."""
-        name = self.name.removesuffix(CLASSIFY).removesuffix("+")
-        return name or SCRATCH
+        """Return the curriculum without its last stage: what tables call the model."""
+        return curriculum_of(self.name)
+
+
+def curriculum_of(node: str) -> str:
+    """Return the curriculum that the node of this name belongs to, without what is tested."""
+    tasks = node.split("+")
+    return "+".join(tasks[:-1] if tasks[-1] in FINAL_TASKS else tasks) or SCRATCH
+
+
+def final_task(config: Mapping[str, Any]) -> str:
+    """Return the task that all curricula of a checked configuration end with."""
+    return FINDINGS if config["findings"] else CLASSIFY
+
+
+def last_node(curriculum: str, final: str) -> str:
+    """Return the name of the node in which a curriculum ends with the task ``final``."""
+    whole = "" if curriculum == SCRATCH else curriculum.removeprefix(f"{SCRATCH}+")
+    return f"{whole}+{final}" if whole else final
 
 
 def thesis_curricula() -> list[str]:
@@ -107,14 +127,16 @@ class Trie:
         rules: list[dict[str, Any]],
         common: dict[str, Any],
         roots: dict[str, str],
+        final: str = CLASSIFY,
         averaged: bool = False,
     ) -> None:
         """Take the curricula, the settings of each stage and what all nodes have in common.
 
-        ``stages`` maps a task (or "classify") to its settings; ``rules`` overrides learning rates
-        by variant, kind of stage and number of pretext tasks; ``roots`` maps the name of a starting
-        checkpoint to the identity of its weights; ``common`` goes into every recipe. ``averaged``
-        says whether classifiers' candidates are compared by averages of their weights.
+        ``stages`` maps a task to its settings; ``rules`` overrides learning rates by variant, kind
+        of stage and number of pretext tasks; ``roots`` maps the name of a starting checkpoint to
+        the identity of its weights; ``common`` goes into every recipe. Curricula end with the task
+        ``final``. ``averaged`` says whether classifiers' candidates are compared by averages of
+        their weights.
         """
         names = list(curricula)
         deep = [name for name in names if name.count("+") >= _MOST_TASKS]
@@ -127,7 +149,7 @@ class Trie:
             raise InputError(f"curricula: {', '.join(sorted(repeated))} given more than once")
         self.paths = {name: split_curriculum(name, set(roots)) for name in names}
         self.stages, self.rules, self.common, self.roots = stages, rules, common, roots
-        self.averaged = averaged
+        self.final, self.averaged = final, averaged
         self.nodes: dict[str, Node] = {}
         self._sources: dict[str, str] = {}
         self._fitting: set[int] = set()
@@ -139,17 +161,16 @@ class Trie:
         return self._sources[task]
 
     def add(self, curriculum: str, variant: str, seed: int, data: dict[str, Any]) -> Node:
-        """Add the path of a curriculum and return its last node, the classifier.
+        """Add the path of a curriculum and return its last node.
 
-        ``data`` has the data recipes of the pretext stages ("pretext") and of "classify".
+        ``data`` has the data recipes of the pretext stages ("pretext") and of the last ("final").
         """
         root, tasks = self.paths[curriculum]
         parent = None
         for name, task in zip(prefixes(root, tasks), tasks, strict=True):
             parent = self._node(name, task, variant, seed, root, parent, data["pretext"])
-        whole = "" if curriculum == SCRATCH else curriculum.removeprefix(f"{SCRATCH}+")
-        name = f"{whole}+{CLASSIFY}" if whole else CLASSIFY
-        return self._node(name, CLASSIFY, variant, seed, root, parent, data[CLASSIFY])
+        name = last_node(curriculum, self.final)
+        return self._node(name, self.final, variant, seed, root, parent, data["final"])
 
     def _node(
         self,
@@ -194,7 +215,7 @@ class Trie:
 
     def _rates(self, own: list[float], task: str, variant: str, depth: int) -> list[float]:
         """Return the learning rates of a node: the first rule that fits it, or the stage's own."""
-        kind = CLASSIFY if task == CLASSIFY else "pretext"
+        kind = task if task in FINAL_TASKS else "pretext"
         fitting = [
             number
             for number, rule in enumerate(self.rules)

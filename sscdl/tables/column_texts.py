@@ -24,6 +24,7 @@ COLUMNS = {
     "task": "what the network learns in this stage",
     "label": "class that the image has",
     "predicted": "class that the model gives it",
+    "finding": "finding that the images show or do not; mean: all of them on average",
     "label_share": "share of the training labels that were used",
     "study": "study beside this one",
     "pretraining": "pretext task that the network was pretrained with (scratch: random weights, "
@@ -57,6 +58,9 @@ COLUMNS = {
     # How many.
     "n_images": "number of images",
     "n_patients": "number of patients",
+    "n_findings": "number of findings that the scores are of",
+    "n_positive": "number of images that show the finding, or any of them",
+    "n_positive_patients": "number of patients with such images",
     "n_seeds": "number of trainings, which differ in their random numbers",
     "n_labels": "number of labels that were used",
     "n_draws": "number of random choices of these labels",
@@ -82,6 +86,10 @@ COLUMNS = {
     "n_predictions": "number of predictions, those of all seeds together",
     "chance": "percent that guessing scores: 100 over the number of classes that the model knows",
     "auc": "area under the ROC curve: 0.5 is chance, 1 is perfect",
+    "auc_against": "that of the model it is compared with",
+    "average_precision": "area under the curve of precision over recall: 1 is perfect",
+    "average_precision_chance": "average precision of guessing: the share of images that show the "
+    "finding",
     "f1": "mean over the classes of the F1 score, between 0 and 1",
     "confidence": "probability that the model gives to what it predicts",
     "calibration_error": "root of the mean squared gap between confidence and accuracy, in percent "
@@ -216,7 +224,7 @@ def explain(column: str) -> str:
     if column.startswith("ail_of_"):
         return f"AIL of the map of class {column.removeprefix('ail_of_')}, predicted or not"
     if column.startswith("label "):
-        return f"images of class {column.removeprefix('label ')}"
+        return f"images labelled {column.removeprefix('label ')}"
     if column.startswith("accuracy_"):
         return f"percent of the images of class {column.removeprefix('accuracy_')} that are right"
     for ending, text in _PARTS.items():

@@ -11,7 +11,8 @@ Difference, interval and p are of one quantity, balanced accuracy, and of one me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,20 +36,32 @@ COLUMNS = (
     *("only_model", "only_against", "p", "p_holm", "p_equivalent", "verdict"),
     *("detectable", "margin", "seeds_needed", "chance"),
 )
+
+
+def notes(too_few: str) -> tuple[str, ...]:
+    """Return what is to be said of the columns of any comparisons.
+
+    ``too_few`` says, as the end of a sentence, where there are too few patients to compare.
+    """
+    return (
+        "difference_low, difference_high: over patients and trainings; with one seed over patients "
+        "alone. patients: over patients alone, as if these trainings were the only ones. another: "
+        "where the difference of one further training of both would lie on the same patients.",
+        "p: the level at which the interval over patients and trainings touches zero. p_holm: "
+        "corrected after Holm for all comparisons of this table. p_equivalent: of a true "
+        "difference of margin points or more, either way, corrected alike.",
+        "verdict: better or worse where p_holm is below 0.05; equivalent where p_equivalent is; "
+        "with one seed nothing is tested, as another training might turn the difference round. too "
+        f"few patients: {too_few}.",
+        "detectable: about the true difference that such a comparison by itself finds four times "
+        "in five, without correction for the others. seeds_needed: about how many trainings of "
+        "each model make that margin points, as far as these few tell; empty where more trainings "
+        "of any number do not with these patients, or one training tells nothing.",
+    )
+
+
 NOTES = (
-    "difference_low, difference_high: over patients and trainings; with one seed over patients "
-    "alone. patients: over patients alone, as if these trainings were the only ones. another: "
-    "where the difference of one further training of both would lie on the same patients.",
-    "p: the level at which the interval over patients and trainings touches zero. p_holm: "
-    "corrected after Holm for all comparisons of this table. p_equivalent: of a true difference of "
-    "margin points or more, either way, corrected alike.",
-    "verdict: better or worse where p_holm is below 0.05; equivalent where p_equivalent is; with "
-    "one seed nothing is tested, as another training might turn the difference round. too few "
-    "patients: a class is that of a single one.",
-    "detectable: about the true difference that such a comparison by itself finds four times in "
-    "five, without correction for the others. seeds_needed: about how many trainings of each model "
-    "make that margin points, as far as these few tell; empty where more trainings of any number "
-    "do not with these patients, or one training tells nothing.",
+    *notes("a class is that of a single one"),
     "only_model, only_against: images that one gets right with a larger share of its seeds.",
 )
 
@@ -76,8 +89,11 @@ def with_verdicts(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def untested(found: Comparison, labels: pd.Series) -> str:
     """Return why a comparison of models on images of these labels is not tested, '' if it is."""
-    if labels.nunique() < 2:
-        return ONE_CLASS
+    return ONE_CLASS if labels.nunique() < 2 else untested_in_any_case(found)
+
+
+def untested_in_any_case(found: Comparison) -> str:
+    """Return why a comparison is not tested whatever its images are, '' if it is."""
     if not found.tested:
         return ONE_TRAINING
     return TOO_FEW if np.isnan(found.p) else ""
@@ -112,18 +128,29 @@ def comparisons(predictions: pd.DataFrame, split: str, *, margin: float = MARGIN
         Comparison`) with the ``margin`` that they are about; ``chance``, the accuracy of guessing.
         No rows where there is nothing to compare with.
     """
-    rows = of_split(predictions, split)
+    lines = with_references(of_split(predictions, split), partial(compared, margin=margin))
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def with_references(
+    rows: pd.DataFrame, compared: Callable[[pd.DataFrame, pd.DataFrame], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return a line for each model and each that it is compared with, corrected and judged.
+
+    ``rows`` are those that count; ``compared`` returns the columns of a comparison of two models'
+    rows.
+    """
     groups = {name: group for name, group in models_in(rows) if name[0] != METADATA}
     lines: list[dict[str, Any]] = []
     for variant in dict.fromkeys(name for name, _ in groups):
         models = {name: group for (of, name), group in groups.items() if of == variant}
         lines += [
             {"variant": variant, "curriculum": name, "against": other}
-            | compared(models[name], models[other], margin=margin)
+            | compared(models[name], models[other])
             for name in models
             for other in references(name, models)
         ]
-    return pd.DataFrame(with_verdicts(lines), columns=list(COLUMNS))
+    return with_verdicts(lines)
 
 
 def compared(model: pd.DataFrame, other: pd.DataFrame, *, margin: float) -> dict[str, Any]:
@@ -132,32 +159,54 @@ def compared(model: pd.DataFrame, other: pd.DataFrame, *, margin: float) -> dict
     ``model`` and ``other`` are labelled predictions that share images. The result has the columns
     from ``n_images`` on that :func:`comparisons` describes, before any correction.
     """
-    shared = set(model["image_id"]) & set(other["image_id"])
-    model, other = (part[part["image_id"].isin(shared)] for part in (model, other))
+    model, other = of_shared(model, other)
     found = compare(model, other, measures.balanced_accuracy)
-    alone, another = found.as_trained().interval(), found.another()
-    why = untested(found, model["label"])
     first, second = _shares_right(model).align(_shares_right(other))
     return {
-        "n_images": len(shared),
-        "n_patients": model["patient_id"].nunique(),
-        "n_seeds": min(model["seed"].nunique(), other["seed"].nunique()),
+        **counts(model, other),
         "balanced_accuracy": 100 * found.first.value,
         "balanced_accuracy_against": 100 * found.second.value,
+        "only_model": int((first > second).sum()),
+        "only_against": int((first < second).sum()),
+        **comparison_columns(found, untested(found, model["label"]), margin=margin),
+        "chance": 100 * metrics.chance(model),
+    }
+
+
+def of_shared(model: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of two models that are of images which both predicted."""
+    shared = set(model["image_id"]) & set(other["image_id"])
+    return model[model["image_id"].isin(shared)], other[other["image_id"].isin(shared)]
+
+
+def counts(model: pd.DataFrame, other: pd.DataFrame) -> dict[str, int]:
+    """Return how much a comparison of two models is made of, whose images are the same."""
+    return {
+        "n_images": model["image_id"].nunique(),
+        "n_patients": model["patient_id"].nunique(),
+        "n_seeds": min(model["seed"].nunique(), other["seed"].nunique()),
+    }
+
+
+def comparison_columns(found: Comparison, why: str, *, margin: float) -> dict[str, Any]:
+    """Return what any comparison says, in percent points, before any correction.
+
+    ``why`` says why it is not tested, and is empty if it is; ``margin`` is the smallest difference
+    that matters.
+    """
+    alone, another = found.as_trained().interval(), found.another()
+    return {
         **difference_columns(found),
         "patients_low": 100 * alone.low,
         "patients_high": 100 * alone.high,
         "another_low": 100 * another[0],
         "another_high": 100 * another[1],
-        "only_model": int((first > second).sum()),
-        "only_against": int((first < second).sum()),
         "p": np.nan if why else found.p,
         "p_equivalent": np.nan if why else found.p_equivalent(margin / 100),
         "verdict": why,
         "detectable": 100 * found.detectable,
         "margin": margin,
         "seeds_needed": found.trainings_for(margin / 100) or np.nan,
-        "chance": 100 * metrics.chance(model),
     }
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from sscdl.archives.cohorts import MARKED, PRETRAINING
 from sscdl.archives.sides import ACROSS
 from sscdl.archives.straddling import crossing, several
+from sscdl.finding_labels import counted, holds_findings
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
 
@@ -68,6 +69,16 @@ def tidy_images(images: pd.DataFrame) -> pd.DataFrame:
         len(json.loads(boxes) if isinstance(boxes, str) else boxes) for boxes in images["boxes"]
     ]
     return tidy
+
+
+def by_label(images: pd.DataFrame) -> pd.DataFrame:
+    """Return ``images`` with a row for each finding that an image shows, by the same index.
+
+    So they are where labels are of several findings; otherwise each image keeps its one row.
+    """
+    if not holds_findings(images["label"]):
+        return images
+    return images.assign(label=images["label"].map(counted)).explode("label")
 
 
 def copies(splits: Iterable[str]) -> set[str]:
@@ -156,14 +167,16 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
         of these names and of lines of ``rejected.csv`` in the group ``set aside`` (None in the
         splits' columns), and years in ``age``'s rows mean and standard deviation (None where
         undefined). A patient of several splits counts once in the total, and so does an image that
-        the marked test sets show three times, of which the first is counted.
+        the marked test sets show three times, of which the first is counted. An image that shows
+        several findings counts with each of them in the group ``label``.
     """
     tidy = tidy_images(images)
     splits = split_names(tidy["split"])
     parts = {name: tidy[tidy["split"] == name] for name in splits} | {"total": once(tidy)}
     rows = [_row("images", "all", {name: len(part) for name, part in parts.items()})]
     rows += _people(tidy, parts)
-    rows += _counted("label", tidy["label"], parts, tidy["label"].unique())
+    labels = by_label(tidy)["label"]
+    rows += _counted("label", labels, parts, labels.unique())
     for group in ("view", "sex"):
         rows += _counted(group, tidy[group], parts, tidy[group].unique())
     rows += _ages(tidy, parts)

@@ -32,6 +32,8 @@ _PLACES = {
     "beside": (RESULTS, "Beside other studies: table"),
     "comparisons": (RESULTS, "Comparisons of models: table"),
     "figure_comparisons": (RESULTS, "Comparisons of models: figure"),
+    "finding_scores": (RESULTS, "Findings, how well each is told: table"),
+    "finding_comparisons": (RESULTS, "Findings, comparisons of models: table"),
     KINDS: (RESULTS, "Easy to hard, or hard to easy: table"),
     "shortcut": (RESULTS, "Shortcut by the planted mark: table"),
     "figure_shortcut": (RESULTS, "Shortcut by the planted mark: figure"),

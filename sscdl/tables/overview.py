@@ -56,7 +56,7 @@ def of_images(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     return metrics.rows_where(predictions, counts)
 
 
-def _models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+def image_models(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return the image models' rows of one split."""
     rows = of_images(predictions, split)
     if rows.empty:
@@ -195,7 +195,7 @@ def accuracy_overview(
         InputError: no image model has rows of ``split``, or the thesis's table is missing.
     """
     thesis = read_thesis(thesis_dir, "4.14_accuracy_overview.csv")
-    rows = metrics.labelled(_models(predictions, split))
+    rows = metrics.labelled(image_models(predictions, split))
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
     groups = dict(models_in(rows))
@@ -252,7 +252,7 @@ def ail_overview(
     """
     thesis = read_thesis(thesis_dir, "4.15_ail_overview.csv")
     predictions, untrained = parted(predictions)
-    rows = _models(predictions, split)
+    rows = image_models(predictions, split)
     printed = thesis.set_index("curriculum")
     variants = _variants(rows)
     groups = dict(models_in(rows))

@@ -23,6 +23,8 @@ from sscdl.tables import (
     overview,
     probes,
 )
+from sscdl.tables.findings.comparisons import finding_comparisons
+from sscdl.tables.findings.scores import finding_scores
 
 INTERVALS = (
     "Intervals are 95 %: over patients and trainings where there are several seeds, over patients "
@@ -240,6 +242,30 @@ PREDICTION_TABLES = {
             "drop: fall in percent points from the mark as trained, paired over patients.",
             "ail beside what scores there without having learnt anything: ail_floor, ail_centre "
             "and ail_random, which the table attention explains.",
+            INTERVALS,
+        ),
+    ),
+    "finding_scores": PredictionTable(
+        lambda rows, split, thesis, margin: finding_scores(rows, split),
+        "How well each model tells each finding, and all of them on average, in [0, 1].",
+        (
+            "An image counts for a finding if its label says whether it shows it. mean: over the "
+            "n_findings findings that two patients or more show, and two or more do not. "
+            "n_findings of 0: of the others, which have no scores.",
+            "Guessing has an AUC of 0.5 and average_precision_chance. Average precision is on "
+            "average somewhat higher the fewer images show a finding, also by guessing. Its limits "
+            "are those of what as many other images have: compare it on the same images alone.",
+            INTERVALS,
+        ),
+    ),
+    "finding_comparisons": PredictionTable(
+        lambda rows, split, thesis, margin: finding_comparisons(rows, split, margin=margin),
+        "Each model against scratch, ImageNet and its own first task: mean AUC of findings.",
+        (
+            "auc, auc_against: mean of the n_findings findings that two patients or more show, and "
+            "two or more do not, in [0, 1]; 0.5 is chance. difference: in hundredths of it, "
+            "percent points, paired over patients.",
+            *comparisons.notes("there is no such finding"),
             INTERVALS,
         ),
     ),

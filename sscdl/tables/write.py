@@ -21,7 +21,7 @@ from sscdl.own_csv import SAME_FILE, read_own
 from sscdl.records import PACK, read_record
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
-from sscdl.study.trie import CLASSIFY, SCRATCH
+from sscdl.study.trie import PRETEXT_TASKS, curriculum_of
 from sscdl.tables import overview
 from sscdl.tables.files import P_VALUES, as_given, write_table
 from sscdl.tables.overview import beside_thesis
@@ -137,8 +137,9 @@ def write_prediction_table(
         notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
     digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}
-    for key in ("auc", "f1", "brier", "nll"):
-        digits |= {key: 3} | {f"{key}_{part}": 3 for part in ("std", "low", "high", "prior")}
+    parts = ("std", "low", "high", "prior", "against", "chance")
+    for key in ("auc", "average_precision", "f1", "brier", "nll"):
+        digits |= {key: 3} | {f"{key}_{part}": 3 for part in parts}
     write_table(
         frame,
         out.with_suffix(""),
@@ -194,10 +195,9 @@ def read_runs(pointers: Iterable[Path]) -> list[dict[str, Any]]:
     runs = []
     for path in pointers:
         node = read_pointer(path)
-        curriculum = node["node"].removesuffix(CLASSIFY).removesuffix("+") or SCRATCH
-        stage = "classification" if node["task"] == CLASSIFY else "pretext"
+        stage = "pretext" if node["task"] in PRETEXT_TASKS else "classification"
         common = {key: node[key] for key in ("variant", "seed", "metric")}
-        common |= {"curriculum": curriculum, "stage": stage}
+        common |= {"curriculum": curriculum_of(node["node"]), "stage": stage}
         for run in [*node["candidates"], node["final"]]:
             value = float("nan") if run["value"] is None else run["value"]
             runs.append(
@@ -221,7 +221,7 @@ def write_learning_rates(
     """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
     table, notes = beside_thesis(
         learning_rates(read_runs(pointers), thesis_dir=thesis),
-        ["Accuracies in percent. An empty value: the loss became infinite."],
+        ["Accuracies, and the mean AUC of findings, in percent. Empty: the loss became infinite."],
         figures=thesis_figures,
     )
     write_table(

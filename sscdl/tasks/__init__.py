@@ -1,4 +1,4 @@
-"""Pretext tasks, and the classification that ends a curriculum: one file and one class each.
+"""Pretext tasks, and what ends a curriculum, such as classification: one file and one class each.
 
 ``docs/adding-a-task.md`` adds one. Task files are imported on demand, so that the list of tasks
 costs no import of torch, and a task's source code does not include that of the others.
@@ -14,6 +14,8 @@ from sscdl.source import TASK_MODULES
 from sscdl.tasks.options import DEFAULTS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sscdl.tasks.base import Task
     from sscdl.training.backbones import Backbone
 
@@ -27,6 +29,17 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         known = ", ".join(DEFAULTS[name])
         raise InputError(f"{name}: unknown option {', '.join(unknown)}; choose from {known}")
     return {**DEFAULTS[name], **options}
+
+
+def stand_in_labels(name: str, rows: Tensor, number: int) -> Tensor:
+    """Return labels of ``number`` classes in turn for ``rows``, (N,), in the form of task ``name``.
+
+    For measurements that need no real ones.
+    """
+    labels = rows % number
+    if name != "findings":
+        return labels
+    return (labels[:, None] == labels.new_tensor(range(number))).long()
 
 
 def build_task(name: str, backbone: Backbone, *, options: dict[str, Any], **setup: Any) -> Task:

@@ -21,10 +21,10 @@ class Step:
 
     All of it is about this rank's images. ``loss``: scalar mean, to be minimised. ``count``: images
     it is the mean of. ``correct``: number of right predictions (scalar tensor, left on the device)
-    out of ``of``; None for a task that makes none. ``logits``: (B, classes), from the classifier
-    only. ``floor``: the same loss (scalar tensor, left on the device) with other images in the
-    place of the right ones, which is what is reached without knowing the image; None for a task
-    whose chance says that already.
+    out of ``of``; None for a task that makes none. ``logits``: (B, K), from a task that
+    ``classifies`` only. ``floor``: the same loss (scalar tensor, left on the device) with other
+    images in the place of the right ones, which is what is reached without knowing the image; None
+    for a task whose chance says that already.
     """
 
     loss: Tensor
@@ -44,7 +44,8 @@ class Setup:
     ``batch_size``: images per step, of all ranks together.
     ``patients``, ``labels``: (N,) long, one entry per row of the packed array: a number for each
     patient (what compares images uses it) and the class 0 to ``classes`` - 1 (classify needs both).
-    ``training_rows``: long, the rows that class weights are counted on, all if None.
+    Of findings, ``labels`` is (N, K): 1 where shown, 0 where absent, -1 where unknown.
+    ``training_rows``: long, the rows that weights are counted on, all if None.
     """
 
     options: dict[str, Any]
@@ -77,7 +78,7 @@ class Task(nn.Module):
     """
 
     name: ClassVar[str]
-    metric: ClassVar[str]  # loss, accuracy or balanced_accuracy: what chooses between candidates
+    metric: ClassVar[str]  # loss, accuracy or one of ``measures``: what chooses between candidates
     classifies: ClassVar[bool] = False  # whether whole images are what it is trained for
     draws: int  # uniform numbers per image
 
@@ -97,6 +98,13 @@ class Task(nn.Module):
     @property
     def chance_loss(self) -> float:
         """The loss of a network that has learnt nothing."""
+        raise NotImplementedError
+
+    def measures(self, scores: Tensor, rows: Tensor) -> dict[str, float | None]:
+        """Return measures in [0, 1] of the logits (N, K) of images in ``rows``, by name.
+
+        Asked of a task that returns logits, about all images that validate.
+        """
         raise NotImplementedError
 
     def normalise(self, images: Tensor) -> Tensor:

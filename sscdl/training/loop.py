@@ -289,25 +289,24 @@ def validate(
     mine = slice(ranks.rank(), None, ranks.world())
     parts = rows.split(schedule.batch_size)[mine]
     draws = draws.to(device).split(schedule.batch_size)[mine]
+    places = torch.arange(len(rows), device=device).split(schedule.batch_size)[mine]
     total, predictions = torch.zeros(2, device=device), 0
-    recalled = torch.zeros(2, getattr(task, "classes", 0), device=device)  # right ones and all
-    for (index, pixels), draw in zip(batches(images.pixels, parts, device), draws, strict=True):
+    scores = torch.zeros(len(rows), getattr(task, "classes", 0), device=device)
+    loaded = batches(images.pixels, parts, device)
+    for (index, pixels), draw, place in zip(loaded, draws, places, strict=True):
         views = task.views(pixels, draw)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             result = task(views, index, schedule.epochs, schedule.epochs)
         total += _sums(result, len(index))
         predictions += result.of
         if result.logits is not None:
-            truth = task.labels[index]  # type: ignore[index]  # what has logits has labels
-            right = (result.logits.argmax(dim=1) == truth).float()
-            recalled[0].index_add_(0, truth, right)
-            recalled[1].index_add_(0, truth, torch.ones_like(right))
+            scores[place] = result.logits
     counted = total.new_full((1,), predictions)
     loss, correct, predictions = ranks.summed(torch.cat([total, counted])).tolist()
     record = {"val_loss": _finite(loss / len(rows))}
     if predictions:
         record["val_accuracy"] = correct / predictions
-    if recalled.numel():
-        right, of = ranks.summed(recalled)
-        record["val_balanced_accuracy"] = float((right[of > 0] / of[of > 0]).mean())
+    if scores.numel():
+        found = task.measures(ranks.summed(scores), rows)
+        record |= {f"val_{name}": value for name, value in found.items()}
     return record

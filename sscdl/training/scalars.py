@@ -19,6 +19,7 @@ _SHOWN = (
     ("val_loss", "val loss"),
     ("val_accuracy", "val accuracy"),
     ("val_balanced_accuracy", "val balanced accuracy"),
+    ("val_mean_auc", "val mean AUC"),
     ("averaged_val_loss", "averaged val loss"),
     ("averaged_val_accuracy", "averaged val accuracy"),
     ("averaged_val_balanced_accuracy", "averaged val balanced accuracy"),

@@ -29,7 +29,7 @@ def data_recipes(**change: Any) -> dict[str, Any]:
     """Return the data recipes of a strict study, with some keys of both changed."""
     common = {"pack": "a" * 12, "masked": False, "source": "b" * 12, "split": SPLIT}
     common |= {"train": "train", "normalise": "train", "validate": "val", **change}
-    return {"pretext": common, "classify": {**common, "classes": ["x", "y"]}}
+    return {"pretext": common, "final": {**common, "classes": ["x", "y"]}}
 
 
 def make_nodes(

@@ -17,6 +17,7 @@ from sscdl.images.vouched import describe_list
 from sscdl.recipe import fingerprint
 from sscdl.stages.node import Stage
 from sscdl.stages.stage import read_pointer
+from sscdl.study.trie import FINAL_TASKS
 from tests.unit.task_helpers import pictures
 
 OPTIONS = {
@@ -63,8 +64,8 @@ def real_stage(folder: Path, task: str = "rotation", **change: Any) -> Stage:
     }  # fmt: skip
     settings |= change.pop("settings", {})
     data = {"train": "train", "validate": "val", "normalise": "train", "masked": False}
-    if task == "classify":
-        data["classes"] = ["a", "b"]
+    if task in FINAL_TASKS:
+        data["findings" if task == "findings" else "classes"] = ["a", "b"]
     recipe = {
         "task": task, "settings": settings, "seed": change.pop("seed", 0), "root": "scratch",
         "backbone": {"name": "resnet18", "last_stage": 2}, "image_size": 32, "data": data,

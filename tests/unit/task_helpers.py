@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sscdl.tasks import build_task
+from sscdl.tasks import build_task, stand_in_labels
 from sscdl.tasks.base import Step, Task
 from sscdl.training.backbones import build_backbone
 from sscdl.training.optim import build_optimizer
@@ -57,7 +57,7 @@ def make_task(
         std=0.25,
         patients=patients,
         batch_size=BATCH,
-        labels=torch.arange(IMAGES) % CLASSES,
+        labels=stand_in_labels(name, torch.arange(IMAGES), CLASSES),
         classes=CLASSES,
     )
 

@@ -17,7 +17,15 @@ import yaml
 from packaging.requirements import Requirement
 
 from sscdl.model.source import read_study
-from sscdl.study.outputs import CURVES, FIGURES, MAPS, OF_PREDICTIONS, ON_REQUEST, PAGED
+from sscdl.study.outputs import (
+    CURVES,
+    FIGURES,
+    MAPS,
+    OF_FINDINGS,
+    OF_PREDICTIONS,
+    ON_REQUEST,
+    PAGED,
+)
 from sscdl.study.thesis import THESIS_TABLES
 from tests.conftest import ROOT
 
@@ -172,7 +180,7 @@ def test_all_that_a_report_lists_has_a_caption():
     named = set(re.findall(r'in_report\("([\w.]+)"\)', rules))
     kinds = {f"thesis_{one.kind}" for one in THESIS_TABLES.values()}
     figures = {f"figure_{name}" for name in (*FIGURES, CURVES, MAPS, *PAGED)}
-    for name in named | kinds | figures | {*OF_PREDICTIONS, *ON_REQUEST}:
+    for name in named | kinds | figures | {*OF_FINDINGS, *OF_PREDICTIONS, *ON_REQUEST}:
         assert (ROOT / f"workflow/report/{name}.rst").read_text().strip(), name
     assert {"summary", "trainings", "search"} <= named
 

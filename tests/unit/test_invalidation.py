@@ -41,6 +41,8 @@ SHARED = {
     "dino": {"contrast", "crops", "pairs", "sizes", "teachers", "whole_batch"},
     "swav": {"crops", "heads", "sizes"},
     "relloc": {"sizes"},
+    "classify": {"linear"},
+    "findings": {"linear"},
 }
 
 

@@ -227,6 +227,7 @@ THREADS = STUDY.config["training"]["threads"]
 # A stage that trains on the CPU leaves the GPU to others.
 ON_CPU = STUDY.config["training"]["device"] == "cpu"
 ENVIRONMENT = str(HERE / "envs" / ("sscdl-cpu.yaml" if ON_CPU else "sscdl.yaml"))
+FINDINGS = bool(STUDY.config["findings"])
 GPUS = 0 if ON_CPU else STUDY.config["training"]["devices"]
 # The processes of one stage compute at the same time, on a CPU all of them there.
 PROCESSES = (
@@ -240,8 +241,8 @@ PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
 UNTRAINED = untrained()
 # Nothing is reported before earlier images and masks are known to be those of this study's files.
 RECORDS = [str(path) for path in STUDY.records()]
-PRETEXT = [f for f, node in STUDY.nodes.items() if node.task != "classify"]
-CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task == "classify"]
+CLASSIFIERS = [node.fingerprint for node in STUDY.models.values()]
+PRETEXT = [f for f in STUDY.nodes if f not in set(CLASSIFIERS)]
 ROOTS = {
     node.root: str(STUDY.root_file(node.root))
     for node in STUDY.nodes.values()

@@ -40,7 +40,9 @@ def figure_input(figure):
             "seeds": table("seeds"),
             "subgroups": table("subgroups"),
         },
-        "comparisons": {"table": table("comparisons")},
+        "comparisons": {
+            "table": table("finding_comparisons" if FINDINGS else "comparisons")
+        },
         "roc": curves,
         "precision_recall": curves,
         "calibration": {
@@ -62,18 +64,25 @@ def drawn_figures():
 
 
 FIGURES = {name: figure_input(name) for name in OUTPUTS.figures}
-SUMMARISED = {
-    "tables": [
-        "4.14_accuracy_overview",
-        "attention",
-        "comparisons",
-        "trainings",
-        *(["shortcut"] if OUTPUTS.marked else []),
-    ],
-    "figures": [
-        "accuracy_overview",
-        *OUTPUTS.comparisons,
-        "4.3_ail_by_model",
-        *(["shortcut"] if OUTPUTS.marked else []),
-    ],
-}
+SUMMARISED = (
+    {
+        "tables": ["finding_scores", "finding_comparisons", "trainings"],
+        "figures": OUTPUTS.comparisons,
+    }
+    if FINDINGS
+    else {
+        "tables": [
+            "4.14_accuracy_overview",
+            "attention",
+            "comparisons",
+            "trainings",
+            *(["shortcut"] if OUTPUTS.marked else []),
+        ],
+        "figures": [
+            "accuracy_overview",
+            *OUTPUTS.comparisons,
+            "4.3_ail_by_model",
+            *(["shortcut"] if OUTPUTS.marked else []),
+        ],
+    }
+)

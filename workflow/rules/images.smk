@@ -201,7 +201,8 @@ rule list_images:
         # No recipe has it, as it changes nothing of what is made but whether it is.
         straddling=STUDY.config["split"]["straddling"],
         treatment=STUDY.near_treatment,
-        classes=STUDY.config["classes"],
+        classes=STUDY.config["findings"] or STUDY.config["classes"],
+        several=FINDINGS,
         masked=STUDY.variants != ["full"],
         code=lambda wildcards: made_by("list_images"),
         # What the description of the list carries, and stages compare.

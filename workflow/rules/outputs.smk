@@ -71,7 +71,7 @@ def network_told():
 def classifier_settings(variant):
     """Return what the networks of a variant have that no stage of this study has trained."""
     return {
-        "data": STUDY.data(variant)["classify"],
+        "data": STUDY.data(variant)["final"],
         "backbone": STUDY.network,
         "image_size": STUDY.config["image"]["size"],
         "batch_statistics": STUDY.config["batch_statistics"],
@@ -130,8 +130,8 @@ def learning_rates_tried():
     found = {}
     for node in STUDY.nodes.values():
         found.setdefault(node.task, set()).add(len(node.learning_rates))
-    last = found.pop("classify")
-    return {task: sorted(many) for task, many in {**found, "classify": last}.items()}
+    last = found.pop(OUTPUTS.final)
+    return {task: sorted(many) for task, many in {**found, OUTPUTS.final: last}.items()}
 
 
 def written_tables():

@@ -55,7 +55,7 @@ rule metadata_baseline:
     conda:
         ENVIRONMENT
     params:
-        data=STUDY.data("full")["classify"],
+        data=STUDY.data("full")["final"],
         code=lambda wildcards: made_by("metadata_baseline"),
     script:
         "../scripts/metadata_baseline.py"
@@ -297,7 +297,7 @@ for FIGURE, INPUTS in FIGURES.items():
             **told(FIGURE),
             name=FIGURE,
             models=OUTPUTS.figures[FIGURE] if "maps" in INPUTS else [],
-            classes=len(STUDY.config["classes"]),
+            chance=0.5 if FINDINGS else 1 / len(STUDY.config["classes"]),
             split=STUDY.reported,
             number=STUDY.config["results"]["panel_images"],
             network=lambda wildcards: network_told(),

@@ -28,7 +28,7 @@ if __name__ == "__main__":
             case "4.1_variants":
                 figure = drawing.draw_variants(given["images"], pictures)
             case "4.2_validation_curves":
-                figure = drawing.draw_validation_curves(given["pointers"], classes=params.classes)
+                figure = drawing.draw_validation_curves(given["pointers"], chance=params.chance)
             case "4.3_ail_by_model":
                 figure = drawing.draw_ail(given["table"], given["seeds"])
             case "4.4_attention" | "class_maps":

@@ -22,5 +22,6 @@ if __name__ == "__main__":
             near_duplicates=Path(near) if (near := snakemake.input.near_duplicates) else None,
             treatment=snakemake.params.treatment,
             classes=snakemake.params.classes,
+            several=snakemake.params.several,
             masked=snakemake.params.masked,
         )

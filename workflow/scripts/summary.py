@@ -10,6 +10,7 @@ from sscdl.training.network_facts import map_notes
 
 if __name__ == "__main__":
     params = snakemake.params
+    of_attention = not params.told["findings"]
     with job_log(snakemake.log[0], "summary"):
         write_summary(
             Path(snakemake.output.page),
@@ -23,7 +24,11 @@ if __name__ == "__main__":
                 curricula=params.curricula,
                 rates=params.rates,
                 stand_ins=params.stand_ins,
-                map_notes=map_notes(**params.network, store=os.environ["SSCDL_STORE"]),
+                map_notes=(
+                    map_notes(**params.network, store=os.environ["SSCDL_STORE"])
+                    if of_attention
+                    else ()
+                ),
             ),
             images_csv=Path(snakemake.input.images),
             tables={Path(path).stem: Path(path) for path in snakemake.input.tables},

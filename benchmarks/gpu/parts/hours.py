@@ -8,11 +8,11 @@ from typing import Any
 from benchmarks.gpu.record import done
 from benchmarks.gpu.sizes import NotHere, Sizes, thesis, thesis_batch
 from sscdl.planning.estimates import ImageCounts, epoch_images, search_epochs
-from sscdl.study.trie import CLASSIFY, Node, Trie, preset_curricula
+from sscdl.study.trie import Node, Trie, preset_curricula
 
 IMAGES = 6334  # radiographs of the archive
 SPLIT = {"val": 0.0, "test": 0.2}
-DATA = {"pretext": {"train": "all"}, CLASSIFY: {"train": "train"}}
+DATA = {"pretext": {"train": "all"}, "final": {"train": "train"}}
 
 
 def cases(sizes: Sizes) -> list[str]:

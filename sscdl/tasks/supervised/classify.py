@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sscdl.errors import InputError
-from sscdl.tasks.base import Setup, Step, Task
-from sscdl.training.augment import Augmentation, center_resize
+from sscdl.tasks.base import Setup, Step
+from sscdl.tasks.linear import Linear
 
 if TYPE_CHECKING:
     from sscdl.training.backbones import Backbone
@@ -32,48 +32,28 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
     return len(labels) / (classes * counts.float())
 
 
-class Classify(Task):
-    """Cross-entropy on one linear layer over the pooled feature.
-
-    ``backbone.features`` and ``head`` are what class activation maps need. In evaluation mode the
-    whole image is seen, without augmentation.
-    """
+class Classify(Linear):
+    """Cross-entropy on one linear layer over the pooled feature."""
 
     name = "classify"
     metric = "balanced_accuracy"
-    classifies = True
-    draws = Augmentation.draws
-    # Buffers.
-    labels: Tensor
-    weights: Tensor
+    weights: Tensor  # a buffer
 
     def __init__(self, backbone: Backbone, setup: Setup) -> None:
-        super().__init__(backbone, setup)
         options, labels, classes = setup.options, setup.labels, setup.classes
         if labels is None or classes is None:
             raise InputError("classify: needs the labels of all images and the number of classes")
-        self.classes = classes
-        self.head = nn.Linear(backbone.channels, classes)
-        self.augment = Augmentation(
-            setup.image_size, crop=tuple(options["crop"]), flip=options["flip"]
-        )
+        super().__init__(backbone, setup, labels, classes)
         weights = torch.ones(classes)
         if options["class_weights"] == "balanced":
             counted = labels if setup.training_rows is None else labels[setup.training_rows]
             weights = balanced_weights(counted, classes)
-        # Both come from the data, so they are no part of the state.
-        self.register_buffer("labels", labels, persistent=False)
+        # They come from the data, as the labels do.
         self.register_buffer("weights", weights, persistent=False)
 
     @property
     def chance_loss(self) -> float:
         return math.log(self.head.out_features)
-
-    def views(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return random views (B, 1, s, s), or in evaluation mode the whole images."""
-        if self.training:
-            return self.augment(images, draws)
-        return center_resize(images, self.image_size)
 
     def forward(self, views: Tensor, index: Tensor, epoch: int, epochs: int) -> Step:
         logits = self.head(self.backbone(self.normalise(views)))
@@ -85,8 +65,12 @@ class Classify(Task):
         correct = (scores.argmax(dim=1) == truth).sum()
         return Step(loss=loss, count=len(index), correct=correct, of=len(index), logits=scores)
 
-    def classifier_state(self) -> dict[str, Tensor]:
-        """Return a state dict for the library's network of the same name with ``num_classes``."""
-        layer = self.backbone.head_name
-        head = {f"{layer}.{key}": value for key, value in self.head.state_dict().items()}
-        return {**self.backbone.state_dict(), **head}
+    def measures(self, scores: Tensor, rows: Tensor) -> dict[str, float | None]:
+        """Return the balanced accuracy of logits (N, K) over the classes of images in ``rows``."""
+        truth = self.labels[rows.to(self.labels.device)]
+        right = (scores.argmax(dim=1) == truth).float()
+        recalled = scores.new_zeros(2, self.classes)  # right ones and all
+        recalled[0].index_add_(0, truth, right)
+        recalled[1].index_add_(0, truth, torch.ones_like(right))
+        found, of = recalled
+        return {"balanced_accuracy": float((found[of > 0] / of[of > 0]).mean())}

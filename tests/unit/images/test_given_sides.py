@@ -54,7 +54,10 @@ class Archive:
         block = {"name": "part", "pattern": None, **sides}
         return {"source": "column", "column": block, "straddling": straddling}
 
-    def listed(self, split=None, *, seed=0, pairs=(), treatment="together", recipe=None, **drawn):
+    def listed(
+        self, split=None, *, seed=0, pairs=(), treatment="together", recipe=None,
+        classes=("ill", "well"), several=False, **drawn,
+    ):  # fmt: skip
         """Return ``images.csv`` by image id and the findings."""
         split = split or self.split()
         paths = list_files(self.dataset).images
@@ -76,7 +79,7 @@ class Archive:
         list_images(
             [files[0]], [files[1]], [], *out, implausible="keep", split=asked,
             given={"dataset": self.dataset, "split": split}, near_duplicates=near,
-            treatment=treatment, classes=["ill", "well"],
+            treatment=treatment, classes=classes, several=several,
         )  # fmt: skip
         images, rejected = (pd.read_csv(one, dtype=str, keep_default_na=False) for one in out)
         return images.set_index("image_id"), rejected

@@ -139,3 +139,52 @@ def test_a_smaller_share_of_the_labels_is_part_of_a_larger_one(many):
 
 def test_another_seed_takes_the_labels_of_other_patients(many):
     assert limited(many, 0.2).train != limited(many, 0.2, seed=1).train
+
+
+FINDINGS = [
+    ("a", "p1", "A|B?", "train", "m", "main"),
+    ("b", "p1", "", "train", "m", "main"),
+    ("c", "p2", "-", "val", "m", "main"),
+    ("d", "p3", "A?|B?|C", "train", "m", "main"),
+    ("e", "p4", "B", "test", "m", "main"),
+]
+
+
+@pytest.fixture
+def several(tmp_path):
+    path = tmp_path / "images.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", "patient_id", "label", "split", "mask", "cohort"])
+        writer.writerows(FINDINGS)
+    return path, {"ids": ["x", *(line[0] for line in FINDINGS)], "sha256": "x"}
+
+
+def test_findings_have_a_state_each_and_images_that_say_nothing_of_them_are_left_out(several):
+    rows = select_rows(*several, recipe(findings=["B", "A"], normalise="all"))
+    assert rows.labels == [[-1, -1], [-1, 1], [-1, -1], [0, 0], [-1, -1], [1, 0]]
+    assert (rows.train, rows.validate) == ([1], [3])
+    assert rows.normalise == [1, 2, 3, 4, 5]
+    assert select_rows(*several, recipe(findings=["C"])).train == [1, 4]
+    assert select_rows(*several, recipe()).train == [1, 2, 4], "pretraining needs no label"
+    several[0].write_text(several[0].read_text().replace(",-,val", ",A?,val"))
+    with pytest.raises(InputError, match="no image to validate on in split 'val'"):
+        select_rows(*several, recipe(findings=["A"]))
+
+
+def test_labels_are_watched_but_where_images_show_several_findings(several):
+    path, described = several
+    for change in ({}, {"findings": ["A"]}):
+        assert select_rows(path, described, recipe(**change)).known == [-1] * 6
+    path.write_text(path.read_text().replace("|", "").replace("?", "").replace("-", "none"))
+    assert select_rows(path, described, recipe()).known == [-1, 0, -1, 1, 2, 3]
+
+
+def test_the_digest_follows_what_is_known_of_the_findings(several):
+    path, described = several
+    asked = recipe(findings=["A", "B"])
+    first = select_rows(path, described, asked).digest
+    path.write_text(path.read_text().replace("A|B?", "A|B"))
+    second = select_rows(path, described, asked)
+    assert second.train == [1]
+    assert second.digest != first

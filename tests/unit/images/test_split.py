@@ -6,6 +6,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.images.split import assign_split
+from sscdl.recipe import fingerprint
 
 SHARES = {"negative": 0.28, "typical": 0.47, "indeterminate": 0.17, "atypical": 0.08}
 
@@ -51,6 +52,20 @@ def test_stratified_shares_are_those_of_the_whole():
             gaps.append(float((shares - whole).abs().to_numpy().max()))
     assert max(worst[True]) < 0.03
     assert max(worst[False]) > 0.06
+
+
+@pytest.mark.parametrize(
+    ("by", "stratified", "expected"),
+    [
+        ("patient", True, "230a48d8d39d"),
+        ("patient", False, "51a564b16b59"),
+        ("image", True, "b2a2ca59c9b7"),
+        ("image", False, "6106abce8926"),
+    ],
+)
+def test_what_users_have_trained_by_stays_as_it_is(by, stratified, expected):
+    chosen = split(population(100, unlabelled=0.1), by=by, stratified=stratified)
+    assert fingerprint(list(chosen)) == expected
 
 
 def test_large_patients_are_in_all_splits():
@@ -141,3 +156,40 @@ def test_class_that_would_be_missing_from_a_split(stratified):
         InputError, match=r"split \w+: would have no image labelled atypical \(1 in"
     ):
         split(images, stratified=stratified)
+
+
+def with_findings(patients=300, rare=9):
+    """Patients of three images; the last of ``rare`` of them shows a rare finding."""
+    rows = []
+    for number in range(patients):
+        common = ("A|B", "A", "-", "A?", "")[number % 5]
+        last = "A|Rare" if number < rare else common
+        labels = common, common, last
+        rows += [(f"i{len(rows) + k}", f"p{number}", own) for k, own in enumerate(labels)]
+    images = pd.DataFrame(rows, columns=["image_id", "patient_id", "label"])
+    return images.assign(cohort="main")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rare_finding_is_spread_over_the_sets(seed):
+    images = with_findings()
+    chosen = split(images, several=True, seed=seed, val=1 / 3, test=1 / 3)
+    assert (chosen.groupby(images["patient_id"]).nunique() == 1).all()
+    rare = chosen[images["label"].str.contains("Rare")]
+    assert rare.value_counts().to_dict() == {"train": 3, "val": 3, "test": 3}
+    for label in ("A|B", "A", ""):
+        sizes = chosen[images["label"] == label].value_counts()
+        assert sizes.max() - sizes.min() <= 15, label
+    # What shows nothing is one stratum, whether something is unknown in it or not.
+    sizes = chosen[images["label"].isin(["-", "A?"])].value_counts()
+    assert sizes.max() - sizes.min() <= 15
+
+
+def test_a_finding_of_one_image_stops_no_split():
+    images = with_findings(60, rare=1)
+    for stratified in (True, False):
+        assert set(split(images, several=True, stratified=stratified)) == {"train", "val", "test"}
+    shuffled = images.sample(frac=1, random_state=1)
+    assert split(shuffled, several=True).sort_index().equals(split(images, several=True))
+    with pytest.raises(InputError, match="would have no image labelled"):
+        split(images)

@@ -133,7 +133,7 @@ def test_images_are_counted_as_training_does(tmp_path):
     counts = ImageCounts(path, 100, SPLIT)
     assert counts.exact
     assert counts.of(data["pretext"]) == 12
-    assert counts.of(data["classify"]) == 8  # those of class z apart
+    assert counts.of(data["final"]) == 8  # those of class z apart
     assert counts.of({**data["pretext"], "masked": "drop"}) == 6
     assert counts.of({**data["pretext"], "train": "all", "validate": None}) == 20
 

@@ -19,7 +19,7 @@ def said(nodes, tmp_path, *, split=SPLIT, roots=None) -> str:
 def recipes(**change):
     """Return the data recipes of a study whose pretext stages differ by ``change``."""
     data = data_recipes()
-    return {"pretext": {**data["pretext"], **change}, "classify": data["classify"]}
+    return {"pretext": {**data["pretext"], **change}, "final": data["final"]}
 
 
 def write_images(tmp_path, rows) -> None:

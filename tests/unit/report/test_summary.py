@@ -10,15 +10,8 @@ import pytest
 
 from sscdl.images.vouched import describe_list
 from sscdl.report.facts import TOLD, facts
-from sscdl.report.findings import (
-    ACCURACY,
-    ATTENTION,
-    COMPARISONS,
-    SHORTCUT,
-    TRAININGS,
-    findings,
-    outcome,
-)
+from sscdl.report.findings import ATTENTION, SHORTCUT, TRAININGS, findings, outcome
+from sscdl.report.scores import ACCURACY, COMPARISONS
 from sscdl.report.summary import write_summary
 from sscdl.tables.column_texts import explain
 
@@ -27,6 +20,7 @@ CONFIG = {
     "study": "small",
     "protocol": "strict",
     "classes": ["negative", "typical"],
+    "findings": [],
     "label_share": 1,
     "split": {"source": "drawn", "by": "patient"},
     "split_seed": 0,

@@ -114,7 +114,7 @@ def test_what_decided_is_what_each_node_shows_of_the_runs_that_both_share(tmp_pa
         lines = (folder / f"lr{rate:g}" / "epochs.jsonl").read_text().splitlines()
         told = ["averaged_val_balanced_accuracy" in json.loads(line) for line in lines]
         assert told == [way, way, False, False]  # two epochs of search, two after it
-        figure = draw_validation_curves([stage.pointer], classes=2)
+        figure = draw_validation_curves([stage.pointer], chance=0.5)
         styles = [line._unscaled_dash_pattern for line in figure.axes[0].get_lines()]
         assert styles.count(AVERAGES) == (2 if way else 0)
         legend = [text.get_text() for text in figure.legends[0].get_texts()]

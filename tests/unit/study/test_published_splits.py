@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 CONFIG = ROOT / "config"
 PAGE = (CONFIG / "README.md").read_text().partition("### A split that is given")[2]
-PAGE = PAGE.partition("\n**Rendering.**")[0]
+PAGE = PAGE.partition("\n### Several findings")[0]
 HEADERS = {
     "nih-chestxray14": "Image Index,Finding Labels,Patient ID,Patient Age,Patient Gender,"
     "View Position",

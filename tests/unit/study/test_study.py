@@ -46,14 +46,14 @@ def changed(change: dict) -> set[tuple[str, str]]:
     return {
         (variant, kind)
         for variant in ("full", "segmented_black")
-        for kind in ("pretext", "classify")
+        for kind in ("pretext", "final")
         if before.data(variant)[kind] != after.data(variant)[kind]
     }
 
 
-ALL = {(v, k) for v in ("full", "segmented_black") for k in ("pretext", "classify")}
-MASKED = {("segmented_black", "pretext"), ("segmented_black", "classify")}
-CLASSIFIERS = {("full", "classify"), ("segmented_black", "classify")}
+ALL = {(v, k) for v in ("full", "segmented_black") for k in ("pretext", "final")}
+MASKED = {("segmented_black", "pretext"), ("segmented_black", "final")}
+CLASSIFIERS = {("full", "final"), ("segmented_black", "final")}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_second_archive_concerns_the_pretext_stages_alone(tmp_path):
     one = siim(tmp_path)
     data = study(one | {"pretraining_dataset": one["dataset"]}).data("full")
     assert data["pretext"]["also"] == "pretraining"
-    assert "also" not in data["classify"]
+    assert "also" not in data["final"]
     assert "also" not in study(one).data("full")["pretext"]
 
 
@@ -130,16 +130,16 @@ def test_near_duplicates_stand_in_recipes_only_where_they_change_something(tmp_p
         record.write_text(json.dumps({"pairs": pairs, "compared": 2, "bound": 0.85}))
         for key, change in changes.items():
             after = study(one | change).data("full")
-            for kind in ("pretext", "classify"):
+            for kind in ("pretext", "final"):
                 if after[kind] != before[key][kind]:
                     changed.setdefault((name, *key), set()).add(kind)
-    both = {"pretext", "classify"}
+    both = {"pretext", "final"}
     assert changed == {
         ("of one patient", "aside", "strict"): both,
         ("of one patient", "aside", "thesis"): both,
         ("of two", "together", "strict"): both,
         # Protocol thesis pretrains on all images, whatever the split.
-        ("of two", "together", "thesis"): {"classify"},
+        ("of two", "together", "thesis"): {"final"},
         ("of two", "aside", "strict"): both,
         ("of two", "aside", "thesis"): both,
     }

@@ -9,7 +9,7 @@ from sscdl.study.trie import Trie, split_curriculum, thesis_curricula
 from sscdl.tasks.options import DEFAULTS, LATER, LATER_SETTINGS, lasting, whole
 
 STAGE = {"learning_rates": [0.01], "batch_size": 8, "search_epochs": 1}
-DATA = {"pretext": {"pack": "a"}, "classify": {"pack": "a", "classes": ["x", "y"]}}
+DATA = {"pretext": {"pack": "a"}, "final": {"pack": "a", "classes": ["x", "y"]}}
 RULES = [
     {"variants": ["full"], "stage": "pretext", "tasks": [1, 2], "values": list(range(1, 12))},
     {"variants": ["full"], "stage": "classify", "tasks": [0, 1], "values": list(range(1, 12))},
@@ -80,7 +80,7 @@ def test_a_changed_stage_changes_the_nodes_at_and_below_it():
 def test_seed_network_and_data_change_every_node():
     before, _ = make(CURRICULA)
     everything = {node.name for node in before.nodes.values()}
-    other = {"pretext": {"pack": "b"}, "classify": {"pack": "b", "classes": ["x", "y"]}}
+    other = {"pretext": {"pack": "b"}, "final": {"pack": "b", "classes": ["x", "y"]}}
     for after in (make(CURRICULA, seed=1), make(CURRICULA, depth=50), make(CURRICULA, data=other)):
         assert changed(before, after[0]) == everything
 

@@ -44,7 +44,7 @@ def update(task: Task, number: int) -> float:
 def test_interface(name):
     task = make(name)
     assert task.name == name
-    assert task.metric in {"loss", "accuracy", "balanced_accuracy"}
+    assert task.metric in {"loss", "accuracy", "balanced_accuracy", "mean_auc"}
     assert task.higher_is_better == (task.metric != "loss")
     assert task.chance_loss > 0
     result = step(task, pictures())

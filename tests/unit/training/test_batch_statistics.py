@@ -129,7 +129,7 @@ def test_a_task_s_state_and_random_numbers_are_left_alone(name):
 def test_validation_agrees_with_the_loss_of_training_batches(name):
     """After few steps, the running averages are still those of a network that never was."""
     task, images = make_task(name), pictures()
-    train(task, images, 3, 0.1)
+    train(task, images, 3, 1.0 if name == "findings" else 0.1)  # whose loss moves little
     index = torch.arange(8)
     views = draws_for(task, 8)
     fed = Sample(images[:, 0], [index], [views], "float32")

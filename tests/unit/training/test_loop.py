@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sscdl.errors import LostState
-from sscdl.tasks import build_task
+from sscdl.tasks import build_task, stand_in_labels
 from sscdl.training.backbones import build_backbone
 from sscdl.training.loop import Images, Previous, train
 from sscdl.training.order import mixed_seed
@@ -37,7 +37,7 @@ def make(name="moco", *, epochs=4, rate=0.05, decay="cosine", **options):
         std=0.3,
         batch_size=4,
         patients=torch.arange(24),
-        labels=torch.arange(24) % 2,
+        labels=stand_in_labels(name, torch.arange(24), 2),
         classes=2,
         training_rows=torch.arange(16),
     )

@@ -21,7 +21,7 @@ RATE = {
     "torch": "2", "images_per_second": 50.0,
 }  # fmt: skip
 DATA = data_recipes()
-DATA["classify"]["classes"] = ["a", "b"]  # as the images are labelled
+DATA["final"]["classes"] = ["a", "b"]  # as the images are labelled
 NODES = make_nodes("moco", data=DATA)
 
 

@@ -1,0 +1,131 @@
+"""A study of several findings: from a table of them to scores, and what is refused on the way."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from sscdl.finding_labels import read_label
+from sscdl.phantom.archive import write_archive
+from tests.conftest import ROOT
+from tests.workflow.conftest import TINY, Runner
+
+FINDINGS = ["Opacity", "Device"]
+
+
+def with_table(root):
+    """Write a synthetic archive and a table of two findings, one of them not always known."""
+    write_archive(root, patients=36, size=96, seed=5, classes={"negative": 0.5, "typical": 0.5})
+    studies = pd.read_csv(root / "train_study_level.csv").set_index("id")["Typical Appearance"]
+    lines = ["path,patient,findings,device"]
+    for number, path in enumerate(sorted((root / "train").rglob("*.dcm"))):
+        study = path.parent.parent.name
+        opacity = studies[f"{study}_study"]
+        findings = "Opacity|Else" if opacity else "No Finding"
+        # A device is mostly in those who are ill, so that both findings are often together.
+        device = ("0.0", "1.0", "-1.0")[number % 3] if opacity else ("0.0", "")[number % 2]
+        lines.append(f"{path.relative_to(root)},{study},{findings},{device}")
+    (root / "table.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Runner, str]:
+    """Return a finished study of findings, and what was said on the terminal."""
+    place = tmp_path_factory.mktemp("findings")
+    with_table(place / "archive")
+    config = copy.deepcopy(TINY)
+    config["dataset"] = {
+        "layout": "table",
+        "table": {
+            "root": str(place / "archive"), "table": "table.csv",
+            "columns": {"file": "path", "patient": "patient"},
+            "labels": {
+                "Opacity": {"column": "findings", "values": ["Opacity"], "separator": "|"},
+                "Device": {"column": "device", "values": [1], "unknown": [-1]},
+            },
+        },
+    }  # fmt: skip
+    config["stages"]["findings"] = config["stages"].pop("classify")
+    config |= {"study": "findings", "findings": FINDINGS, "store": "store", "seeds": [0, 1]}
+    config |= {"variants": ["full"], "results": {"patient_images": True}}
+    # Synthetic pictures are alike; that is another matter.
+    config["split"] = {"test": 0.4, "near_duplicates": "ignore"}
+    runner = Runner(place / "run", config)
+    return runner, runner()
+
+
+def predictions(runner, seed):
+    path = runner.results / f"predictions/full.rotation.s{seed}.csv"
+    rows = pd.read_csv(path, keep_default_na=False)
+    return rows[rows["split"] == "test"]
+
+
+def test_scores_are_those_of_scikit_learn_on_what_is_known(finished):
+    runner, _ = finished
+    table = pd.read_csv(runner.results / "tables/finding_scores.csv")
+    rows = table[table["curriculum"] == "rotation"].set_index("finding")
+    for name, place in (("Opacity", 0), ("Device", 1)):
+        found = []
+        for seed in (0, 1):
+            tested = predictions(runner, seed)
+            states = np.array([read_label(label, FINDINGS)[place] for label in tested["label"]])
+            known, scores = states >= 0, tested[f"prob_{name}"].astype(float)
+            found.append([measure(states[known], scores[known])
+                          for measure in (roc_auc_score, average_precision_score)])  # fmt: skip
+        means = np.mean(found, axis=0)
+        assert rows.loc[name, ["auc", "average_precision"]].to_list() == pytest.approx(means)
+        assert rows.loc[name, "n_images"] == known.sum()
+    assert rows.loc["mean", "auc"] == pytest.approx(rows.loc[FINDINGS, "auc"].mean())
+    assert (states == -1).any(), "nothing was unknown: the test is empty"
+
+
+def test_what_came_out_is_told_and_checked(finished):
+    runner, said = finished
+    assert "val mean AUC" in said
+    assert "AUC" in (runner.results / "summary.txt").read_text()
+    page = (runner.results / "summary.html").read_text()
+    assert "Opacity and Device" in page
+    assert "Balanced accuracy" not in page
+    assert "alanced accuracy" not in (runner.results / "summary.txt").read_text()
+    tables = {path.stem for path in (runner.results / "tables").glob("*.csv")}
+    assert {"finding_scores", "finding_comparisons"} <= tables
+    assert not any(name[0].isdigit() for name in tables - {"3.1_backbones", "4.1_normalisation"})
+    done = sscdl(runner, "tables", "check", str(runner.results))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_list_of_images_has_every_finding(finished):
+    images = pd.read_csv(finished[0].results / "images.csv", keep_default_na=False)
+    assert {"-", "Opacity", "Device|Opacity", "Device?|Opacity"} == set(images["label"])
+    shown = images[images["label"].str.contains("Opacity")]
+    assert {"train", "val", "test"} <= set(shown["split"])
+
+
+def test_a_finished_study_is_not_made_again(finished):
+    runner, _ = finished
+    assert "Nothing to be done" in runner("--dry-run")
+
+
+def test_a_model_of_findings_is_not_exported_and_says_so(finished):
+    runner, _ = finished
+    folder = runner.folder
+    done = sscdl(runner, "model", "export", "store", "exported", "--node", "rotation",
+                 "--configfile", "study.yaml")  # fmt: skip
+    assert done.returncode != 0
+    assert "findings" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "exported").exists()
+
+
+def sscdl(runner, *arguments):
+    command = [sys.executable, "-m", "sscdl", *arguments]
+    environment = {**runner.environment, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=runner.folder, env=environment, text=True, capture_output=True, check=False
+    )
