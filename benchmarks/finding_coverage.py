@@ -115,12 +115,16 @@ def scores(options: argparse.Namespace) -> None:
 
 
 def trainings(options: argparse.Namespace) -> None:
-    """Print how often the interval of the difference of a recipe to itself holds zero."""
+    """Print how often intervals over trainings cover.
+
+    That of the difference of a recipe to itself holds zero, that of its scores their truth.
+    """
     for share in options.shares:
         for patients in options.patients:
             for seeds in options.trainings:
                 random = np.random.default_rng([options.seed, patients, seeds])
                 held: Held = defaultdict(list)
+                true = {name: truth(name, options.aucs[0], share) for name in SUMMARIES}
                 for _ in range(options.simulations):
                     world = World(random, patients, [share] * options.findings)
                     one, other = (
@@ -128,7 +132,9 @@ def trainings(options: argparse.Namespace) -> None:
                     )
                     for name, summary in SUMMARIES.items():
                         found = compare(one, other, mean_over(told(one), summary))
-                        held[name].append((0.0, *found.interval()))
+                        held[f"difference of {name}"].append((0.0, *found.interval()))
+                        found = score(one, mean_over(told(one), summary))
+                        held[name].append((true[name], *found.interval()))
                 _print(f"{patients} patients, {share:g} show each, {seeds} seeds", held)
 
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from sscdl.archives import folder_settings
 from sscdl.archives.listing import IMAGE_CSV, STUDY_CSV, file_list, scan_pictures
 from sscdl.archives.table_settings import read_settings
-from sscdl.errors import InputError
 
 
 class Files(NamedTuple):
@@ -38,16 +37,10 @@ class Files(NamedTuple):
 def list_files(dataset: Mapping[str, Any]) -> Files:
     """Return the files of the archive that ``dataset`` describes.
 
-    Raises InputError if a folder, a CSV file, a column of it or every image file is missing,
-    patterns fit no path, or labels are to be several findings in a layout that has one for each
-    image.
+    Raises InputError if a folder, a CSV file, a column of it or every image file is missing, or
+    patterns fit no path.
     """
     layout = dataset["layout"]
-    if dataset.get("several") and layout != "table":
-        raise InputError(
-            f"findings: need a table that says which of them an image shows, and layout {layout} "
-            "has one label for each image; choose layout table, or classes in place of findings"
-        )
     if layout == "siim":
         root = Path(dataset["root"])
         tables = [root / name for name in (IMAGE_CSV, STUDY_CSV)]

@@ -27,14 +27,6 @@ def wrong_with_findings(config: Mapping[str, Any], given: Mapping[str, Any]) -> 
             f"stages.{last} in its place"
         )
     if not config["findings"]:
-        dataset = config["dataset"]
-        rules = dataset.get("table", {}).get("labels", {}) if dataset["layout"] == "table" else {}
-        for name, rule in rules.items():
-            if rule and "unknown" in rule:
-                yield (
-                    f"dataset.table.labels.{name}.unknown: goes with findings; remove it, or list "
-                    "the findings in place of classes"
-                )
         return
     if "mean" in config["findings"]:
         yield "findings: 'mean' is what tables call the mean of all; give that label another name"

@@ -195,6 +195,9 @@ MULTI_CROP = {
     "flip": FLIP,
     **VIEWS,
 }  # fmt: skip
+# Tasks that learn from labels, and end a curriculum.
+LABELLED_SETTINGS = {"batch_size": 64, "search_epochs": 70, "final_epochs": 80}
+LABELLED = {"crop": shares([0.5, 1.0], CROPPED, other=[0.7, 0.9]), "flip": FLIP}
 # Of embeddings whose numbers are compared over the batch. The authors' 8,192 are for a million
 # images and batches of 2,048.
 EXPANDED = integer(

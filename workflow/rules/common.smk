@@ -15,6 +15,7 @@ from sscdl.study.config_files import read_yaml
 from sscdl.study.root_names import stand_ins
 from sscdl.store.store import Store
 from sscdl.study.study import Study
+from sscdl.study.trie import PRETEXT_TASKS
 from sscdl.study.launch import (
     calm_scheduler,
     check_places,
@@ -241,8 +242,8 @@ PHANTOM_DONE = f"{STORE}/phantom/{STUDY.phantom}/done.json" if PHANTOM else None
 UNTRAINED = untrained()
 # Nothing is reported before earlier images and masks are known to be those of this study's files.
 RECORDS = [str(path) for path in STUDY.records()]
-CLASSIFIERS = [node.fingerprint for node in STUDY.models.values()]
-PRETEXT = [f for f in STUDY.nodes if f not in set(CLASSIFIERS)]
+PRETEXT = [f for f, node in STUDY.nodes.items() if node.task in PRETEXT_TASKS]
+CLASSIFIERS = [f for f, node in STUDY.nodes.items() if node.task not in PRETEXT_TASKS]
 ROOTS = {
     node.root: str(STUDY.root_file(node.root))
     for node in STUDY.nodes.values()

@@ -100,10 +100,3 @@ def test_unknown_goes_with_findings_alone(tmp_path, block):
     settings = {"labels": {"a": rule}} if block == "labels" else {"keep": rule, "several": True}
     with pytest.raises(InputError, match=rf"table.{block}(.a)?.unknown: goes with findings"):
         read_index(chexpert(tmp_path, **settings))
-
-
-@pytest.mark.parametrize("layout", ["siim", "folders"])
-def test_other_layouts_have_one_label_for_each_image(tmp_path, layout):
-    dataset = {"layout": layout, "root": str(tmp_path), "patterns": ["x"], "several": True}
-    with pytest.raises(InputError, match=f"findings: need a table .* layout {layout} has one lab"):
-        list_files(dataset)
