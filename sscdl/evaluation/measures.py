@@ -49,12 +49,13 @@ class Stratum(NamedTuple):
 
         The few patients of one rare finding among many say little of how sure a mean is, so that
         the smallest side of all would make intervals of no use: of what is ``shared``, influences
-        say how many patients matter. ``benchmarks/finding_coverage.py`` simulates this.
+        say how many patients matter, if these are more. ``benchmarks/finding_coverage.py``
+        simulates this.
         """
         squares = self.influence**2
         if not self.shared or not squares.sum() > 0:
             return self.patients
-        return max(2, int(squares.sum() ** 2 / (squares**2).sum()))
+        return max(self.patients, int(squares.sum() ** 2 / (squares**2).sum()))
 
 
 # Rows of one training, the patient of each row as a number below the second argument's -> strata.

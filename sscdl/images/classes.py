@@ -147,6 +147,7 @@ def check_findings(
             )
         if lacking:
             LOGGER.warning(
-                "split %s: of %s there are not %d patients who show it and as many who do not on "
-                "an image%s; left out of means there", split, ", ".join(lacking), fewest, told,
+                "split %s: fewer than %s, or do not, on an image%s: %s; left out of means there",
+                split, "one patient shows" if fewest == 1 else "two patients show", told,
+                ", ".join(lacking),
             )  # fmt: skip

@@ -19,6 +19,8 @@ def wrong_with_findings(config: Mapping[str, Any], given: Mapping[str, Any]) -> 
 
     ``config`` has all defaults filled in, ``given`` is what its user wrote.
     """
+    if "findings" in given and not config["findings"]:
+        yield "findings: the list is empty; name some, or leave it out and give classes"
     stages = given.get("stages") or {}
     last, other = (FINDINGS, CLASSIFY) if config["findings"] else (CLASSIFY, FINDINGS)
     if other in stages and last not in stages:

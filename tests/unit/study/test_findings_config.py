@@ -17,7 +17,7 @@ from sscdl.study.outputs import MADE, OF_FINDINGS, OF_OTHERS, Outputs
 from sscdl.study.reading import read_config
 from sscdl.study.reference import SCHEMA as PATH
 from sscdl.study.study import Study
-from sscdl.study.trie import curriculum_of
+from sscdl.study.trie import Trie, curriculum_of, final_task
 from tests.conftest import ROOT
 
 SCHEMA = load_schema(PATH)
@@ -67,6 +67,7 @@ def test_curricula_end_with_the_findings_and_have_their_tables():
         ({"findings": ["Effusion", "Effusion"]}, "findings"),
         ({"findings": ["Effusion", "mean"]}, "findings"),
         ({"search": {"weights": "averaged"}}, "search.weights"),
+        ({"findings": []}, "findings"),
         ({"stages": {"classify": {"batch_size": 8}}}, "stages.classify"),
     ],
 )
@@ -92,6 +93,19 @@ def test_the_commands_of_the_page_are_those_of_the_shipped_studies():
     (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     config = check_config({"study": "x"} | yaml.safe_load(block), SCHEMA, folders=False)
     assert config["findings"] == ["Effusion", "Edema"]
+
+
+def test_rates_of_the_last_stage_are_ruled_by_its_name():
+    rules = [{"stage": "findings", "values": [0.5]}, {"stage": "pretext", "values": [0.25]}]
+    config = checked(learning_rate_rules=rules)
+    trie = Trie(
+        config["curricula"], stages=config["stages"], rules=rules, common={}, roots={},
+        final=final_task(config),
+    )  # fmt: skip
+    for name in config["curricula"]:
+        trie.add(name, "full", 0, {"pretext": {}, "final": {}})
+    rates = {node.name: node.learning_rates for node in trie.nodes.values()}
+    assert rates == {"moco": (0.25,), "findings": (0.5,), "moco+findings": (0.5,)}
 
 
 def test_settings_of_the_other_last_stage_are_no_fault_beside_those_of_the_own():
