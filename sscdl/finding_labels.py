@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 JOINED = "|"
 UNSURE = "?"
 NOTHING = "-"
+NONE_OF_THEM = "none of these"  # what `NOTHING` is called in tables: others may be there
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 
 
@@ -59,7 +60,7 @@ def counted(label: str) -> list[str]:
     label that is empty.
     """
     if label == NOTHING:
-        return ["no finding"]
+        return [NONE_OF_THEM]
     return [
         f"{part.removesuffix(UNSURE)} (unknown)" if part.endswith(UNSURE) else part
         for part in label.split(JOINED)

@@ -91,6 +91,7 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
     excluded: list[str] = []
     columns = {name: settings.columns.get(name, _NOTHING) for name in DESCRIBED}
     fitting: Counter[str] = Counter()
+    unsure: Counter[str] = Counter()
     spelled = patient_spelling(settings)
     alike: dict[str, set[str]] = defaultdict(set)  # spellings of patients by what they come to
     for place, texts in _all_rows(settings):
@@ -101,10 +102,12 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
             continue
         labels = [name for name, rule in settings.labels.items() if rule.fits(texts)]
         fitting.update(labels)
-        if settings.several:
-            label = _findings(labels, texts, settings)
-        else:
+        unknown = [name for name, rule in settings.labels.items() if rule.unknown(texts)]
+        unsure.update(unknown)
+        if not settings.several:
             label = one_label(labels, place, report)
+        else:
+            label = "" if len(unknown) == len(settings.labels) else write_label(labels, unknown)
         found = {name: column.value(texts) for name, column in columns.items()}
         found["patient"] = spelled(found["patient"])
         alike[plain_number(found["patient"]).casefold()].add(found["patient"])
@@ -119,6 +122,12 @@ def _read_table(settings: TableSettings, report: Report) -> tuple[list[Row], lis
             raise InputError(
                 f"{settings.shown}: no row has one of the values of table.labels.{name} in column "
                 f"{rule.column!r}; correct the values, or set the separator if cells hold several"
+            )
+    for name, rule in settings.labels.items():
+        if rule.unsure and not unsure[name]:
+            report.warnings.append(
+                f"{settings.shown}: no row has one of the values of table.labels.{name}.unknown in "
+                f"column {rule.column!r}: rows without one of its values all count as free of it"
             )
     named = {
         name: f"{settings.shown}: column {column.name!r}{_pattern(column)} (table.columns.{name})"
@@ -138,12 +147,6 @@ def _all_rows(settings: TableSettings) -> Iterable[tuple[Place, dict[str, str]]]
     for table in settings.tables:
         for line, texts in read_rows(table, settings.used):
             yield Place(table.name, line), texts
-
-
-def _findings(positive: list[str], row: Mapping[str, str], settings: TableSettings) -> str:
-    """Return the label of a row that shows the findings ``positive``, '' if all are unknown."""
-    unknown = [name for name, rule in settings.labels.items() if rule.unknown(row)]
-    return write_label(positive, unknown) if len(unknown) < len(settings.labels) else ""
 
 
 def _pattern(column: Column) -> str:

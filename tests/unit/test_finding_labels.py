@@ -56,7 +56,7 @@ def test_labels_of_findings_are_told_from_names_of_classes(labels, several):
 
 def test_each_finding_counts_by_itself_and_classes_stay_what_they_are():
     assert counted("Edema?|Effusion") == ["Edema (unknown)", "Effusion"]
-    assert counted("-") == ["no finding"]
+    assert counted("-") == ["none of these"]
     assert [counted(label) for label in ("negative", "", "(none)")] == [
         ["negative"], [""], ["(none)"],
     ]  # fmt: skip

@@ -100,3 +100,16 @@ def test_unknown_goes_with_findings_alone(tmp_path, block):
     settings = {"labels": {"a": rule}} if block == "labels" else {"keep": rule, "several": True}
     with pytest.raises(InputError, match=rf"table.{block}(.a)?.unknown: goes with findings"):
         read_index(chexpert(tmp_path, **settings))
+
+
+def test_values_of_unknown_that_no_row_has_are_warned_of(tmp_path):
+    """Such as misspelt ones: rows that are uncertain would all count as free of the finding."""
+    known = {"column": "f", "values": ["A"], "unknown": ["A?"]}
+    (tmp_path / "t.csv").write_text("file,f\na.png,A\nb.png,A?\nc.png,\n")
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    common = {"layout": "table", "root": str(tmp_path), "table": "t.csv", "id_key": "k",
+              "columns": {"file": "file"}, "several": True}  # fmt: skip
+    assert not read_index(common | {"labels": {"A": known}}).warnings
+    (told,) = read_index(common | {"labels": {"A": known | {"unknown": ["a?"]}}}).warnings
+    assert "no row has one of the values of table.labels.A.unknown in column 'f'" in told

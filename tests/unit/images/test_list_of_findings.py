@@ -47,7 +47,7 @@ def test_images_are_divided_by_their_rarest_finding_and_counted_by_each(tmp_path
         sizes = images[images["label"] == label]["split"].value_counts()
         assert sizes.to_dict() == dict.fromkeys(("train", "val", "test"), each)
     said = [line.split() for line in caplog.messages]
-    for words in ("A 12", "B 2", "C (unknown) 10", "no finding 10", "(no label) 2"):
+    for words in ("A 12", "B 2", "C (unknown) 10", "none of these 10", "(no label) 2"):
         assert ["train", *words.split(), "images"] in said
 
 

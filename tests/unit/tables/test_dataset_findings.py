@@ -28,7 +28,7 @@ def test_each_finding_counts_by_itself_and_each_image_once():
         "Edema": [1, 0, 1],
         "Edema (unknown)": [0, 1, 1],
         "Effusion": [2, 1, 3],
-        "no finding": [1, 0, 1],
+        "none of these": [1, 0, 1],
         "(none)": [0, 1, 1],
     }
     assert list(cells(table, "label"))[-1] == "(none)"
@@ -44,7 +44,7 @@ def test_the_summary_counts_findings_by_set():
     counts = image_counts(SEVERAL).set_index("set")
     assert counts.loc["training"].to_dict() == {
         **{"images": 3, "patients": 3, "label Edema": 1, "label Edema (unknown)": 0},
-        **{"label Effusion": 2, "label no finding": 1, "without a label": 0},
+        **{"label Effusion": 2, "label none of these": 1, "without a label": 0},
     }
     assert counts.loc["test", "without a label"] == 1
     assert [column for column in counts if not explain(column)] == []
@@ -54,7 +54,11 @@ def test_the_summary_counts_findings_by_set():
 def test_the_figure_names_findings_by_themselves(tmp_path):
     figure = dataset_figure(SEVERAL, NOTHING, {"train": np.arange(256)})
     panels = {text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))}
-    assert {"Images by finding (some several times)", "View by finding (%)", "no finding"} < panels
+    assert {
+        "Images by finding (some several times)",
+        "View by finding (%)",
+        "none of these",
+    } < panels
     assert not any("|" in text or "class" in text for text in panels)
     write_figure(figure, tmp_path / "dataset.png")
     with Image.open(tmp_path / "dataset.png") as drawn:
