@@ -6,6 +6,7 @@ of a patient are alike in what they show and in how a model errs, and some state
 
     python benchmarks/finding_coverage.py scores      one training
     python benchmarks/finding_coverage.py trainings   the same recipe twice, by number of seeds
+    python benchmarks/finding_coverage.py gaps        two groups that a model tells alike
 
 Each line is a cell: the share of simulations whose interval holds the truth, and that of those
 whose interval holds the mean of all simulations, which is what as many patients score on average;
@@ -26,7 +27,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from sscdl.evaluation.differences import compare
+from sscdl.evaluation.differences import compare, compare_groups
 from sscdl.evaluation.finding_measures import average_precision, mean_over, told
 from sscdl.evaluation.inference import score
 from sscdl.evaluation.measures import one_auc
@@ -138,6 +139,35 @@ def trainings(options: argparse.Namespace) -> None:
                 _print(f"{patients} patients, {share:g} show each, {seeds} seeds", held)
 
 
+def gaps(options: argparse.Namespace) -> None:
+    """Print how often the interval of the gap between two groups holds zero, which is the truth.
+
+    Groups of patients, as by sex, and of images, as by view: a patient may have both kinds.
+    """
+    for share in options.shares:
+        for patients in options.patients:
+            for seeds in options.trainings:
+                random = np.random.default_rng([options.seed, patients, seeds])
+                held: Held = defaultdict(list)
+                for _ in range(options.simulations):
+                    world = World(random, patients, [share] * options.findings)
+                    rows = world.model(options.aucs[0], seeds, options.deviation)
+                    chosen = {
+                        "patients": (random.random(patients) < options.group)[world.patient],
+                        "images": random.random(len(world.patient)) < options.group,
+                    }
+                    for kind, group in chosen.items():
+                        mask = np.tile(group, seeds)
+                        inside, rest = rows[mask], rows[~mask]
+                        names = [name for name in told(inside) if name in told(rest)]
+                        if not names:
+                            held[f"of {kind}"].append((0.0, *[np.nan] * 3))
+                            continue
+                        found = compare_groups(inside, rest, mean_over(names, one_auc))
+                        held[f"of {kind}"].append((0.0, *found.interval()))
+                _print(f"{patients} patients, {share:g} show each, {seeds} seeds", held)
+
+
 def _print(about: str, held: Held) -> None:
     texts = []
     for name, found in held.items():
@@ -155,7 +185,7 @@ def _print(about: str, held: Held) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = {"scores": scores, "trainings": trainings}
+    commands = {"scores": scores, "trainings": trainings, "gaps": gaps}
     parser.add_argument("command", choices=list(commands))
     parser.add_argument("--simulations", type=int, default=4000)
     parser.add_argument("--findings", type=int, default=1)
@@ -163,6 +193,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.3])
     parser.add_argument("--aucs", type=float, nargs="+", default=[0.5, 0.7, 0.9])
     parser.add_argument("--trainings", type=int, nargs="+", default=[3, 5])
+    parser.add_argument("--group", type=float, default=0.3, help="share of the smaller group")
     parser.add_argument("--deviation", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -190,12 +190,28 @@ def compare_same(first: pd.DataFrame, second: pd.DataFrame, measure: Measure) ->
 
     Only seeds and patients count that both tables have. Raises InputError as :func:`compare` does.
     """
+    return _of_same(first, second, measure, patients_of(first, second))
+
+
+def compare_groups(first: pd.DataFrame, second: pd.DataFrame, measure: Measure) -> Comparison:
+    """Return the difference in ``measure`` of the same trainings between two groups of images.
+
+    Only seeds count that both tables have, and all patients: those of one group are others than
+    those of the other, or some have images in both. Raises InputError as :func:`compare` does.
+    """
+    patients = patients_of(first).union(patients_of(second))
+    return _of_same(first, second, measure, patients)
+
+
+def _of_same(
+    first: pd.DataFrame, second: pd.DataFrame, measure: Measure, patients: pd.Index
+) -> Comparison:
+    """Return the difference of the same trainings, over ``patients``."""
     seeds = set(first["seed"]) & set(second["seed"])
     first, second = (
         rows[rows["seed"].isin(seeds)].sort_values("seed", kind="stable")
         for rows in (first, second)
     )
-    patients = patients_of(first, second)
     scores = score(first, measure, patients), score(second, measure, patients)
     own = [one.trainings for one in scores]
     falls = Factor(own[0].values - own[1].values, own[0].influences - own[1].influences)

@@ -22,6 +22,7 @@ _FOLDERS = {
     "attention": (OWN, UNTRAINED),
     "cross_variants": (OWN, SHOWN, UNTRAINED),
     "faithfulness": (FAITHFULNESS,),
+    "finding_attention": (OWN, UNTRAINED),
     "shortcut": (OWN, UNTRAINED),
     "linear_probe": (PROBE,),
 }

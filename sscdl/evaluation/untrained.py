@@ -82,9 +82,13 @@ def predict_untrained(
 
     One line per network and image: ``variant, network`` (from 0), ``image_id, patient_id, split,
     label`` and what :func:`sscdl.evaluation.attention_scores.lung_scores` says of the maps of the
-    class that the network predicts. ``data`` is the classifier's data recipe: by its training
-    images the networks are normalised, and settled where ``batch_statistics`` is ``estimated``.
+    class that the network predicts; of findings, each of which has a map of its own, of the first,
+    as the rows of a random layer are alike. ``data`` is the classifier's data recipe: by its
+    training images the networks are normalised, and settled where ``batch_statistics`` is
+    ``estimated``.
     """
+    several = "findings" in data
+    classes = data["findings"] if several else data["classes"]
     torch.set_num_threads(threads)
     array, lungs, described = variants.read_with_masks(pack, lung_pack)
     check_list(images_csv, described, data)
@@ -92,7 +96,7 @@ def predict_untrained(
     ids = {described["ids"][row] for row in chosen.normalise}
     mean, std = variants.mean_std(described, ids)
     sample = torch.from_numpy(array[spread(chosen.train)])
-    tested = held_out(read_images(images_csv), data["classes"])
+    tested = held_out(read_images(images_csv), classes, several=several)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
     rows = [row_of[image_id] for image_id in tested["image_id"]]
     named = tested[["image_id", "patient_id", "split", "label"]]
@@ -101,7 +105,7 @@ def predict_untrained(
         for number in range(networks):
             model = untrained(
                 number, backbone, sample if batch_statistics == "estimated" else None,
-                classes=data["classes"], size=image_size, mean=mean, std=std,
+                classes=classes, size=image_size, mean=mean, std=std, several=several,
                 device=torch.device(name),
             )  # fmt: skip
             scores = []
@@ -109,7 +113,10 @@ def predict_untrained(
                 part = rows[begin : begin + BATCH]
                 chances, maps = model.explain(torch.from_numpy(array[part]))
                 inside = torch.from_numpy(lungs[part] > 127)
-                found = lung_scores(maps.cpu(), chances.argmax(dim=1).cpu(), inside)
+                chosen = torch.zeros(len(part), dtype=torch.long)
+                if not several:
+                    chosen = chances.argmax(dim=1).cpu()
+                found = lung_scores(maps.cpu(), chosen, inside)
                 scores.append(pd.DataFrame({key: value.numpy() for key, value in found.items()}))
             scored = pd.concat(scores, ignore_index=True).round(6)
             parts.append(pd.concat([named.assign(network=number), scored], axis=1))

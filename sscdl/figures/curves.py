@@ -6,7 +6,7 @@ Style and rules are those of :mod:`sscdl.figures.charts`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +24,9 @@ from sklearn.metrics import (
 
 from sscdl.errors import InputError
 from sscdl.evaluation.measures import Floats
-from sscdl.evaluation.metrics import class_names, labelled
 from sscdl.figures import charts
 from sscdl.figures.quality import PALE, Series, set_off
-from sscdl.tables.operating_points import RULES, positives
+from sscdl.tables.operating_points import RULES
 
 _BELOW = -0.42  # inches, from the axis to the legend under its label
 _GRID = np.linspace(0, 1, 501)
@@ -71,25 +70,27 @@ KINDS = {
 }  # fmt: skip
 
 
-def curves(rows: pd.DataFrame, points: pd.DataFrame, kind: str) -> Figure:
-    """Draw every model's curve, one panel for each variant and positive class.
+def curves(sides: Mapping[str, pd.DataFrame], points: pd.DataFrame, kind: str) -> Figure:
+    """Draw every model's curve, one panel for each variant and what is told from all else.
 
     A curve is the mean of its trainings', which are thin lines. With more than seven models those
     that curricula start from and the best of each number of tasks are set off; the others are pale.
 
     Args:
-        rows: predictions of image models on the reported images.
+        sides: by what is told from all else, the positive class or finding, predictions of image
+            models on the reported images of which that is known.
         points: what :func:`sscdl.tables.operating_points.operating_points` returns (percent).
         kind: of ``KINDS``.
 
     Raises:
         InputError: no image has a label.
     """
-    rows = labelled(rows)
-    if rows.empty:
+    named = {name: list(dict.fromkeys(rows["variant"])) for name, rows in sides.items()}
+    variants = list(dict.fromkeys(variant for own in named.values() for variant in own))
+    if not variants:
         raise InputError("figure: no prediction of a labelled image to draw curves of")
-    classes = class_names(rows)
-    panels = [(v, name) for v in dict.fromkeys(rows["variant"]) for name in positives(classes)]
+    panels = [(v, name) for v in variants for name in sides if v in named[name]]
+    alone = next(iter(sides)) if len(sides) == 1 else ""
     height, width = charts.grid_shape(len(panels), most=3)
     if len(panels) > 6:
         height, width = math.ceil(len(panels) / 3), 3
@@ -103,9 +104,9 @@ def curves(rows: pd.DataFrame, points: pd.DataFrame, kind: str) -> Figure:
         most = 0
         for axes, (variant, positive) in zip(grid.flat, panels, strict=False):
             chosen = (points["variant"] == variant) & (points["positive"] == positive)
-            own = rows[rows["variant"] == variant]
+            own = sides[positive][sides[positive]["variant"] == variant]
             most = max(most, _panel(axes, own, positive, points[chosen], KINDS[kind]))
-            title = variant if len(classes) == 2 else f"{variant}\n{positive} or not"
+            title = variant if alone else f"{variant}\n{positive} or not"
             axes.set_title(title, loc="left")
             axes.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal")
             axes.set_xticks(range(0, 101, 25))
@@ -113,9 +114,9 @@ def curves(rows: pd.DataFrame, points: pd.DataFrame, kind: str) -> Figure:
             axes.tick_params(labelbottom=True)
             axes.grid()
         # As high as the longest legend of a panel needs.
-        lines = 0.52 + 0.135 * (most + 1) + (0.0 if len(classes) == 2 else 0.14)
+        lines = 0.52 + 0.135 * (most + 1) + (0.0 if alone else 0.14)
         figure.set_figheight(0.35 + height * (side + lines))
-        what = f", positive: {positives(classes)[0]}" if len(classes) == 2 else ""
+        what = f", positive: {alone}" if alone else ""
         figure.supylabel(KINDS[kind].up + what, fontsize=8.5)
         handles = [
             Line2D([], [], color=charts.GRAY, marker=marker, linestyle="", label=rule)

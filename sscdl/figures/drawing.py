@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sscdl.archives.cohorts import DUPLICATE
-from sscdl.evaluation.metrics import class_names
+from sscdl.evaluation.metrics import class_names, labelled
 from sscdl.evaluation.prediction_files import OF_CLASS
 from sscdl.figures import attention, curves, overviews, panels, quality
 from sscdl.figures.dataset import dataset_figure
@@ -21,6 +21,8 @@ from sscdl.images.held_out import read_as_texts
 from sscdl.images.variants import read_pack, read_with_masks
 from sscdl.own_csv import read_own
 from sscdl.study.thesis import reference_kind
+from sscdl.tables.findings.alone import each
+from sscdl.tables.operating_points import positives
 from sscdl.tables.write import read_predictions, read_runs
 
 AVERAGED = (
@@ -86,10 +88,17 @@ def draw_calibration(bins: Path, table: Path) -> Figure:
 def draw_curves(predictions: list[Path], table: Path, *, kind: str, split: str) -> Figure:
     """Draw curves over thresholds from the predictions, with the points of that table.
 
-    ``kind`` is "roc" or "precision_recall".
+    ``kind`` is "roc" or "precision_recall"; a table of findings has the column ``finding``.
     """
-    rows = read_predictions(predictions)
-    return curves.curves(rows[rows["split"] == split], read_own(table), kind)
+    rows, points = read_predictions(predictions), read_own(table)
+    rows = rows[rows["split"] == split]
+    if "finding" in points:
+        sides = dict(each(rows))
+        points = points.rename(columns={"finding": "positive"})
+    else:
+        known = labelled(rows)
+        sides = {name: known for name in positives(class_names(known))}
+    return curves.curves(sides, points, kind)
 
 
 def draw_validation_curves(pointers: list[Path], *, chance: float) -> Figure:

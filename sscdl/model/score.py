@@ -15,10 +15,10 @@ from sscdl.archives.lookup import find_files
 from sscdl.csv_rows import columns_of, read_rows
 from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
+from sscdl.tables.column_texts import INTERVALS
 from sscdl.tables.details import accuracy_details
 from sscdl.tables.files import write_table
 from sscdl.tables.overview import NAN, mean_percent, score_model
-from sscdl.tables.predictions import INTERVALS
 
 LOGGER = logging.getLogger("sscdl.model")
 KNOWN = ("file", "label", "patient")

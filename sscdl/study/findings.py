@@ -9,7 +9,7 @@ from sscdl.study.trie import CLASSIFY, FINDINGS
 
 # Results that are about one class of several, and have no counterpart for findings.
 _OF_CLASSES = (
-    *("beside", "cross_variants", "label_shares", "probe_draws", "random_networks"),
+    *("beside", "cross_variants", "label_shares", "probe_draws"),
     *("panel_images", "thesis_figures"),
 )
 

@@ -38,7 +38,10 @@ OF_PREDICTIONS = (
     "calibration_bins", "comparisons", "confusions", "faithfulness", "operating_points", "seeds",
     "subgroups",
 )  # fmt: skip
-OF_FINDINGS = ("finding_scores", "finding_comparisons")
+OF_FINDINGS = (
+    "finding_scores", "finding_comparisons", "finding_attention", "finding_calibration",
+    "finding_operating_points", "finding_subgroups",
+)  # fmt: skip
 OF_OTHERS = (
     "dataset", "implausible_masks", "3.1_backbones", "4.1_normalisation", "learning_rates",
     "search", "trainings",
@@ -111,7 +114,7 @@ class Outputs:
         settings = self.config["results"]
         models = [f"{v}.{c}.s{s}" for v, c, s in self.models]
         if self.final == FINDINGS:
-            return {"": models}
+            return {"": models, "untrained": list(self.variants)}
         pretrained = any(one.task != CLASSIFY or one.root != SCRATCH for one in self.stages)
         whose = [*(f"s{seed}" for seed in self.seeds if pretrained), "random"]
         probes = [f"{variant}.{one}" for variant in self.variants for one in whose]
@@ -156,10 +159,10 @@ class Outputs:
         found |= self._pages(CURVES, most=12)
         if self.shows_images:
             found |= {"4.1_variants": [], "masks": []}
+        found |= self._curves("roc") | self._curves("precision_recall")
         if self.final == FINDINGS:
             return found
         found |= {name: [] for name in ("4.3_ail_by_model", "accuracy_overview", "calibration")}
-        found |= self._curves("roc") | self._curves("precision_recall")
         if self.config["results"]["label_shares"]:
             found["label_efficiency"] = []
         if self.marked:
@@ -207,8 +210,9 @@ class Outputs:
 
         One page for all as long as it has no more than nine panels, otherwise one for each variant.
         """
-        many = len(self.config["classes"])
-        if len(self.variants) * (1 if many == 2 else many) <= 9:
+        findings, many = self.config["findings"], len(self.config["classes"])
+        panels = len(findings) if findings else 1 if many == 2 else many
+        if len(self.variants) * panels <= 9:
             return {figure: self.models}
         return {f"{figure}-{v}": [m for m in self.models if m[0] == v] for v in self.variants}
 

@@ -66,16 +66,8 @@ def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             "curriculum": curriculum,
             "split": split,
             "n_images": group["image_id"].nunique(),
-            "undefined": len(group) - len(defined),
+            **inside_lungs(group, untrained),
         }
-        line |= _scored(defined, "ail")
-        for lift, (name, column) in FLOORS.items():
-            line[name] = mean_percent(defined, column)
-            above = defined.assign(lift=defined["ail"] - defined[column])
-            found = score_model(above, measures.mean_of("lift"))
-            line[lift] = found["value"]
-            line.update({f"{lift}_{part}": found[part] for part in ("low", "high")})
-        line |= _above_untrained(group, untrained, "ail")
         line |= _scored(group, "ail_contrast")
         line |= _above_untrained(group, untrained, "ail_contrast")
         for column in ("ail_signed", "ail_stretched", *classes):
@@ -86,6 +78,23 @@ def attention(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             line[column] = mean_percent(shown, column) if len(shown) else NAN
         table.append(line)
     return pd.DataFrame(table)
+
+
+def inside_lungs(rows: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, float]:
+    """Return what one model's ``ail`` on one split is, beside all that needs no model.
+
+    The columns of :func:`attention` from ``undefined`` to ``lift_random_high``. InputError as
+    :func:`beside_untrained`.
+    """
+    defined = rows[rows["ail"].notna()]
+    line = {"undefined": len(rows) - len(defined), **_scored(defined, "ail")}
+    for lift, (name, column) in FLOORS.items():
+        line[name] = mean_percent(defined, column)
+        above = defined.assign(lift=defined["ail"] - defined[column])
+        found = score_model(above, measures.mean_of("lift"))
+        line[lift] = found["value"]
+        line.update({f"{lift}_{part}": found[part] for part in ("low", "high")})
+    return line | _above_untrained(rows, untrained, "ail")
 
 
 def beside_untrained(

@@ -15,9 +15,9 @@ import pandas as pd
 from sscdl.errors import InputError
 from sscdl.evaluation import metrics
 from sscdl.tables import comparisons
+from sscdl.tables.column_texts import INTERVALS
 from sscdl.tables.files import P_VALUES, write_table
 from sscdl.tables.overview import models_in, of_images
-from sscdl.tables.predictions import INTERVALS
 from sscdl.tables.write import read_predictions
 
 COLUMNS = tuple("study" if name == "against" else name for name in comparisons.COLUMNS)

@@ -63,21 +63,21 @@ def _probabilities(rows: pd.DataFrame) -> tuple[Floats, NDArray[np.int64]]:
     return chances, pd.Index(classes).get_indexer(pd.Index(rows["label"]))
 
 
-def _sure_and_right(rows: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Return confidence (N,) and whether the prediction is right (N,), 0 or 1."""
+def with_confidence(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with ``confidence`` and whether the prediction is ``right``, 0 or 1."""
     chances, _ = _probabilities(rows)
-    right: Any = (rows["predicted"] == rows["label"]).to_numpy(dtype=float)  # float, as asked
-    return chances.max(axis=1), right
+    right = (rows["predicted"] == rows["label"]).astype(float)
+    return rows.assign(confidence=chances.max(axis=1), right=right)
 
 
 def squared_error(rows: pd.DataFrame, patients: Codes, count: int) -> list[Stratum]:
     """Return the measure "squared calibration error", unbiased, so that it may be below 0.
 
-    In a bin it is the mean product of the gaps (right minus confidence) of two images of different
-    patients; bins with a single patient are left out. Influences are those of the jackknife, with
-    the bins as they are.
+    Rows have ``confidence``, in [0, 1], and whether they are ``right``, 0 or 1. In a bin it is the
+    mean product of the gaps (right minus confidence) of two images of different patients; bins with
+    a single patient are left out. Influences are those of the jackknife, with the bins as they are.
     """
-    confidence, right = _sure_and_right(rows)
+    confidence, right = (rows[name].to_numpy(dtype=float) for name in ("confidence", "right"))
     bins = bins_of(confidence, bin_count(len(rows)))
     whole, without = 0.0, np.zeros(count)
     size, rest = 0.0, np.zeros(count)
@@ -110,8 +110,11 @@ def _of_pairs(total: float, squares: float, images: Floats) -> float:
     return float((total**2 - squares) / (images.sum() ** 2 - (images**2).sum()))
 
 
-def _error(rows: pd.DataFrame) -> dict[str, float]:
-    """Return the calibration error in percent points, its deviation and limits."""
+def calibration_error(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the calibration error in percent points, its deviation and limits, as columns.
+
+    Rows of one model have what :func:`squared_error` needs.
+    """
     found = score(rows, squared_error)
     values = 100 * np.sqrt(np.clip([*found.interval()], 0, None))
     each = 100 * np.sqrt(np.clip(found.trainings.values, 0, None))
@@ -156,10 +159,7 @@ def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
     table = []
     for (variant, curriculum), group in models_in(metrics.labelled(predictions)):
         for split, rows in group.groupby("split", sort=False):
-            confidence, right = _sure_and_right(rows)
-            rows = rows.assign(
-                confidence=confidence, right=right, brier=brier_values(rows), nll=nll_values(rows)
-            )
+            rows = with_confidence(rows).assign(brier=brier_values(rows), nll=nll_values(rows))
             seeds = [part for _, part in rows.groupby("seed")]
             line: dict[str, Any] = {"variant": variant, "curriculum": curriculum, "split": split}
             line["n_images"] = rows["image_id"].nunique()
@@ -168,7 +168,7 @@ def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
             line["n_bins"] = bin_count(len(seeds[0]))
             for name, column in (("confidence", "confidence"), ("accuracy", "right")):
                 line[name] = mean_percent(rows, column)
-            line |= _error(rows)
+            line |= calibration_error(rows)
             for name in ("brier", "nll"):
                 found = score_model(rows, measures.mean_of(name), scale=1.0)
                 line[name] = found.pop("value")
@@ -193,9 +193,9 @@ def calibration_bins(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     for (variant, curriculum), group in models_in(rows):
         if variant == METADATA:
             continue
-        confidence, right = _sure_and_right(group)
-        bins = bins_of(confidence, bin_count(group["image_id"].nunique()))
-        group = group.assign(confidence=confidence, right=right, bin=bins)
+        group = with_confidence(group)
+        confidence = group["confidence"].to_numpy()
+        group["bin"] = bins_of(confidence, bin_count(group["image_id"].nunique()))
         for number, part in group.groupby("bin"):
             pooled = score(part.assign(seed=0), measures.mean_of("right", bounded=True))
             found = pooled.interval()

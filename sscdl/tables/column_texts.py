@@ -6,6 +6,17 @@ of parts, such as ``segmented_black_low``.
 
 from __future__ import annotations
 
+INTERVALS = (
+    "Intervals are 95 %: over patients and trainings where there are several seeds, over patients "
+    "alone where there is one."
+)
+# What attention inside the lungs has to exceed before it can be the model's doing.
+BASELINES = (
+    "Without having learnt anything there score: floor, a map that is the same everywhere (the "
+    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, "
+    "networks with random weights, their mean. AIL that does not exceed all three shows no "
+    "attention to the lungs."
+)
 # Columns whose meaning is the same wherever they occur.
 COLUMNS = {
     # What a row is about.
@@ -87,6 +98,8 @@ COLUMNS = {
     "chance": "percent that guessing scores: 100 over the number of classes that the model knows",
     "auc": "area under the ROC curve: 0.5 is chance, 1 is perfect",
     "auc_against": "that of the model it is compared with",
+    "auc_rest": "that of all other images of which the property is known",
+    "gap": "AUC of the group minus that of the others, in hundredths",
     "average_precision": "area under the curve of precision over recall: 1 is perfect",
     "average_precision_chance": "average precision of guessing: the share of images that show the "
     "finding",
@@ -109,7 +122,8 @@ COLUMNS = {
     "positive": "class that is told from all others",
     "rule": "how the threshold was chosen",
     "chosen_on": "set of images on which it was chosen",
-    "prevalence": "percent of the images that are of that class",
+    "prevalence": "percent of the images that are of that class, or show the finding",
+    "probability": "mean probability that the model gives to the finding, in percent",
     "threshold": "probability from which on an image is called positive, mean over trainings",
     "sensitivity": "percent of the positive images that are called so",
     "specificity": "percent of the negative images that are called so",

@@ -127,20 +127,42 @@ def _baseline(predictions: pd.DataFrame, split: str) -> tuple[str, str] | None:
     return max(known, key=known.__getitem__) if known else None
 
 
+def _groups(predictions: pd.DataFrame) -> dict[str, dict[str, pd.Series]]:
+    """Return which rows belong to each group, by property and name."""
+    years = pd.to_numeric(predictions["age"])
+    return {
+        "view": {f"view {view}": predictions["view"] == view for view in VIEWS},
+        "sex": {f"sex {sex}": predictions["sex"] == sex for sex in SEXES},
+        "age": {name: (years >= low) & (years < high) for name, (low, high) in AGES.items()},
+    }
+
+
 def groups_of(predictions: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each group of images that has any, by its name, and its rows; ``all`` comes first.
 
     Groups are those of one view position, one sex, and patients below 40, from 40 to 59 and from 60
     years on. Images of which the property is not known belong to none of its groups.
     """
-    years = pd.to_numeric(predictions["age"])
-    masks = {"all": pd.Series(True, index=predictions.index)}
-    masks |= {f"view {view}": predictions["view"] == view for view in VIEWS}
-    masks |= {f"sex {sex}": predictions["sex"] == sex for sex in SEXES}
-    masks |= {name: (years >= low) & (years < high) for name, (low, high) in AGES.items()}
-    for name, mask in masks.items():
-        if mask.any():
-            yield name, predictions[mask]
+    for name, inside, _ in groups_and_rest(predictions):
+        yield name, inside
+
+
+def groups_and_rest(
+    predictions: pd.DataFrame,
+) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame | None]]:
+    """Yield as :func:`groups_of`, and the rows of all other groups of the property as the third.
+
+    That is None for ``all``, where no other group has rows, and for the second group of a property
+    that has two: how they differ is one question.
+    """
+    if len(predictions):
+        yield "all", predictions, None
+    for groups in _groups(predictions).values():
+        present = [name for name, mask in groups.items() if mask.any()]
+        for place, name in enumerate(present):
+            rest = pd.DataFrame({n: groups[n] for n in present if n != name}).any(axis=1)
+            asked = len(present) > 2 or (len(present) == 2 and place == 0)
+            yield name, predictions[groups[name]], predictions[rest] if asked else None
 
 
 def subgroups(predictions: pd.DataFrame, split: str) -> pd.DataFrame:

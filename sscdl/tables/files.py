@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Number
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,20 @@ _WIDE = 8
 _EXACT = "%.10g"
 # Decimals, or what prints a finite number.
 Digits = int | Callable[[float], str]
+
+
+class PredictionTable(NamedTuple):
+    """A table made from predictions alone: its function, how it is captioned and rounded.
+
+    ``of_thesis`` are notes that it needs only where the thesis's figures stand in it; ``best`` says
+    whether the highest accuracies are marked.
+    """
+
+    make: Callable[..., pd.DataFrame]
+    caption: str
+    notes: tuple[str, ...]
+    of_thesis: tuple[str, ...] = ()
+    best: bool = False
 
 
 def escape_tex(text: str) -> str:

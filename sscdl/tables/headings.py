@@ -34,6 +34,13 @@ _PLACES = {
     "figure_comparisons": (RESULTS, "Comparisons of models: figure"),
     "finding_scores": (RESULTS, "Findings, how well each is told: table"),
     "finding_comparisons": (RESULTS, "Findings, comparisons of models: table"),
+    "finding_attention": (DETAILS, "Findings, attention to each: table"),
+    "finding_calibration": (DETAILS, "Findings, calibration: table"),
+    "finding_operating_points": (
+        DETAILS,
+        "Findings, thresholds by validation images: table",
+    ),
+    "finding_subgroups": (DETAILS, "Findings, subgroups and gaps between them: table"),
     KINDS: (RESULTS, "Easy to hard, or hard to easy: table"),
     "shortcut": (RESULTS, "Shortcut by the planted mark: table"),
     "figure_shortcut": (RESULTS, "Shortcut by the planted mark: figure"),

@@ -28,6 +28,18 @@ COLUMNS = (
     *("n_seeds", "prevalence", "threshold", "threshold_std"),
     *(name + part for name in MEASURES for part in ("", "_std", "_low", "_high")),
 )
+NOTES = (
+    "An image is called positive if its probability is at least the threshold, which each "
+    "training has of its own. Youden: the largest sum of sensitivity and specificity. "
+    "sensitivity 90 % (specificity 90 %): where that is reached at the least cost of the "
+    "other.",
+    "chosen_on: images on which the threshold was chosen. Where these are the reported "
+    "ones, as in a split without validation images, all that is reported is too good.",
+    "ppv, npv: among images with the prevalence of these.",
+    "Intervals are 95 %, of these thresholds: over the patients tested and, with several "
+    "seeds, over trainings. That other validation images would have given other thresholds "
+    "is not in them, and may be more than all else where these are few.",
+)
 
 
 def positives(classes: list[str]) -> list[str]:

@@ -6,11 +6,6 @@ here, and name it in ``workflow/rules/outputs.smk``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-import pandas as pd
-
 from sscdl.tables import (
     attention,
     calibration,
@@ -23,13 +18,10 @@ from sscdl.tables import (
     overview,
     probes,
 )
-from sscdl.tables.findings.comparisons import finding_comparisons
-from sscdl.tables.findings.scores import finding_scores
+from sscdl.tables.column_texts import BASELINES, INTERVALS
+from sscdl.tables.files import PredictionTable
+from sscdl.tables.findings.tables import FINDING_TABLES
 
-INTERVALS = (
-    "Intervals are 95 %: over patients and trainings where there are several seeds, over patients "
-    "alone where there is one."
-)
 SWAPPED = (
     "The thesis contradicts itself: its tables 4.8 and B.2 give swav 83.97 and rotation 84.72 on "
     "full images, 4.14 the reverse; 4.12 and 4.13 swap moco+swav+rotation and moco+swav+relloc "
@@ -40,32 +32,11 @@ CONCLUSIONS = (
     "segmented ones; in its tables these are scratch (ImageNet: 82.75) and relloc (82.73)."
 )
 SAME_VALUE = "On segmented images, the thesis prints 83.7985 for both relloc and relloc+rotation."
-# What attention inside the lungs has to exceed before it can be the model's doing.
-BASELINES = (
-    "Without having learnt anything there score: floor, a map that is the same everywhere (the "
-    "lungs' share of the image); centre, a Gaussian in the middle of every picture; random, "
-    "networks with random weights, their mean. AIL that does not exceed all three shows no "
-    "attention to the lungs."
-)
 # What attention inside the lungs means on variants that do not show the whole radiograph.
 AIL_NOTES = {
     "inverted": "inverted: the lungs are black, so this is attention to their place and outline.",
     "lung_box": "lung_box: lungs, floor and findings are those of the part that is shown.",
 }
-
-
-class PredictionTable(NamedTuple):
-    """A table made from predictions alone: its function, how it is captioned and rounded.
-
-    ``of_thesis`` are notes that it needs only where the thesis's figures stand in it; ``best`` says
-    whether the highest accuracies are marked.
-    """
-
-    make: Callable[..., pd.DataFrame]
-    caption: str
-    notes: tuple[str, ...]
-    of_thesis: tuple[str, ...] = ()
-    best: bool = False
 
 
 PREDICTION_TABLES = {
@@ -146,18 +117,7 @@ PREDICTION_TABLES = {
     "operating_points": PredictionTable(
         lambda rows, split, thesis, margin: operating_points.operating_points(rows, split),
         "What each model is worth at thresholds chosen on validation images, in percent.",
-        (
-            "An image is called positive if its probability of the class positive is at least the "
-            "threshold, which each training has of its own. Youden: the largest sum of sensitivity "
-            "and specificity. sensitivity 90 % (specificity 90 %): where that is reached at the "
-            "least cost of the other.",
-            "chosen_on: images on which the threshold was chosen. Where these are the reported "
-            "ones, as in a split without validation images, all that is reported is too good.",
-            "ppv, npv: among images with the prevalence of these.",
-            "Intervals are 95 %, of these thresholds: over the patients tested and, with several "
-            "seeds, over trainings. That other validation images would have given other thresholds "
-            "is not in them, and may be more than all else where these are few.",
-        ),
+        operating_points.NOTES,
     ),
     "seeds": PredictionTable(
         lambda rows, split, thesis, margin: details.seeds(rows, split),
@@ -245,28 +205,5 @@ PREDICTION_TABLES = {
             INTERVALS,
         ),
     ),
-    "finding_scores": PredictionTable(
-        lambda rows, split, thesis, margin: finding_scores(rows, split),
-        "How well each model tells each finding, and all of them on average, in [0, 1].",
-        (
-            "An image counts for a finding if its label says whether it shows it. mean: over the "
-            "n_findings findings that two patients or more show, and two or more do not. "
-            "n_findings of 0: of the others, which have no scores.",
-            "Guessing has an AUC of 0.5 and average_precision_chance. Average precision is on "
-            "average somewhat higher the fewer images show a finding, also by guessing. Its limits "
-            "are those of what as many other images have: compare it on the same images alone.",
-            INTERVALS,
-        ),
-    ),
-    "finding_comparisons": PredictionTable(
-        lambda rows, split, thesis, margin: finding_comparisons(rows, split, margin=margin),
-        "Each model against scratch, ImageNet and its own first task: mean AUC of findings.",
-        (
-            "auc, auc_against: mean of the n_findings findings that two patients or more show, and "
-            "two or more do not, in [0, 1]; 0.5 is chance. difference: in hundredths of it, "
-            "percent points, paired over patients.",
-            *comparisons.notes("there is no such finding"),
-            INTERVALS,
-        ),
-    ),
+    **FINDING_TABLES,
 }

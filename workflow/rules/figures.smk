@@ -20,7 +20,8 @@ def figure_input(figure):
     full, lungs = stored(STUDY.pack("full")), stored(STUDY.pack("lungs"))
     packs = {**variant_packs(), **mask_packs()}
     pictures = {name: stored(path) for name, path in packs.items()}
-    curves = {"predictions": predictions, "table": table("operating_points")}
+    points = "finding_operating_points" if FINDINGS else "operating_points"
+    curves = {"predictions": predictions, "table": table(points)}
     attention = {
         "predictions": predictions,
         "maps": [f"{RESULTS}/attention/{name}.npz" for name in names(models)],

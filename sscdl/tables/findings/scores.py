@@ -60,15 +60,15 @@ def finding_scores(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     for (variant, curriculum), rows in models_in(of_findings(predictions, split)):
         names, found = metrics.class_names(rows), told(rows)
         about = {"variant": variant, "curriculum": curriculum, "split": split}
-        table.append({**about, "finding": MEAN, **_counts(rows, found), **_scores(rows, found)})
+        table.append({**about, "finding": MEAN, **counts(rows, found), **_scores(rows, found)})
         for name in names:
             scored = [name] if name in found else []
-            counts = _counts(rows, [name])
-            table.append({**about, "finding": name, **counts, **_scores(rows, scored)})
+            number = counts(rows, [name])
+            table.append({**about, "finding": name, **number, **_scores(rows, scored)})
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _counts(rows: pd.DataFrame, findings: Sequence[str]) -> dict[str, Any]:
+def counts(rows: pd.DataFrame, findings: Sequence[str]) -> dict[str, Any]:
     """Return of how many images and patients these findings are known, and who shows any."""
     shown = states(rows["label"], findings)
     known, positive = (shown != UNKNOWN).any(axis=1), (shown == POSITIVE).any(axis=1)

@@ -15,9 +15,10 @@ import pandas as pd
 from sscdl.store.store import read_pointer
 from sscdl.study.root_names import stand_in_notes
 from sscdl.study.thesis import KINDS, OF_RATES, THESIS_TABLES, TWO_CLASSES
+from sscdl.tables.column_texts import INTERVALS
 from sscdl.tables.files import as_given, write_table
 from sscdl.tables.overview import beside_thesis
-from sscdl.tables.predictions import INTERVALS, SWAPPED
+from sscdl.tables.predictions import SWAPPED
 from sscdl.tables.thesis.curriculum_kinds import curriculum_kinds, difficulties, means_by_kind
 from sscdl.tables.thesis.tables import (
     CONTRADICTIONS,

@@ -8,8 +8,15 @@ import pytest
 from scipy.stats import t, ttest_ind, ttest_rel
 
 from benchmarks.coverage import World
+from sscdl.errors import InputError
 from sscdl.evaluation import measures
-from sscdl.evaluation.differences import Comparison, compare, compare_same, of_factors
+from sscdl.evaluation.differences import (
+    Comparison,
+    compare,
+    compare_groups,
+    compare_same,
+    of_factors,
+)
 from sscdl.evaluation.inference import Factor, Score, Variance, score
 from tests.unit.evaluation.made_up_scores import CLASSES, made_up
 
@@ -186,6 +193,21 @@ def test_the_same_trainings_on_two_sets_of_images_are_paired():
     assert np.diff(paired.limits(0.05)) < 0.7 * np.diff(apart.limits(0.05))
     fewer = compare_same(first, second[second["seed"] < 2], BALANCED)
     assert len(fewer.first.trainings.values) == 2
+
+
+def test_groups_of_other_patients_vary_apart_and_of_the_same_together():
+    (rows,) = world((0.8,), 1, 0.0, patients=300, seed=5)
+    number = pd.factorize(rows["patient_id"])[0]
+    inside, rest = rows[number % 3 == 0], rows[number % 3 > 0]
+    found = compare_groups(inside, rest, ATTENTION)
+    own = [score(part, ATTENTION).variance().total for part in (inside, rest)]
+    assert found.spread.total == pytest.approx(sum(own))
+    assert found.value == pytest.approx(inside["ail"].mean() - rest["ail"].mean())
+    # Each image twice, once in either group: nothing varies between them.
+    assert compare_groups(rows, rows, ATTENTION).spread.total == pytest.approx(0, abs=1e-12)
+    # Without the patients of one group, nothing would be left to compare.
+    with pytest.raises(InputError, match="share no patient_id"):
+        compare_same(inside, rest, ATTENTION)
 
 
 @pytest.mark.parametrize(("seeds", "deviation"), [(3, 0.03), (5, 0.03), (3, 0.0)])

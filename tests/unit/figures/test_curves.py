@@ -8,10 +8,11 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sscdl.errors import InputError
+from sscdl.evaluation.metrics import class_names, labelled
 from sscdl.figures import drawing
 from sscdl.figures.curves import KINDS, curves
 from sscdl.study.trie import thesis_curricula
-from sscdl.tables.operating_points import operating_points
+from sscdl.tables.operating_points import operating_points, positives
 from tests.unit.figures.looks import inside
 from tests.unit.made_up import made_up
 
@@ -27,7 +28,9 @@ def predictions(names, *, seeds: int = 1, variants=("full",), **more) -> pd.Data
 
 
 def drawn_from(rows: pd.DataFrame, kind: str):
-    return curves(rows[rows["split"] == "test"], operating_points(rows, "test"), kind)
+    tested = labelled(rows[rows["split"] == "test"])
+    sides = dict.fromkeys(positives(class_names(tested)), tested)
+    return curves(sides, operating_points(rows, "test"), kind)
 
 
 def thick(axes) -> list:
@@ -103,4 +106,4 @@ def test_of_more_classes_each_has_a_panel(variants, tmp_path):
 def test_without_labels_there_is_nothing_to_draw():
     rows = predictions(["moco"]).assign(label="")
     with pytest.raises(InputError, match="no prediction"):
-        curves(rows, pd.DataFrame(), "roc")
+        drawn_from(rows, "roc")

@@ -17,6 +17,7 @@ from sscdl.tables.calibration import (
     calibration_bins,
     nll_values,
     squared_error,
+    with_confidence,
 )
 from tests.unit.made_up import made_up
 
@@ -39,7 +40,7 @@ def model(images: int, sharper: float = 1.0, seed: int = 0, **more) -> pd.DataFr
 
 def squared(rows: pd.DataFrame) -> float:
     codes, patients = pd.factorize(rows["patient_id"])
-    (found,) = squared_error(rows, codes, len(patients))
+    (found,) = squared_error(with_confidence(rows), codes, len(patients))
     return found.value
 
 
@@ -66,7 +67,7 @@ def test_its_influences_are_those_of_leaving_patients_out():
     rows = model(120, sharper=2.0)
     rows["patient_id"] = [f"p{k // 3}" for k in range(120)]
     codes, patients = pd.factorize(rows["patient_id"])
-    (found,) = squared_error(rows, codes, len(patients))
+    (found,) = squared_error(with_confidence(rows), codes, len(patients))
     confidence = rows[["prob_a", "prob_b"]].max(axis=1).to_numpy()
     bins = bins_of(confidence, bin_count(120))
     gaps = (rows["label"] == rows["predicted"]).to_numpy() - confidence
