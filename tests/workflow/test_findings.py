@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sscdl.finding_labels import read_label
 from sscdl.phantom.archive import write_archive
+from sscdl.study.outputs import OF_FINDINGS
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
 
@@ -53,7 +54,7 @@ def finished(tmp_path_factory) -> tuple[Runner, str]:
     }  # fmt: skip
     config["stages"]["findings"] = config["stages"].pop("classify")
     config |= {"study": "findings", "findings": FINDINGS, "store": "store", "seeds": [0, 1]}
-    config |= {"variants": ["full"], "results": {"patient_images": True}}
+    config |= {"variants": ["full"], "results": {"patient_images": True, "random_networks": 3}}
     # Synthetic pictures are alike; that is another matter.
     config["split"] = {"test": 0.4, "near_duplicates": "ignore"}
     runner = Runner(place / "run", config)
@@ -94,10 +95,21 @@ def test_what_came_out_is_told_and_checked(finished):
     assert "Balanced accuracy" not in page
     assert "alanced accuracy" not in (runner.results / "summary.txt").read_text()
     tables = {path.stem for path in (runner.results / "tables").glob("*.csv")}
-    assert {"finding_scores", "finding_comparisons"} <= tables
+    assert set(OF_FINDINGS) <= tables
     assert not any(name[0].isdigit() for name in tables - {"3.1_backbones", "4.1_normalisation"})
     done = sscdl(runner, "tables", "check", str(runner.results))
     assert done.returncode == 0, done.stderr
+
+
+def test_attention_is_told_beside_untrained_networks_and_curves_are_drawn(finished):
+    runner, _ = finished
+    table = pd.read_csv(runner.results / "tables/finding_attention.csv")
+    assert set(table["finding"]) == set(FINDINGS)
+    assert table[["ail_random", "ail_random_std", "floor"]].notna().all(axis=None)
+    networks = pd.read_csv(runner.results / "predictions/untrained/full.csv")["network"]
+    assert networks.nunique() == 3
+    for name in ("roc", "precision_recall"):
+        assert (runner.results / f"figures/{name}.png").stat().st_size > 10_000
 
 
 def test_the_list_of_images_has_every_finding(finished):

@@ -92,6 +92,27 @@ def test_the_scores_are_those_of_the_maps_of_the_class_that_it_predicts(folder):
         np.testing.assert_allclose(found[column], expected, atol=2e-3)
 
 
+def test_of_findings_it_is_the_map_of_the_first_whatever_the_network_says(folder):
+    """No map is chosen by what it would show best: that of a random row is as good as another's."""
+    images = pd.read_csv(folder / "images.csv", dtype=str, keep_default_na=False)
+    images["label"] = images["label"].where(images["image_id"] != TESTED[0], "a?|b?")
+    images.to_csv(folder / "images.csv", index=False)
+    describe_list(folder / "images.csv", split={}, source="")
+    data = {key: value for key, value in DATA.items() if key != "classes"} | {"findings": CLASSES}
+    found = run(folder, data=data)
+    assert found["image_id"].tolist() == TESTED[1:] * 3, "of the first nothing is known"
+    array, lungs = (np.load(folder / f"{name}.npy") for name in ("pack", "lungs"))
+    train = array[:16] / 255
+    model = untrained(
+        2, BACKBONE, torch.from_numpy(array[:16]), classes=CLASSES, size=32, several=True,
+        mean=train.mean(), std=train.std(), device=torch.device("cpu"),
+    )  # fmt: skip
+    _, maps = model.explain(torch.from_numpy(array[17:23]))
+    inside = torch.from_numpy(lungs[17:23] > 0)
+    expected = attention_share(resize_map(maps[:, 0], 36), inside).numpy()
+    np.testing.assert_allclose(found.query("network == 2")["ail"], expected, atol=2e-3)
+
+
 def test_a_network_is_decided_by_its_number_alone():
     state = torch.get_rng_state()
     first, head = random_network(3, BACKBONE, 2)

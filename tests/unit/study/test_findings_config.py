@@ -49,8 +49,14 @@ def test_curricula_end_with_the_findings_and_have_their_tables():
     assert [one.name for one in outputs.stages] == ["findings", "moco", "moco+findings"]
     assert {curriculum_of(one.name) for one in outputs.stages} == {"scratch", "moco"}
     assert outputs.tables == [*OF_OTHERS, *OF_FINDINGS]
-    assert outputs.predictions == {"": ["full.scratch.s0", "full.moco.s0"]}
-    assert set(outputs.figures) == {"dataset", "comparisons", "4.2_validation_curves"}
+    models = ["full.scratch.s0", "full.moco.s0"]
+    assert outputs.predictions == {"": models, "untrained": ["full"]}
+    curves = {"4.2_validation_curves", "roc", "precision_recall"}
+    assert set(outputs.figures) == {"dataset", "comparisons", *curves}
+    # Of ten panels and more, each variant has a page of its own.
+    outputs = Outputs(checked(variants=["full", "inverted", "lung_box", "segmented_black",
+                                        "segmented_gray"]))  # fmt: skip
+    assert {f"roc-{name}" for name in outputs.variants} <= set(outputs.figures)
     assert all(MADE.fullmatch(f"tables/{name}.csv") for name in OF_FINDINGS)
     assert MADE.fullmatch("monitors/full/moco+findings.s0")
 
