@@ -16,7 +16,15 @@ from sscdl.evaluation.differences import of_factors
 from sscdl.evaluation.inference import patients_of, score
 from sscdl.evaluation.prediction_files import NETWORK, OF_CLASS
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.overview import NAN, mean_percent, models_in, of_images, parted, score_model
+from sscdl.tables.overview import (
+    NAN,
+    mean_percent,
+    models_in,
+    of_images,
+    parted,
+    score_model,
+    score_share,
+)
 
 # Attention in the lungs that needs no network, and what the models have above it.
 FLOORS = {"lift": ("floor", "lung_share"), "lift_centre": ("ail_centre", "ail_centre")}
@@ -151,5 +159,5 @@ def _above_untrained(rows: pd.DataFrame, untrained: pd.DataFrame, column: str) -
 def _scored(rows: pd.DataFrame, column: str) -> dict[str, float]:
     """Return the mean of a column, its deviation between seeds and its interval."""
     rows = rows[rows[column].notna()]
-    found = score_model(rows, measures.mean_of(column))
+    found = score_share(rows, column)
     return {column: found.pop("value")} | {f"{column}_{key}": each for key, each in found.items()}

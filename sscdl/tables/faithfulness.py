@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sscdl.evaluation import measures, metrics
-from sscdl.tables.overview import NAN, models_in, score_model
+from sscdl.tables.overview import NAN, models_in, score_model, score_share
 
 CURVES = ("deletion", "insertion")
 RANDOM = "random"
@@ -36,7 +36,7 @@ def faithfulness(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
             line["n_images"] = part["image_id"].nunique()
             places = pd.MultiIndex.from_frame(part[["seed", "image_id"]])
             for curve in CURVES:
-                found = score_model(part, measures.mean_of(curve))
+                found = score_share(part, curve)
                 line[curve] = found.pop("value")
                 line |= {f"{curve}_{key}": value for key, value in found.items()}
                 line |= dict.fromkeys((f"{curve}_lift{end}" for end in ("", "_low", "_high")), NAN)

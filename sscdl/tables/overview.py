@@ -88,6 +88,15 @@ def score_model(rows: pd.DataFrame, measure: Measure, *, scale: float = 100.0) -
     }
 
 
+def score_share(rows: pd.DataFrame, column: str, *, scale: float = 100.0) -> dict[str, float]:
+    """Return what :func:`score_model` does of the mean of shares, in [0, 1] as its limits then are.
+
+    Of few images, the limits of a mean may lie where no mean can.
+    """
+    found = score_model(rows, measures.mean_of(column), scale=scale)
+    return found | {part: float(np.clip(found[part], 0, scale)) for part in ("low", "high")}
+
+
 def mean_percent(rows: pd.DataFrame, column: str) -> float:
     """Return the mean of a column over images, then over seeds, in percent."""
     if column not in rows:
@@ -274,7 +283,7 @@ def ail_overview(
             line[f"{variant}_undefined"] = len(group) - len(defined)
             if defined.empty:
                 continue
-            score = score_model(defined, measures.mean_of("ail"))
+            score = score_share(defined, "ail")
             line[variant] = score.pop("value")
             line.update({f"{variant}_{part}": value for part, value in score.items()})
             line[f"{variant}_floor"] = mean_percent(defined, "lung_share")

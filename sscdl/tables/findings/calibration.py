@@ -11,10 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from sscdl.evaluation.measures import mean_of
 from sscdl.tables.calibration import bin_count, calibration_error
 from sscdl.tables.findings.alone import by_model, each
-from sscdl.tables.overview import mean_percent, models_in, score_model
+from sscdl.tables.overview import mean_percent, models_in, score_share
 
 COLUMNS = (
     *("variant", "curriculum", "finding", "split", "n_images", "n_patients", "n_seeds", "n_bins"),
@@ -51,7 +50,7 @@ def finding_calibration(predictions: pd.DataFrame) -> pd.DataFrame:
 def _measures(rows: pd.DataFrame) -> dict[str, Any]:
     """Return the measures of one model on one set of images."""
     images, share = rows["image_id"].nunique(), float(rows["right"].mean())
-    brier = score_model(rows, mean_of("brier"), scale=1.0)
+    brier = score_share(rows, "brier", scale=1.0)
     return {
         "n_images": images,
         "n_patients": rows["patient_id"].nunique(),
@@ -62,7 +61,7 @@ def _measures(rows: pd.DataFrame) -> dict[str, Any]:
         **calibration_error(rows),
         "brier": brier["value"],
         "brier_std": brier["std"],
-        "brier_low": max(brier["low"], 0.0),
+        "brier_low": brier["low"],
         "brier_high": brier["high"],
         "brier_prior": share * (1 - share),
     }

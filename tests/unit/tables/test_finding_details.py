@@ -234,3 +234,14 @@ def test_curves_have_a_panel_for_each_finding(predictions, tmp_path, kind):
         points = [line for line in axes.lines if line.get_marker() in ("o", "^", "s")]
         assert len(points) == 6
     assert inside(figure)
+
+
+def test_limits_of_shares_lie_where_shares_can(with_untrained):
+    few = with_untrained[with_untrained["image_id"].isin(["i1", "i9", "i33", "i70", "i71"])]
+    looks = few["seed"].fillna(0) % 2
+    few = few.assign(**{f"ail_of_{name}": looks for name in SHARES})
+    table = made("finding_attention", few)
+    assert table["ail_low"].eq(0).any()
+    assert table["ail_high"].eq(100).any()
+    assert table["ail_low"].dropna().ge(0).all()
+    assert (table["lift_low"] < -30).any(), "differences have limits of their own"
