@@ -8,6 +8,7 @@ library: labels are read where neither pandas nor torch is imported.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 JOINED = "|"
@@ -42,6 +43,25 @@ def positives(label: str) -> list[str]:
     return [
         part for part in label.split(JOINED) if part not in ("", NOTHING) and part[-1] != UNSURE
     ]
+
+
+def rarest_finding(members: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the finding that stands for each unit where every unit has to count once.
+
+    It is the one that is rarest in all, of those that any image of the unit shows: ``NOTHING`` for
+    units that show none, and '' for those without a label. ``members`` has the (unit, label) of
+    each image; units are patients, or the images themselves.
+    """
+    totals: Counter[str] = Counter()
+    contents: dict[str, set[str]] = {}
+    for unit, label in members:
+        shown = positives(label) or [NOTHING if label else ""]
+        totals.update(shown)
+        contents.setdefault(unit, set()).update(shown)
+    return {
+        unit: min(own, key=lambda name: (name == "", name == NOTHING, totals[name], name))
+        for unit, own in contents.items()
+    }
 
 
 def holds_findings(labels: Iterable[str]) -> bool:

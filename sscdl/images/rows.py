@@ -16,7 +16,7 @@ from typing import Any
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
-from sscdl.finding_labels import holds_findings, known, read_label
+from sscdl.finding_labels import holds_findings, known, rarest_finding, read_label
 from sscdl.recipe import fingerprint
 
 
@@ -52,7 +52,8 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
     masks, the policy ``lungs.implausible``; with any policy only images that have a mask to use
     count. "also" names a further archive whose images train, but for those of patients whom the
     main archive holds back for validation or testing. "labels" limits training to a share of the
-    patients of each class: {"share": in (0, 1], "seed": int}.
+    patients of each class: {"share": in (0, 1], "seed": int}, and with "draw": int to another one
+    for each of these numbers.
     """
     lines = {line["image_id"]: line for line in read_images(path)}
     also = data.get("also")
@@ -79,7 +80,9 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
             if fits and (use == "normalise" or labelled[row]):
                 rows.append(row)
     if "labels" in data:
-        chosen["train"] = _share_of_labels(chosen["train"], described["ids"], lines, data["labels"])
+        own = [lines[described["ids"][row]] for row in chosen["train"]]
+        kept = _share_of_labels(own, data["labels"], several="findings" in data)
+        chosen["train"] = [row for row, use in zip(chosen["train"], kept, strict=True) if use]
     if not chosen["train"]:
         raise InputError(f"{path}: no image to train on in split {data['train']!r}")
     if data["validate"] and not chosen["validate"]:
@@ -113,23 +116,34 @@ def _watched(texts: list[str]) -> list[int]:
 
 
 def _share_of_labels(
-    rows: list[int], ids: list[str], lines: dict[str, dict[str, str]], wanted: dict[str, Any]
-) -> list[int]:
-    """Return the rows of a share of the patients of each class, at least one patient of each.
+    lines: list[dict[str, str]], wanted: dict[str, Any], *, several: bool
+) -> list[bool]:
+    """Return which of the images are of a share of the patients of each class, one at least.
 
     Patients are taken in the order of a hash of seed and id, so that a smaller share is a part of
     a larger one. A patient with images of several classes counts with each of them by itself.
+
+    With ``several``, each counts once, with the finding that is rarest in all of those that its
+    images show. A draw takes two patients of each class at least, as linear probes do, which take
+    the same.
     """
+    members = [(line["patient_id"], line["label"]) for line in lines]
+    if several:
+        strata = rarest_finding(members)
+        members = [(patient, strata[patient]) for patient, _ in members]
     patients: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        line = lines[ids[row]]
-        patients[line["label"]].add(line["patient_id"])
+    for patient, label in members:
+        patients[label].add(patient)
+    seed, draw = wanted["seed"], wanted.get("draw", "label")
+    fewest = 2 if "draw" in wanted else 1
 
     def place(patient: str) -> bytes:
-        return hashlib.blake2b(f"{wanted['seed']}:label:{patient}".encode()).digest()
+        return hashlib.blake2b(f"{seed}:{draw}:{patient}".encode()).digest()
 
     kept = {
-        label: set(sorted(own, key=place)[: max(1, math.ceil(wanted["share"] * len(own) - 1e-9))])
+        label: set(
+            sorted(own, key=place)[: max(fewest, math.ceil(wanted["share"] * len(own) - 1e-9))]
+        )
         for label, own in patients.items()
     }
-    return [row for row in rows if lines[ids[row]]["patient_id"] in kept[lines[ids[row]]["label"]]]
+    return [patient in kept[label] for patient, label in members]

@@ -17,7 +17,7 @@ import pandas as pd
 
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
-from sscdl.finding_labels import NOTHING, positives
+from sscdl.finding_labels import rarest_finding
 
 SPLITS = ("train", "val", "test")
 
@@ -68,7 +68,7 @@ def assign_split(
     members = list(zip(units, main["label"], strict=True))
     strata = dict.fromkeys(units, "")
     if stratified:
-        strata = _rarest(members) if several else _most_frequent(members)
+        strata = rarest_finding(members) if several else _most_frequent(members)
     chosen = _place(Counter(units), strata, shares, seed)
     placed = [chosen[unit] for unit in units]
     if not several:
@@ -86,23 +86,6 @@ def _most_frequent(members: list[tuple[str, str]]) -> dict[str, str]:
         contents.setdefault(unit, Counter())[label] += 1
     return {
         unit: min(own, key=lambda label: (label == "", -own[label], totals[label], label))
-        for unit, own in contents.items()
-    }
-
-
-def _rarest(members: list[tuple[str, str]]) -> dict[str, str]:
-    """Return the finding that units count with; ``members`` has the (unit, label) of each image.
-
-    That is ``NOTHING`` for units that show none, and '' for those without a label.
-    """
-    totals: Counter[str] = Counter()
-    contents: dict[str, set[str]] = {}
-    for unit, label in members:
-        shown = positives(label) or [NOTHING if label else ""]
-        totals.update(shown)
-        contents.setdefault(unit, set()).update(shown)
-    return {
-        unit: min(own, key=lambda name: (name == "", name == NOTHING, totals[name], name))
         for unit, own in contents.items()
     }
 
