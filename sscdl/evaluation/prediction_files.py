@@ -12,7 +12,8 @@ from sscdl.errors import InputError
 
 # Folders in predictions/.
 OWN, SHOWN, PROBE, UNTRAINED, FAITHFULNESS = "", "shown", "probe", "untrained", "faithfulness"
-OF_MODELS = (OWN, SHOWN, FAITHFULNESS)  # those whose files are of one model each
+FEW_LABELS = "few_labels"
+OF_MODELS = (OWN, SHOWN, FAITHFULNESS, FEW_LABELS)  # those whose files are of one model each
 # Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
 # or random mean two things.
 OF_CLASS = "ail_of_"
@@ -22,6 +23,8 @@ _FOLDERS = {
     "attention": (OWN, UNTRAINED),
     "cross_variants": (OWN, SHOWN, UNTRAINED),
     "faithfulness": (FAITHFULNESS,),
+    "few_labels": (FEW_LABELS,),
+    "finding_few_labels": (FEW_LABELS,),
     "finding_attention": (OWN, UNTRAINED),
     "shortcut": (OWN, UNTRAINED),
     "linear_probe": (PROBE,),

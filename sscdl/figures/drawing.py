@@ -75,9 +75,9 @@ def draw_shortcut(table: Path) -> Figure:
     return overviews.shortcut_figure(read_own(table))
 
 
-def draw_label_efficiency(table: Path) -> Figure:
-    """Draw linear probes against the number of labels, from the table of linear probes."""
-    return quality.label_efficiency(read_own(table))
+def draw_label_efficiency(table: Path, what: str) -> Figure:
+    """Draw scores against the number of labels, from a table by shares; ``what`` has them."""
+    return quality.label_efficiency(read_own(table), what)
 
 
 def draw_calibration(bins: Path, table: Path) -> Figure:

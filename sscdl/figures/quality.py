@@ -18,6 +18,7 @@ from sscdl.errors import InputError
 from sscdl.figures import charts
 from sscdl.study.thesis import pretext_tasks
 from sscdl.study.trie import SCRATCH
+from sscdl.tables.findings.scores import CHANCE
 
 # By number of pretext tasks, from one.
 TASKS = [
@@ -77,22 +78,28 @@ def _style(depth: int) -> tuple[str, str]:
     return TASKS[(depth - 1) % len(TASKS)] if depth else ROOT
 
 
-def label_efficiency(table: pd.DataFrame) -> Figure:
-    """Draw the balanced accuracy of linear probes against the number of labels, by variant.
+def label_efficiency(table: pd.DataFrame, what: str) -> Figure:
+    """Draw scores against the number of labels, by variant.
 
     With more than seven networks those that curricula start from and the best of each number of
     tasks (the highest mean over shares) are set off, with their intervals; the others are pale
     lines in the colour of their number of tasks.
 
     Args:
-        table: what :func:`sscdl.tables.probes.linear_probe` returns (percent).
+        table: what the functions of :mod:`sscdl.tables.probes` return: balanced accuracy is drawn,
+            in percent, or the mean AUC of findings.
+        what: what has these scores.
 
     Raises:
         InputError: the table has no rows.
     """
     if table.empty:
-        raise InputError("figure: the table of linear probes has no rows to draw")
+        raise InputError(f"figure: the table of {what} has no rows to draw")
     table = table.astype({"label_share": float})
+    scored = "balanced_accuracy" if "balanced_accuracy" in table else "auc"
+    parts = {f"{scored}{part}": f"score{part}" for part in ("", "_low", "_high")}
+    table = table.rename(columns=parts).assign(chance=table.get("chance", CHANCE))
+    measured = "balanced accuracy (%)" if scored != "auc" else "mean AUC of findings"
     variants = list(dict.fromkeys(table["variant"]))
     columns = min(2, len(variants))
     rows = math.ceil(len(variants) / columns)
@@ -104,33 +111,31 @@ def label_efficiency(table: pd.DataFrame) -> Figure:
         for axes, variant in zip(grid.flat, variants, strict=False):
             _efficiency_panel(axes, table[table["variant"] == variant])
             axes.set_title(variant, loc="left")
-        figure.supylabel("balanced accuracy of a linear probe (%)", fontsize=8.5)
+        figure.supylabel(f"{measured} of {what}", fontsize=8.5)
     return figure
 
 
 def _efficiency_panel(axes: Axes, table: pd.DataFrame) -> None:
     groups = table.groupby("curriculum")
     lines = {str(name): part.sort_values("label_share") for name, part in groups}
-    scores = table.groupby("curriculum", sort=False)["balanced_accuracy"].mean()
+    scores = table.groupby("curriculum", sort=False)["score"].mean()
     series = set_off(scores)
     others = [name for name in lines if name not in {one.name for one in series}]
     for name in others:
         color, _ = _style(len(pretext_tasks(name)))
         part = lines[name]
-        axes.plot(
-            part["n_labels"], part["balanced_accuracy"], color=color, alpha=PALE, linewidth=0.8
-        )
+        axes.plot(part["n_labels"], part["score"], color=color, alpha=PALE, linewidth=0.8)
     handles = []
     reach = max(2.0, table["n_labels"].max() / table["n_labels"].min())
     for one, shift in zip(series, charts.offsets(len(series)), strict=True):
         part = lines[one.name]
         # Side by side, so that intervals do not hide each other.
         places = part["n_labels"] * reach ** (0.05 * shift)
-        value = part["balanced_accuracy"]
+        value = part["score"]
         axes.vlines(
             places,
-            part["balanced_accuracy_low"],
-            part["balanced_accuracy_high"],
+            part["score_low"],
+            part["score_high"],
             color=one.color,
             linewidth=1.0,
             alpha=0.75,

@@ -157,7 +157,8 @@ class ImageCounts:
         if self.sides is not None:
             files = sum(self.sides.values()) if everything else self.sides["train"]
         held_out = self.split.get("val", 0) + self.split.get("test", 0)
-        return round(files * (1.0 if everything else 1 - held_out))
+        labelled = data.get("labels", {"share": 1.0})["share"]
+        return round(files * (1.0 if everything else 1 - held_out) * labelled)
 
 
 def rate_key(recipe: dict[str, Any], device: str, threads: int | None) -> Key:

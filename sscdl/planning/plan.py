@@ -118,7 +118,7 @@ def _outlook(
     fixed: dict[str, Any] = {
         "variant": node.variant,
         "seed": node.seed,
-        "name": node.name,
+        "name": f"{node.name} {node.draw}".rstrip(),
         "learning_rates": listed,
         "fingerprint": node.fingerprint,
         "nearest": why.nearest.node.path.name if why and why.nearest else "",

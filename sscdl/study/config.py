@@ -241,6 +241,11 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     phantom = config["dataset"]["phantom"]
     if layout == "phantom" and phantom["marked_test"] and phantom["shortcut"] is None:
         found.append("dataset.phantom.marked_test: needs a mark; give dataset.phantom.shortcut")
+    if config["few_labels"]["shares"] and config["label_share"] < 1:
+        found.append(
+            "few_labels.shares: are beside a training with all labels, and label_share takes some "
+            "away; give one of the two"
+        )
     network = config["backbone"]
     if network["name"] not in RESNETS and network["last_stage"] != 4:
         found.append(f"backbone.last_stage: {network['name']} is used whole; give 4")

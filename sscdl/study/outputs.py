@@ -21,6 +21,7 @@ from sscdl.study.trie import (
     NAME,
     PRETEXT_TASKS,
     SCRATCH,
+    few_labels,
     final_task,
     last_node,
     prefixes,
@@ -47,12 +48,14 @@ OF_OTHERS = (
     "search", "trainings",
 )  # fmt: skip
 # Tables, and figures, that a study has if it asks for them.
-ON_REQUEST = ("cross_variants", "linear_probe", "shortcut", "beside")
+ON_REQUEST = (
+    "cross_variants", "linear_probe", "shortcut", "beside", "few_labels", "finding_few_labels",
+)  # fmt: skip
 CURVES, MAPS = "4.2_validation_curves", "4.4_attention"
 PAGED = (CURVES, MAPS, "comparisons", "roc", "precision_recall")
 FIGURES = (
     "dataset", "4.3_ail_by_model", "accuracy_overview", "calibration", "label_efficiency",
-    "shortcut", "4.1_variants", "class_maps", "masks",
+    "shortcut", "4.1_variants", "class_maps", "masks", "few_labels",
 )  # fmt: skip
 
 
@@ -85,6 +88,8 @@ class Outputs:
         # Pictures of patients are drawn for those who ask.
         self.shows_images = phantom or config["results"]["patient_images"]
         self.cross = config["results"]["cross_variants"] and len(self.variants) > 1
+        few = config["few_labels"]
+        self.draws = [few_labels(s, draw) for s in few["shares"] for draw in range(few["draws"])]
 
     @cached_property
     def models(self) -> list[Model]:
@@ -113,8 +118,9 @@ class Outputs:
         """Return the names of the files in ``predictions/``, without suffix, by their folder."""
         settings = self.config["results"]
         models = [f"{v}.{c}.s{s}" for v, c, s in self.models]
+        few = {"few_labels": models} if self.draws else {}
         if self.final == FINDINGS:
-            return {"": models, "untrained": list(self.variants)}
+            return {"": models, "untrained": list(self.variants), **few}
         pretrained = any(one.task != CLASSIFY or one.root != SCRATCH for one in self.stages)
         whose = [*(f"s{seed}" for seed in self.seeds if pretrained), "random"]
         probes = [f"{variant}.{one}" for variant in self.variants for one in whose]
@@ -124,14 +130,16 @@ class Outputs:
             "probe": probes if settings["label_shares"] else [],
             "untrained": list(self.variants),
             "faithfulness": models,
+            **few,
         }
 
     @cached_property
     def prediction_tables(self) -> list[str]:
         """Return the names of the tables that are made from predictions alone."""
         if self.final == FINDINGS:
-            return list(OF_FINDINGS)
+            return [*OF_FINDINGS, *(["finding_few_labels"] if self.draws else [])]
         asked = {
+            "few_labels": self.draws,
             "cross_variants": self.cross,
             "linear_probe": self.config["results"]["label_shares"],
             "shortcut": self.marked,
@@ -160,6 +168,8 @@ class Outputs:
         if self.shows_images:
             found |= {"4.1_variants": [], "masks": []}
         found |= self._curves("roc") | self._curves("precision_recall")
+        if self.draws:
+            found["few_labels"] = []
         if self.final == FINDINGS:
             return found
         found |= {name: [] for name in ("4.3_ail_by_model", "accuracy_overview", "calibration")}
@@ -225,7 +235,10 @@ class Outputs:
         found |= {f"attention/{v}.{c}.s{s}.npz" for v, c, s in self.models}
         found |= {f"tables/{name}{suffix}" for name in self.tables for suffix in TABLE_SUFFIXES}
         found |= {f"figures/{name}.png" for name in self.figures}
-        return found | {f"monitors/{one.variant}/{one.name}.s{one.seed}" for one in self.stages}
+        watched = {f"monitors/{one.variant}/{one.name}.s{one.seed}": one for one in self.stages}
+        last = [name for name, one in watched.items() if one.task == self.final]
+        found |= {f"{name}.{draw}" for name in last for draw in self.draws}
+        return found | watched.keys()
 
     def outdated(self, results: Path | None = None) -> list[str]:
         """Return what the workflow has made and the configuration does not ask for any more.
@@ -258,14 +271,14 @@ def _made() -> re.Pattern[str]:
     tables = _any({name for kind in kinds_of_tables for name in kind})
     page = rf"-{variant}(?:-(?:\d+_tasks|scratch|imagenet|first_task))?"
     kinds = (
-        rf"predictions/(?:(?:shown|faithfulness)/)?{model}\.csv",
+        rf"predictions/(?:(?:shown|faithfulness|few_labels)/)?{model}\.csv",
         rf"predictions/probe/{variant}\.(?:s\d+|random)\.csv",
         rf"predictions/untrained/{variant}\.csv",
         r"predictions/metadata\.csv",
         rf"attention/{model}\.npz",
         rf"tables/{tables}{_any(TABLE_SUFFIXES)}",
         rf"figures/(?:{_any(FIGURES)}|{_any(PAGED)}(?:{page})?)\.png",
-        rf"monitors/{variant}/{curriculum}(?:\+{_any(FINAL_TASKS)})?\.s\d+",
+        rf"monitors/{variant}/{curriculum}(?:\+{_any(FINAL_TASKS)})?\.s\d+(?:\.l[\d.e-]+d\d+)?",
     )
     return re.compile("|".join(kinds))
 

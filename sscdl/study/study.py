@@ -255,9 +255,29 @@ class Study(Material):
         }
 
     @cached_property
+    def few(self) -> dict[tuple[str, str, int], list[Node]]:
+        """Return the nodes of each model that learn from few labels, the smallest share first."""
+        settings = self.config["few_labels"]
+        found: dict[tuple[str, str, int], list[Node]] = {model: [] for model in self.models}
+        for (variant, name, seed), nodes in found.items():
+            data = self.data(variant)
+            for share in sorted(settings["shares"]):
+                for draw in range(settings["draws"]):
+                    labels = {"share": share, "seed": seed, "draw": draw}
+                    few = data | {"final": data["final"] | {"labels": labels}}
+                    longer = settings["epochs"]
+                    nodes.append(self.trie.add(name, variant, seed, few, longer=longer))
+        return found
+
+    @cached_property
     def nodes(self) -> dict[str, Node]:
         """Return all nodes by fingerprint, parents before children."""
-        return self.trie.nodes if self.models else {}
+        return self.trie.nodes if self.few else {}
+
+    @property
+    def whole(self) -> dict[str, Node]:
+        """Return the nodes that learn from all labels there are, by fingerprint."""
+        return {key: node for key, node in self.nodes.items() if not node.draw}
 
     def pointer(self, fingerprint_: str) -> Path:
         """Return the pointer file of a node."""

@@ -8,6 +8,7 @@ and the source of the modules that train it. Device, threads and versions are no
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,17 @@ class Node:
     def curriculum(self) -> str:
         """Return the curriculum without its last stage: what tables call the model."""
         return curriculum_of(self.name)
+
+    @property
+    def draw(self) -> str:
+        """Return which few labels it learns from, as names of files say it; '' for all."""
+        labels = self.recipe["data"].get("labels", {})
+        return few_labels(labels["share"], labels["draw"]) if "draw" in labels else ""
+
+
+def few_labels(share: float, draw: int) -> str:
+    """Return what names of files say of a draw of few labels."""
+    return f"l{share:g}d{draw}"
 
 
 def curriculum_of(node: str) -> str:
@@ -160,17 +172,26 @@ class Trie:
             self._sources[task] = group_hash(task)
         return self._sources[task]
 
-    def add(self, curriculum: str, variant: str, seed: int, data: dict[str, Any]) -> Node:
+    def add(
+        self,
+        curriculum: str,
+        variant: str,
+        seed: int,
+        data: dict[str, Any],
+        *,
+        longer: float = 1,
+    ) -> Node:
         """Add the path of a curriculum and return its last node.
 
-        ``data`` has the data recipes of the pretext stages ("pretext") and of the last ("final").
+        ``data`` has the data recipes of the pretext stages ("pretext") and of the last ("final"),
+        which is trained ``longer`` times as many epochs as its settings say.
         """
         root, tasks = self.paths[curriculum]
         parent = None
         for name, task in zip(prefixes(root, tasks), tasks, strict=True):
             parent = self._node(name, task, variant, seed, root, parent, data["pretext"])
         name = last_node(curriculum, self.final)
-        return self._node(name, self.final, variant, seed, root, parent, data["final"])
+        return self._node(name, self.final, variant, seed, root, parent, data["final"], longer)
 
     def _node(
         self,
@@ -181,10 +202,14 @@ class Trie:
         root: str,
         parent: Node | None,
         data: dict[str, Any],
+        longer: float = 1,
     ) -> Node:
         depth = len([part for part in name.split("+") if part in PRETEXT_TASKS])
         settings = lasting(task, self.stages[task])
         rates = tuple(self._rates(settings.pop("learning_rates"), task, variant, depth))
+        if longer != 1:
+            epochs = ("search_epochs", "final_epochs")
+            settings |= {name: math.ceil(longer * settings[name] - 1e-9) for name in epochs}
         recipe = {
             **self.common,
             "task": task,

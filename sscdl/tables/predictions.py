@@ -109,6 +109,16 @@ PREDICTION_TABLES = {
             "the draws of labels in place of trainings.",
         ),
     ),
+    "few_labels": PredictionTable(
+        lambda rows, split, thesis, margin: probes.few_labels(rows, split),
+        "Classifiers that were trained with few labels, beside those with all of them.",
+        (
+            *probes.FEW_NOTES,
+            "Balanced accuracy in percent, AUC in [0, 1]. difference: to scratch with the same "
+            "labels and seeds, percent points, paired over patients and these.",
+            probes.FEW_INTERVALS,
+        ),
+    ),
     "confusions": PredictionTable(
         lambda rows, split, thesis, margin: details.confusions(rows),
         "Confusion matrices, one row a cell.",

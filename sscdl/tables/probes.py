@@ -1,12 +1,14 @@
-"""The table of linear probes: what frozen networks know, by share of the labels.
+"""Tables by share of the labels: what frozen networks know, and what whole trainings come to.
 
-The predictions are those of :mod:`sscdl.evaluation.probe_study`; the table's conventions (percent,
-seeds, intervals) are those of :mod:`sscdl.tables.overview`. Values are means over the draws of
-labels of a seed, for random networks over these and the draws, then over seeds.
+The predictions are those of :mod:`sscdl.evaluation.probe_study` and
+:mod:`sscdl.evaluation.few_labels`; the tables' conventions (percent, seeds, intervals) are those of
+:mod:`sscdl.tables.overview`. Values are means over the draws of labels of a seed, for random
+networks over these and the draws, then over seeds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ import pandas as pd
 from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import of_factors
+from sscdl.evaluation.finding_measures import mean_over, told
 from sscdl.evaluation.inference import Factor, Score, mean_stratum, patients_of
-from sscdl.evaluation.measures import Measure
+from sscdl.evaluation.measures import Measure, one_auc
 from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
+from sscdl.tables.findings.scores import of_findings
 from sscdl.tables.overview import models_in, of_split
 
 COLUMNS = (
@@ -28,6 +32,33 @@ COLUMNS = (
     *("balanced_accuracy_high", "balanced_accuracy_networks", "balanced_accuracy_draws", "chance"),
     *("difference", "difference_low", "difference_high"),
     *("auc", "auc_std", "auc_low", "auc_high"),
+)
+_COUNTED = ("variant", "curriculum", "label_share", "n_labels", "n_fewest", "n_seeds", "n_draws")
+FEW_COLUMNS = (
+    *(*_COUNTED, "balanced_accuracy", "balanced_accuracy_std", "balanced_accuracy_low"),
+    *("balanced_accuracy_high", "balanced_accuracy_draws", "chance"),
+    *("difference", "difference_low", "difference_high"),
+    *("auc", "auc_std", "auc_low", "auc_high"),
+)
+FINDING_COLUMNS = (
+    *(*_COUNTED, "n_findings", "auc", "auc_std", "auc_low", "auc_high", "auc_draws"),
+    *("difference", "difference_low", "difference_high"),
+)
+FEW_NOTES = (
+    "label_share: of the training patients of each class, or finding, of which a patient counts "
+    "with the rarest; n_labels: images, n_fewest: patients of the class, or with the finding, that "
+    "has fewest, means of the draws. Learning rates were chosen on all validation images.",
+    "std: between seeds, each the mean of its draws. draws: between draws of labels, which are "
+    "trainings of their own, mean over seeds.",
+)
+FEW_INTERVALS = (
+    "Intervals are 95 %: over patients and seeds, with all that follows from these (initial "
+    "weights, order, labels); with one seed over patients and draws of labels."
+)
+Scored = tuple[str, Measure, float]  # name, measure and scale of a score
+OF_CLASSES: tuple[Scored, ...] = (
+    ("balanced_accuracy", measures.balanced_accuracy, 100.0),
+    ("auc", measures.auc, 1.0),
 )
 _RUN = ("seed", NETWORK, "draw")
 
@@ -53,8 +84,8 @@ class Runs:
         self.images = self.all[0][["image_id", "patient_id", "label"]]
         if not all(run[self.images.columns].equals(self.images) for run in self.all):
             raise InputError(
-                "predictions/probe: files of one variant are of different images; delete them and "
-                "run again"
+                "predictions: files of one variant are of different images; delete them and run "
+                "again"
             )
         # What another study would have drawn again: seeds with all that follows from them, or with
         # one seed the draws of labels.
@@ -115,49 +146,83 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
     rows = of_split(predictions, split)
+    chance = 100 * metrics.chance(rows)
+    table = [line | {"chance": chance} for line in _by_share(rows, OF_CLASSES)]
+    return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return how well the trainings of each model do with each share of the labels.
+
+    Returns:
+        one row per ``variant, curriculum`` and ``label_share`` (text), as of :func:`linear_probe`
+        but for what is about networks; ``n_fewest``, the training patients of the class that has
+        fewest, mean over draws. ``difference`` is to the trainings of ``scratch`` with the same
+        labels and seeds, percent points, paired over patients and these.
+    """
+    rows = of_split(predictions, split)
+    chance = 100 * metrics.chance(rows)
+    table = [line | {"chance": chance} for line in _by_share(rows, OF_CLASSES)]
+    return pd.DataFrame(table, columns=list(FEW_COLUMNS))
+
+
+def finding_few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return as :func:`few_labels` the mean AUC of findings, in [0, 1].
+
+    Returns:
+        ``n_findings``, that the mean is of; ``n_fewest``, the training patients with the finding
+        that fewest show; ``auc`` with ``_std, _low, _high, _draws``; ``difference`` in hundredths.
+    """
+    rows = of_findings(predictions, split)
+    names = told(rows)
+    scores = [("auc", mean_over(names, one_auc), 1.0)] if names else []
+    table = [line | {"n_findings": len(names)} for line in _by_share(rows, scores)]
+    return pd.DataFrame(table, columns=list(FINDING_COLUMNS))
+
+
+def _by_share(rows: pd.DataFrame, scores: Sequence[Scored]) -> Iterator[dict[str, Any]]:
+    """Yield a line for each model and share of the labels, with all that any of the tables has.
+
+    The first of the scores is the one that is compared.
+    """
     groups = {
         (variant, curriculum, share): Runs(part)
         for (variant, curriculum), group in models_in(rows)
         for share, part in group.groupby("share")
     }
-    table = []
     for (variant, curriculum, share), runs in groups.items():
         line: dict[str, Any] = {"variant": variant, "curriculum": curriculum}
         line["label_share"] = f"{share:g}"  # a text, as it names the row and is not to be rounded
-        line["n_labels"] = float(np.mean([run["n_labels"].iloc[0] for run in runs.all]))
+        for name in ("n_labels", "n_fewest"):
+            if name in rows:
+                line[name] = float(np.mean([run[name].iloc[0] for run in runs.all]))
         for name, numbers in zip(_RUN, zip(*runs.runs, strict=True), strict=True):
             line[f"n_{name}s"] = len(set(numbers))
-        for name, measure, scale in (
-            ("balanced_accuracy", measures.balanced_accuracy, 100),
-            ("auc", measures.auc, 1),
-        ):
+        for name, measure, scale in scores:
             found = runs.measured(measure)
             values, interval = scale * found.series(), found.score().interval()
             line[name] = scale * interval.estimate
             line[f"{name}_std"] = values.groupby("seed").mean().std()
             line |= {f"{name}_low": scale * interval.low, f"{name}_high": scale * interval.high}
-            if name == "balanced_accuracy":
-                line[f"{name}_networks"] = values.groupby(NETWORK).mean().std()
-                line[f"{name}_draws"] = values.groupby(["seed", NETWORK]).std().mean()
-        line["chance"] = 100 * metrics.chance(rows)
-        random = groups.get((variant, SCRATCH, share))
-        if random is not None and curriculum != SCRATCH:
-            line |= _difference(runs, random)
-        table.append(line)
-    return pd.DataFrame(table, columns=list(COLUMNS))
+            line[f"{name}_networks"] = values.groupby(NETWORK).mean().std()
+            line[f"{name}_draws"] = values.groupby(["seed", NETWORK]).std().mean()
+        scratch = groups.get((variant, SCRATCH, share))
+        if scores and scratch is not None and curriculum != SCRATCH:
+            line |= _difference(runs, scratch, scores[0][1])
+        yield line
 
 
-def _difference(runs: Runs, random: Runs) -> dict[str, float]:
-    """Return the difference in balanced accuracy, percent points, with its interval.
+def _difference(runs: Runs, scratch: Runs, measure: Measure) -> dict[str, float]:
+    """Return the difference in a measure, percent points, with its interval.
 
-    Both met the same draws, which are compared one by one; the random networks vary by themselves.
+    Both met the same draws, which are compared one by one; random networks vary by themselves.
     """
-    if not runs.images.equals(random.images):
-        raise InputError("predictions/probe: networks of a variant predict different images")
-    first, second = (one.measured(measures.balanced_accuracy) for one in (runs, random))
+    if not runs.images.equals(scratch.images):
+        raise InputError("predictions: networks of a variant predict different images; run again")
+    first, second = (one.measured(measure) for one in (runs, scratch))
     units = [one.by(runs.unit) for one in (first, second)]
     if len(units[0].values) != len(units[1].values):
-        raise InputError("predictions/probe: random networks met other draws of labels; run again")
+        raise InputError("predictions: what is compared met other draws of labels; run again")
     apart = Factor(units[0].values - units[1].values, units[0].influences - units[1].influences)
     factors = [apart, second.by(NETWORK)]
     return difference_columns(of_factors(first.score(), second.score(), factors, tested=True))

@@ -136,8 +136,8 @@ def write_prediction_table(
     if any("ail" in column or column.endswith("_floor") for column in map(str, frame)):
         notes += [f"Lung masks: {convention}.", *map_notes]
     notes += stand_in_notes(stand_ins)
-    digits = {**P_VALUES, "n_labels": 0, "threshold": 3, "threshold_std": 3}
-    parts = ("std", "low", "high", "prior", "against", "chance", "rest")
+    digits = {**P_VALUES, "n_labels": 0, "n_fewest": 0, "threshold": 3, "threshold_std": 3}
+    parts = ("std", "low", "high", "prior", "against", "chance", "rest", "draws")
     for key in ("auc", "average_precision", "f1", "brier", "nll"):
         digits |= {key: 3} | {f"{key}_{part}": 3 for part in parts}
     write_table(

@@ -55,6 +55,7 @@ def finished(tmp_path_factory) -> tuple[Runner, str]:
     config["stages"]["findings"] = config["stages"].pop("classify")
     config |= {"study": "findings", "findings": FINDINGS, "store": "store", "seeds": [0, 1]}
     config |= {"variants": ["full"], "results": {"patient_images": True, "random_networks": 3}}
+    config["few_labels"] = {"shares": [0.5], "draws": 1, "epochs": 2}
     # Synthetic pictures are alike; that is another matter.
     config["split"] = {"test": 0.4, "near_duplicates": "ignore"}
     runner = Runner(place / "run", config)
@@ -95,7 +96,7 @@ def test_what_came_out_is_told_and_checked(finished):
     assert "Balanced accuracy" not in page
     assert "alanced accuracy" not in (runner.results / "summary.txt").read_text()
     tables = {path.stem for path in (runner.results / "tables").glob("*.csv")}
-    assert set(OF_FINDINGS) <= tables
+    assert {*OF_FINDINGS, "finding_few_labels"} <= tables
     assert not any(name[0].isdigit() for name in tables - {"3.1_backbones", "4.1_normalisation"})
     done = sscdl(runner, "tables", "check", str(runner.results))
     assert done.returncode == 0, done.stderr
@@ -110,6 +111,29 @@ def test_attention_is_told_beside_untrained_networks_and_curves_are_drawn(finish
     assert networks.nunique() == 3
     for name in ("roc", "precision_recall"):
         assert (runner.results / f"figures/{name}.png").stat().st_size > 10_000
+
+
+def test_few_labels_are_trained_with_beside_all_of_them(finished):
+    runner, _ = finished
+    rows = pd.read_csv(runner.results / "predictions/few_labels/full.rotation.s1.csv",
+                       keep_default_na=False)  # fmt: skip
+    trainings = rows.groupby(["share", "draw"])["n_labels"].first().to_dict()
+    assert list(trainings) == [(0.5, 0), (1.0, 0)]
+    assert trainings[0.5, 0] < trainings[1.0, 0]
+    # That with all labels is the one that all other tables are of.
+    own = predictions(runner, 1)
+    whole = rows[(rows["share"] == 1) & (rows["split"] == "test")]
+    for name in FINDINGS:
+        assert whole[f"prob_{name}"].to_list() == pytest.approx(own[f"prob_{name}"].to_list())
+    table = pd.read_csv(runner.results / "tables/finding_few_labels.csv")
+    assert table["label_share"].to_list() == [0.5, 1.0] * 2
+    assert table["n_seeds"].eq(2).all()
+    assert (runner.results / "figures/few_labels.png").stat().st_size > 10_000
+    assert "findings l0.5d0" in runner("plan")
+    trained = pd.read_csv(runner.results / "tables/trainings.csv")
+    assert not trained.duplicated(["variant", "curriculum", "stage", "seed"]).any()
+    monitors = {path.name for path in (runner.results / "monitors/full").iterdir()}
+    assert {"findings.s0", "findings.s0.l0.5d0"} <= monitors
 
 
 def test_the_list_of_images_has_every_finding(finished):

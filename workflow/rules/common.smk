@@ -131,8 +131,9 @@ def devices_of(rules):
     """Return the most GPUs that a job of these rules takes."""
     if {"pretext_stage", "finetune", "train_segmenter"} & rules:
         return GPUS
-    taking = {"predict", "predict_shown", "predict_untrained", "faithfulness"}
-    return min(GPUS, 1) if (taking | {"probe", "probe_random"}) & rules else 0
+    taking = {"predict", "predict_few", "predict_shown", "predict_untrained"}
+    taking |= {"faithfulness", "probe", "probe_random"}
+    return min(GPUS, 1) if taking & rules else 0
 
 
 def one_of(values):
@@ -186,7 +187,8 @@ def stage_input(wildcards):
 
 def monitors(node):
     """Return the folder of what can be watched while a node trains."""
-    return f"{RESULTS}/monitors/{node.variant}/{node.name}.s{node.seed}"
+    named = ".".join(filter(None, [node.name, f"s{node.seed}", node.draw]))
+    return f"{RESULTS}/monitors/{node.variant}/{named}"
 
 
 def stage_parameters(wildcards):

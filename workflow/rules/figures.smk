@@ -51,6 +51,9 @@ def figure_input(figure):
             "table": table("calibration"),
         },
         "label_efficiency": {"table": table("linear_probe")},
+        "few_labels": {
+            "table": table("finding_few_labels" if FINDINGS else "few_labels")
+        },
         "shortcut": {"table": table("shortcut")},
         "4.1_variants": {"images": IMAGES, **pictures},
         "4.4_attention": attention,

@@ -48,6 +48,29 @@ rule predict:
         "../scripts/predict.py"
 
 
+rule predict_few:
+    input:
+        unpack(few_input),
+    output:
+        f"{RESULTS}/predictions/few_labels/{{variant}}.{{curriculum}}.s{{seed}}.csv",
+    log:
+        f"{RESULTS}/logs/predict/few_labels/{{variant}}.{{curriculum}}.s{{seed}}.log",
+    wildcard_constraints:
+        variant=one_of(STUDY.variants),
+        curriculum=one_of(STUDY.curricula),
+        seed="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: THREADS
+    resources:
+        gpu=min(GPUS, 1),
+    params:
+        training=STUDY.config["training"],
+        code=lambda wildcards: made_by("predict_few"),
+    script:
+        "../scripts/predict_few.py"
+
+
 rule predict_shown:
     input:
         unpack(shown_input),

@@ -36,6 +36,17 @@ def model_input(wildcards):
     }
 
 
+def few_input(wildcards):
+    """Return what a model's predictions by its number of labels are made from."""
+    model = (wildcards.variant, wildcards.curriculum, int(wildcards.seed))
+    nodes = [*STUDY.few[model], STUDY.models[model]]
+    return {
+        "pointers": [str(STUDY.pointer(node.fingerprint)) for node in nodes],
+        "pack": str(STUDY.pack(wildcards.variant)),
+        "images": IMAGES,
+    }
+
+
 def other_variants(variant):
     """Return the study's variants but for this one."""
     return [other for other in STUDY.variants if other != variant]

@@ -114,7 +114,7 @@ for TABLE in OUTPUTS.prediction_tables:
 
 for TABLE in OUTPUTS.thesis_tables:
     KIND = thesis.THESIS_TABLES[TABLE].kind
-    STAGES = thesis.nodes_of(TABLE, STUDY.nodes.values())
+    STAGES = thesis.nodes_of(TABLE, STUDY.whole.values())
 
     rule:
         name:

@@ -69,7 +69,7 @@ def step_of(job):
     if node:
         settings = node.recipe["settings"]
         epochs = search_epochs(len(node.learning_rates), settings)
-        title = f"{name} {node.name} {node.variant} s{node.seed}"
+        title = f"{name} {node.name} {node.variant} s{node.seed} {node.draw}".rstrip()
         return Step(title, node.task, epochs + settings["final_epochs"])
     if "seed" in found:
         found["seed"] = f"s{found['seed']}"

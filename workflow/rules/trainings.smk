@@ -1,9 +1,10 @@
-# Tables of how stages were trained, from their pointers in the store.
+# Tables of how stages were trained, from their pointers in the store. Trainings with few labels, of
+# which there are many of each model, are in the tables of their scores alone.
 
 
 rule table_learning_rates:
     input:
-        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        pointers=stored(map(STUDY.pointer, STUDY.whole)),
         records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/learning_rates", ".csv", ".md", ".tex"),
@@ -21,7 +22,7 @@ rule table_learning_rates:
 
 rule table_trainings:
     input:
-        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        pointers=stored(map(STUDY.pointer, STUDY.whole)),
         records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/trainings", ".csv", ".md", ".tex"),
@@ -38,7 +39,7 @@ rule table_trainings:
 
 rule table_search:
     input:
-        pointers=stored(map(STUDY.pointer, STUDY.nodes)),
+        pointers=stored(map(STUDY.pointer, STUDY.whole)),
         records=stored(RECORDS),
     output:
         multiext(f"{RESULTS}/tables/search", ".csv", ".md", ".tex"),
@@ -53,7 +54,7 @@ rule table_search:
                 "search": node.recipe["settings"].get("search", {"method": "grid"}),
                 "search_epochs": node.recipe["settings"]["search_epochs"],
             }
-            for node in STUDY.nodes.values()
+            for node in STUDY.whole.values()
         ],
         halving={key: STUDY.config["search"][key] for key in ("first", "keep")},
         code=lambda wildcards: made_by("search"),

@@ -41,7 +41,9 @@ if __name__ == "__main__":
             case "comparisons":
                 figure = drawing.draw_comparisons(given["table"], page)
             case "label_efficiency":
-                figure = drawing.draw_label_efficiency(given["table"])
+                figure = drawing.draw_label_efficiency(given["table"], "linear probes")
+            case "few_labels":
+                figure = drawing.draw_label_efficiency(given["table"], "whole trainings")
             case "calibration":
                 figure = drawing.draw_calibration(given["bins"], given["table"])
             case "roc" | "precision_recall":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sscdl.tables import comparisons, operating_points
+from sscdl.tables import comparisons, operating_points, probes
 from sscdl.tables.column_texts import BASELINES, INTERVALS
 from sscdl.tables.files import PredictionTable
 from sscdl.tables.findings.attention import finding_attention
@@ -72,6 +72,17 @@ FINDING_TABLES = {
         "What each model is worth at thresholds chosen on validation images, by finding, in "
         "percent.",
         (KNOWN, *operating_points.NOTES),
+    ),
+    "finding_few_labels": PredictionTable(
+        lambda rows, split, thesis, margin: probes.finding_few_labels(rows, split),
+        "Mean AUC of findings of models that were trained with few labels, beside all of them.",
+        (
+            *probes.FEW_NOTES,
+            "auc: mean of the n_findings findings that two patients or more show, and two or more "
+            "do not, in [0, 1]; 0.5 is chance. difference: to scratch with the same labels and "
+            "seeds, in hundredths of it, paired over patients and these.",
+            probes.FEW_INTERVALS,
+        ),
     ),
     "finding_subgroups": PredictionTable(
         lambda rows, split, thesis, margin: finding_subgroups(rows, split),

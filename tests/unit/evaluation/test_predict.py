@@ -84,9 +84,12 @@ class Study:
         described |= {"size": SIZE, "sums": [], "squares": []}
         write_json(self.folder / f"{name}.json", described)
 
-    def classifier(self) -> Path:
-        """Write a classifier that was "trained" on the full images and return its pointer."""
-        store = self.folder / "store"
+    def classifier(self, key: str = "f", **more) -> Path:
+        """Write a classifier that was "trained" on the full images and return its pointer.
+
+        ``more`` stands in its data recipe.
+        """
+        store, wanted = self.folder / "store", DATA | more
         torch.manual_seed(11)
         backbone = build_backbone("resnet18", 2)
         for layer in backbone.modules():
@@ -100,20 +103,28 @@ class Study:
         # Images differ little: with their mean taken away, each class is some image's.
         bias = -features.mean(dim=0) @ weight.T
         weights = backbone.state_dict() | {"fc.weight": weight, "fc.bias": bias}
-        file = store / "objects" / "key" / "weights.safetensors"
+        file = store / "objects" / key / "weights.safetensors"
         file.parent.mkdir(parents=True)
         save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, file)
         described = json.loads((self.folder / "full.json").read_text())
-        rows = select_rows(self.images, described, DATA).digest
+        rows = select_rows(self.images, described, wanted).digest
         backbone = {"name": "resnet18", "last_stage": 2}
-        recipe = {"data": DATA, "backbone": backbone, "seed": 3}
+        recipe = {"data": wanted, "backbone": backbone, "seed": 3}
         data = {"mean": 0.4, "std": 0.2, "rows": rows}
-        about = records.lineage(recipe=recipe, data=data, object="key")
+        about = records.lineage(recipe=recipe, data=data, object=key)
         write_json(file.parent / "lineage.json", about)
         kept = {"sha256": file_hash(file), "bytes": file.stat().st_size}
-        pointer = store / "recipes" / "moco+classify.f.json"
-        final = records.run(key="key", weights=kept)
-        write_json(pointer, records.pointer(node="moco+classify", object="key", final=final))
+        pointer = store / "recipes" / f"moco+classify.{'f' if key == 'key' else key}.json"
+        final = records.run(key=key, weights=kept)
+        write_json(
+            pointer,
+            records.pointer(
+                node="moco+classify",
+                object=key,
+                final=final,
+                fingerprint=key,
+            ),
+        )
         return pointer
 
     def pictures(self, name: str) -> Pictures:

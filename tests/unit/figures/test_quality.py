@@ -39,7 +39,7 @@ def legend(axes) -> list[str]:
 
 def test_a_few_networks_have_a_line_each():
     names = ["scratch", "imagenet", "moco", "moco+swav"]
-    figure = label_efficiency(probe_table(names, ("full", "segmented_black")))
+    figure = label_efficiency(probe_table(names, ("full", "segmented_black")), "probes")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["full", "segmented_black"]
     axes = figure.axes[0]
     assert legend(axes) == [*names, "chance"]
@@ -57,7 +57,7 @@ def test_a_few_networks_have_a_line_each():
 
 def test_of_many_networks_the_best_of_each_number_of_tasks_is_set_off():
     names = thesis_curricula()
-    axes = label_efficiency(probe_table(names)).axes[0]
+    axes = label_efficiency(probe_table(names), "probes").axes[0]
     shown = legend(axes)
     assert shown[:2] == ["scratch", "imagenet"]
     # The last of each number of tasks gains most.
@@ -71,13 +71,27 @@ def test_of_many_networks_the_best_of_each_number_of_tasks_is_set_off():
 
 
 def test_one_share_alone_and_written_files(tmp_path):
-    figure = label_efficiency(probe_table(thesis_curricula(), ("full", "inverted", "x"), (1.0,)))
+    table = probe_table(thesis_curricula(), ("full", "inverted", "x"), (1.0,))
+    figure = label_efficiency(table, "probes")
     write_figure(figure, tmp_path / "figure.png")
     width, height = matplotlib.image.imread(tmp_path / "figure.png").shape[1::-1]
     assert width == round(200 * charts.PAGE_WIDTH)
     assert height < 200 * 10
     with pytest.raises(InputError, match="no rows"):
-        label_efficiency(probe_table([]))
+        label_efficiency(probe_table([]), "probes")
+
+
+def test_of_findings_the_mean_auc_is_drawn_beside_a_half():
+    table = probe_table(["scratch", "moco"]).drop(columns="chance")
+    names = {column: column.replace("balanced_accuracy", "auc") for column in table}
+    shares = ["auc", "auc_low", "auc_high"]
+    table = table.rename(columns=names)
+    table[shares] /= 100
+    figure = label_efficiency(table, "trainings")
+    axes = figure.axes[0]
+    assert figure.get_supylabel() == "mean AUC of findings of trainings"
+    assert set(axes.lines[-1].get_ydata()) == {0.5}
+    assert axes.lines[0].get_ydata() == pytest.approx([0.6, 0.7, 0.8])
 
 
 def tables(models) -> tuple[pd.DataFrame, pd.DataFrame]:

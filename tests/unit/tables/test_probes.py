@@ -11,9 +11,11 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from sscdl.errors import InputError
 from sscdl.evaluation import measures
+from sscdl.evaluation.finding_measures import states
 from sscdl.evaluation.inference import score
-from sscdl.tables.probes import COLUMNS, linear_probe
+from sscdl.tables.probes import COLUMNS, few_labels, finding_few_labels, linear_probe
 from tests.unit.made_up import made_up
+from tests.unit.made_up_findings import SHARES, made_up_findings
 
 NETWORKS = {"scratch": (0, 1, 2), "moco": (None,)}
 RIGHT = {"scratch": 0.6, "moco": 0.8}
@@ -156,3 +158,85 @@ def test_without_scratch_there_is_no_difference_and_other_images_are_refused():
     assert alone["difference"].isna().all()
     with pytest.raises(InputError, match="different images"):
         linear_probe(rows.drop(rows.index[3]), "test")
+
+
+def trained() -> pd.DataFrame:
+    """Predictions of two recipes that learnt from few labels: two draws of a tenth, and all."""
+    parts = []
+    for name, right in (("scratch", 0.6), ("moco", 0.75)):
+        for seed in (0, 1, 2):
+            for share, draw in ((0.1, 0), (0.1, 1), (1.0, 0)):
+                start = 100 * seed + 10 * int(share) + draw
+                run = made_up("full", name, seed=start, right=right, rows=60)
+                counts = {"n_labels": 9 if share < 1 else 90, "n_fewest": 3 + draw}
+                parts.append(run.assign(seed=seed, share=share, draw=draw, **counts))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_few_labels_are_compared_with_scratch_seed_by_seed():
+    rows = trained()
+    table = few_labels(rows, "test").set_index(["curriculum", "label_share"])
+    for share, text in ((0.1, "0.1"), (1.0, "1")):
+        found = {}
+        for name in ("scratch", "moco"):
+            part = rows[(rows["curriculum"] == name) & (rows["share"] == share)]
+            runs = part.groupby(["seed", "draw"])[["label", "predicted"]].apply(accuracy)
+            found[name] = runs.groupby("seed").mean()
+            line = table.loc[name, text]
+            assert line["balanced_accuracy"] == pytest.approx(found[name].mean())
+            assert line["balanced_accuracy_std"] == pytest.approx(found[name].std())
+            draws = runs.groupby("seed").std().mean()
+            assert line["balanced_accuracy_draws"] == pytest.approx(draws, nan_ok=True)
+            assert (line["n_seeds"], line["n_draws"]) == (3, 2 if share < 1 else 1)
+            assert line["n_labels"] == (9 if share < 1 else 90)
+            assert line["n_fewest"] == (3.5 if share < 1 else 3)
+        apart = (found["moco"] - found["scratch"]).mean()
+        assert table.loc[("moco", text), "difference"] == pytest.approx(apart)
+        limits = table.loc[("moco", text), ["difference_low", "difference_high"]]
+        assert limits.iloc[0] < apart < limits.iloc[1]
+        assert np.isnan(table.loc[("scratch", text), "difference"])
+
+
+def test_one_recipe_with_few_labels_twice_is_seldom_told_apart():
+    """Two trainings alike but for chance: their interval leaves out 0 in one of twenty."""
+    out = 0
+    for trial in range(60):
+        parts = []
+        for number, name in enumerate(("scratch", "moco")):
+            for seed in range(4):
+                start = 10_000 * trial + 1000 * number + 10 * seed
+                run = made_up("full", name, seed=start, right=0.7, rows=60)
+                parts.append(run.assign(seed=seed, share=0.1, draw=0, n_labels=9, n_fewest=4))
+        line = few_labels(pd.concat(parts), "test").set_index("curriculum").loc["moco"]
+        out += not line["difference_low"] <= 0 <= line["difference_high"]
+    assert out <= 8
+
+
+def test_few_labels_of_findings_are_told_by_their_mean_auc():
+    parts = []
+    for name, skill in (("scratch", 0.3), ("moco", 1.0)):
+        for seed in (0, 1, 2):
+            for share in (0.1, 1.0):
+                run = made_up_findings("full", name, seed=10 * seed + int(share), skill=skill)
+                parts.append(run.assign(seed=seed, share=share, draw=0, n_labels=9, n_fewest=2))
+    rows = pd.concat(parts)
+    table = finding_few_labels(rows, "test").set_index(["curriculum", "label_share"])
+    told = [name for name, share in SHARES.items() if share]
+    means = {}
+    for name in ("scratch", "moco"):
+        part = rows[(rows["curriculum"] == name) & (rows["share"] == 0.1)]
+        areas = []
+        for _, run in part.groupby("seed"):
+            each = []
+            for finding in told:
+                state = states(run["label"], [finding])[:, 0]
+                each.append(roc_auc_score(state[state >= 0], run[f"prob_{finding}"][state >= 0]))
+            areas.append(np.mean(each))
+        means[name] = np.mean(areas)
+        assert table.loc[(name, "0.1"), "auc"] == pytest.approx(means[name])
+    assert table["n_findings"].eq(len(told)).all()
+    apart = 100 * (means["moco"] - means["scratch"])
+    assert table.loc[("moco", "0.1"), "difference"] == pytest.approx(apart)
+    nobody = finding_few_labels(rows.assign(label="-"), "test")
+    assert nobody["n_findings"].eq(0).all()
+    assert nobody[["auc", "difference"]].isna().all(axis=None)
