@@ -24,7 +24,7 @@ from sscdl.stages.search import GRID, at_epoch, ranked, rungs, with_averages
 from sscdl.store.store import Store
 from sscdl.study.trie import Node
 from sscdl.tasks.options import whole
-from sscdl.training.schedule import steps
+from sscdl.training.schedule import even_batches, steps
 
 LOGGER = logging.getLogger("sscdl.plan")
 RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
@@ -101,6 +101,8 @@ def epoch_images(node: Node, images: int) -> int:
     """Return how many images an epoch of ``node`` shows, of ``images`` that it trains on."""
     settings = whole(node.task, node.recipe["settings"])
     batch = settings["batch_size"]
+    if node.draw:
+        batch = even_batches(images, batch, devices=1)
     return batch * steps(images, batch, settings["last_batch"])
 
 

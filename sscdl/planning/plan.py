@@ -271,7 +271,7 @@ def _left_out(nodes: Sequence[Node], counts: ImageCounts) -> list[str]:
     found = [
         left_out_sentence(node.task, images, whole(node.task, node.recipe["settings"]))
         for node in nodes
-        if (images := counts.of(node.recipe["data"]))
+        if not node.draw and (images := counts.of(node.recipe["data"]))
     ]
     return list(dict.fromkeys(filter(None, found)))
 

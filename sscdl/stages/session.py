@@ -25,7 +25,7 @@ from sscdl.training.order import mixed_seed
 from sscdl.training.pixels import place
 from sscdl.training.run_state import Previous
 from sscdl.training.scalars import Scalars, run_folder
-from sscdl.training.schedule import Schedule, left_out_sentence
+from sscdl.training.schedule import Schedule, even_batches, left_out_sentence
 
 if TYPE_CHECKING:
     from sscdl.stages.node import Stage
@@ -48,6 +48,9 @@ class Session:
         self.rows = image_rows.select_rows(stage.images, described, stage.recipe["data"])
         self.settings = whole(stage.task, stage.settings)
         batch = self.settings["batch_size"]
+        if "draw" in stage.recipe["data"].get("labels", {}):
+            batch = even_batches(len(self.rows.train), batch, stage.devices)
+            self.settings["batch_size"] = batch
         if len(self.rows.train) < batch:
             raise InputError(
                 f"stages.{stage.task}.batch_size: {batch} is more than the {len(self.rows.train)} "
@@ -152,7 +155,7 @@ class Session:
             return Statistics(task)
         found = sample(
             self.pixels, torch.tensor(self.rows.train), task.draws,
-            batch_size=self.stage.settings["batch_size"],
+            batch_size=self.settings["batch_size"],
             seed=mixed_seed(recipe["seed"], self.stage.task), precision=self.stage.precision,
         )  # fmt: skip
         return Statistics(task, found)

@@ -94,6 +94,16 @@ def steps(images: int, batch_size: int, last_batch: str) -> int:
     return images // batch_size
 
 
+def even_batches(images: int, most: int, devices: int) -> int:
+    """Return the size of equal batches, none larger than ``most``, that leave out next to nothing.
+
+    For images of which nobody knows the number before: the few labels of a draw. ``devices`` share
+    a batch.
+    """
+    size = images // max(1, -(-images // most))
+    return max(size - size % devices, devices)
+
+
 def left_out(images: int, batch_size: int, last_batch: str) -> int:
     """Return how many of ``images`` an epoch does not show."""
     return max(0, images - batch_size * steps(images, batch_size, last_batch))

@@ -231,7 +231,7 @@ def test_what_softmax_cannot_see_changes_zhous_map_and_not_the_contrast(study):
 
 def test_every_damage_of_what_a_prediction_reads_is_named(study):
     folder = study.pointer.parents[1]
-    lineage = folder / "objects" / "key" / "lineage.json"
+    lineage = folder / "objects" / "f" / "lineage.json"
     lists = [study.folder / f"{name}.json" for name in ("full", "lungs", "images")]
     for path in (study.pointer, lineage, *lists):
         for how, surely in damages(path):

@@ -13,6 +13,7 @@ from sscdl.tasks.options import whole
 from sscdl.training.schedule import (
     Schedule,
     depends_on_all_epochs,
+    even_batches,
     left_out,
     left_out_sentence,
     steps,
@@ -129,3 +130,19 @@ def test_more_than_a_tenth_left_out_is_said():
 def test_planning_needs_no_torch_for_it():
     code = "import sys, sscdl.training.schedule; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_batches_of_few_images_are_equal_and_leave_out_next_to_nothing(devices):
+    for images in range(devices, 200):
+        for most in (1, 7, 32):
+            size = even_batches(images, max(most, devices), devices)
+            assert size % devices == 0
+            assert size <= max(most, devices)
+            number = steps(images, size, "drop")
+            assert number >= 1
+            # No more than what whole batches have to leave out, of each device.
+            assert left_out(images, size, "drop") < number + devices * number
+    assert even_batches(20, 32, 1) == 20
+    assert even_batches(50, 32, 1) == 25
+    assert even_batches(64, 32, 1) == 32
