@@ -66,9 +66,8 @@ def predict_few(
                 *(variant, curriculum, used["n_labels"], used["draw"]),
             )
     result = pd.concat(parts, ignore_index=True)
-    for place, (column, value) in enumerate(
-        {"variant": variant, "curriculum": curriculum, "seed": seed}.items()
-    ):
+    names: dict[str, str | int] = {"variant": variant, "curriculum": curriculum, "seed": seed}
+    for place, (column, value) in enumerate(names.items()):
         result.insert(place, column, value)
     write_csv(result, out)
 

@@ -113,10 +113,10 @@ def predict_untrained(
                 part = rows[begin : begin + BATCH]
                 chances, maps = model.explain(torch.from_numpy(array[part]))
                 inside = torch.from_numpy(lungs[part] > 127)
-                chosen = torch.zeros(len(part), dtype=torch.long)
+                shown = torch.zeros(len(part), dtype=torch.long)
                 if not several:
-                    chosen = chances.argmax(dim=1).cpu()
-                found = lung_scores(maps.cpu(), chosen, inside)
+                    shown = chances.argmax(dim=1).cpu()
+                found = lung_scores(maps.cpu(), shown, inside)
                 scores.append(pd.DataFrame({key: value.numpy() for key, value in found.items()}))
             scored = pd.concat(scores, ignore_index=True).round(6)
             parts.append(pd.concat([named.assign(network=number), scored], axis=1))

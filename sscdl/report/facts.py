@@ -15,8 +15,8 @@ from sscdl.tasks.options import DECLARATIONS
 
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
-    *("study", "protocol", "classes", "findings", "label_share", "split", "split_seed", "seeds"),
-    *("variants", "image", "backbone", "stages", "search"),
+    *("study", "protocol", "classes", "findings", "label_share", "few_labels", "split"),
+    *("split_seed", "seeds", "variants", "image", "backbone", "stages", "search"),
 )
 _NAMED = 12  # curricula that are listed by name
 _PROTOCOLS = {
@@ -124,6 +124,9 @@ def facts(
     """
     share = 100 * told["label_share"]
     some = f" Of the training patients' labels, {share:g} % were used." if share < 100 else ""
+    if shares := sorted(told["few_labels"]["shares"]):
+        named = listed([f"{100 * one:g} %" for one in shares])
+        some += f" The last stages were trained with {named} of the labels, too."
     used = [task for task in _TASKS if any(task in name.split("+") for name in curricula)]
     names = ", ".join(curricula[:_NAMED]) + (", …" if len(curricula) > _NAMED else "")
     backbone, image = told["backbone"], told["image"]

@@ -17,13 +17,11 @@ import pandas as pd
 from sscdl.errors import InputError
 from sscdl.evaluation import measures, metrics
 from sscdl.evaluation.differences import of_factors
-from sscdl.evaluation.finding_measures import mean_over, told
 from sscdl.evaluation.inference import Factor, Score, mean_stratum, patients_of
-from sscdl.evaluation.measures import Measure, one_auc
+from sscdl.evaluation.measures import Measure
 from sscdl.evaluation.prediction_files import NETWORK
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.comparisons import difference_columns
-from sscdl.tables.findings.scores import of_findings
 from sscdl.tables.overview import models_in, of_split
 
 COLUMNS = (
@@ -33,16 +31,12 @@ COLUMNS = (
     *("difference", "difference_low", "difference_high"),
     *("auc", "auc_std", "auc_low", "auc_high"),
 )
-_COUNTED = ("variant", "curriculum", "label_share", "n_labels", "n_fewest", "n_seeds", "n_draws")
+COUNTED = ("variant", "curriculum", "label_share", "n_labels", "n_fewest", "n_seeds", "n_draws")
 FEW_COLUMNS = (
-    *(*_COUNTED, "balanced_accuracy", "balanced_accuracy_std", "balanced_accuracy_low"),
+    *(*COUNTED, "balanced_accuracy", "balanced_accuracy_std", "balanced_accuracy_low"),
     *("balanced_accuracy_high", "balanced_accuracy_draws", "chance"),
     *("difference", "difference_low", "difference_high"),
     *("auc", "auc_std", "auc_low", "auc_high"),
-)
-FINDING_COLUMNS = (
-    *(*_COUNTED, "n_findings", "auc", "auc_std", "auc_low", "auc_high", "auc_draws"),
-    *("difference", "difference_low", "difference_high"),
 )
 FEW_NOTES = (
     "label_share: of the training patients of each class, or finding, of which a patient counts "
@@ -147,7 +141,7 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """
     rows = of_split(predictions, split)
     chance = 100 * metrics.chance(rows)
-    table = [line | {"chance": chance} for line in _by_share(rows, OF_CLASSES)]
+    table = [line | {"chance": chance} for line in by_share(rows, OF_CLASSES)]
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
@@ -162,25 +156,11 @@ def few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """
     rows = of_split(predictions, split)
     chance = 100 * metrics.chance(rows)
-    table = [line | {"chance": chance} for line in _by_share(rows, OF_CLASSES)]
+    table = [line | {"chance": chance} for line in by_share(rows, OF_CLASSES)]
     return pd.DataFrame(table, columns=list(FEW_COLUMNS))
 
 
-def finding_few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return as :func:`few_labels` the mean AUC of findings, in [0, 1].
-
-    Returns:
-        ``n_findings``, that the mean is of; ``n_fewest``, the training patients with the finding
-        that fewest show; ``auc`` with ``_std, _low, _high, _draws``; ``difference`` in hundredths.
-    """
-    rows = of_findings(predictions, split)
-    names = told(rows)
-    scores = [("auc", mean_over(names, one_auc), 1.0)] if names else []
-    table = [line | {"n_findings": len(names)} for line in _by_share(rows, scores)]
-    return pd.DataFrame(table, columns=list(FINDING_COLUMNS))
-
-
-def _by_share(rows: pd.DataFrame, scores: Sequence[Scored]) -> Iterator[dict[str, Any]]:
+def by_share(rows: pd.DataFrame, scores: Sequence[Scored]) -> Iterator[dict[str, Any]]:
     """Yield a line for each model and share of the labels, with all that any of the tables has.
 
     The first of the scores is the one that is compared.

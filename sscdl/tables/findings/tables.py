@@ -8,6 +8,7 @@ from sscdl.tables.files import PredictionTable
 from sscdl.tables.findings.attention import finding_attention
 from sscdl.tables.findings.calibration import finding_calibration
 from sscdl.tables.findings.comparisons import finding_comparisons
+from sscdl.tables.findings.few_labels import finding_few_labels
 from sscdl.tables.findings.operating_points import finding_operating_points
 from sscdl.tables.findings.scores import finding_scores
 from sscdl.tables.findings.subgroups import finding_subgroups
@@ -74,7 +75,7 @@ FINDING_TABLES = {
         (KNOWN, *operating_points.NOTES),
     ),
     "finding_few_labels": PredictionTable(
-        lambda rows, split, thesis, margin: probes.finding_few_labels(rows, split),
+        lambda rows, split, thesis, margin: finding_few_labels(rows, split),
         "Mean AUC of findings of models that were trained with few labels, beside all of them.",
         (
             *probes.FEW_NOTES,

@@ -17,6 +17,7 @@ from sscdl.report.check import check_tables
 from sscdl.study.thesis import FOUR_CLASSES
 from sscdl.tables.beside import write_beside
 from sscdl.tables.column_texts import explain
+from sscdl.tables.findings.tables import FINDING_TABLES
 from sscdl.tables.overview import accuracy_overview
 from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.write import write_thesis_table
@@ -27,6 +28,9 @@ from tests.unit.made_up import CLASSES, THESIS, made_up, made_up_curves, made_up
 TWO = ("4.8_summary_full", "4.10_summary_full", "curriculum_kinds")
 FOUR = ("4.5_naive_full",)
 MODELS = {"scratch": 0.6, "moco": 0.7, "moco+swav": 0.8}
+
+
+MADE = [name for name in PREDICTION_TABLES if name not in FINDING_TABLES]
 
 
 def pointer(folder: Path, name: str, task: str) -> Path:
@@ -71,6 +75,16 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     # A whole number beside fractions: text in one table, a number in another.
     runs += [run.assign(share=1.0, n_labels=90) for run in runs[::2]]
     pd.concat(runs).to_csv(probe[0], index=False)
+    (folder / "predictions/few_labels").mkdir()
+    few = [folder / f"predictions/few_labels/full.{name}.s0.csv" for name in MODELS]
+    for name, path in zip(MODELS, few, strict=True):
+        runs = [
+            made_up("full", name, seed=draw, **more).assign(
+                seed=0, share=share, draw=draw, n_labels=9, n_fewest=2
+            )
+            for share, draw in ((0.1, 0), (0.1, 1), (1.0, 0))
+        ]
+        pd.concat(runs).to_csv(path, index=False)
     (folder / "predictions/untrained").mkdir()
     untrained = [folder / f"predictions/untrained/{variant}.csv" for variant in variants]
     for variant, path in zip(variants, untrained, strict=True):
@@ -84,13 +98,13 @@ def written(folder: Path, thesis_tables, thesis_figures: bool = True, **more) ->
     made_of = {
         **dict.fromkeys(("4.15_ail_overview", "attention", "shortcut"), files + untrained),
         "cross_variants": files + shown + untrained, "linear_probe": probe,
-        "faithfulness": curves,
+        "faithfulness": curves, "few_labels": few,
     }  # fmt: skip
     nodes = [pointer(folder, "moco+classify", "classify"), pointer(folder, "classify", "classify")]
     alone = [pointer(folder, "moco", "moco")]
     common = {"split": "test", "thesis": THESIS, "stand_ins": [], "map_notes": ["A coarse map."]}
     common["thesis_figures"] = thesis_figures
-    for name in PREDICTION_TABLES:
+    for name in MADE:
         out = folder / f"tables/{name}.csv"
         read = made_of.get(name, files)
         write_prediction_table(name, read, out, convention="lungs", margin=5, **common)
@@ -115,7 +129,7 @@ def results(finished, tmp_path) -> Path:
 def test_every_cell_is_made_again(finished):
     faults, checked = check_tables(finished)
     assert faults == []
-    assert set(checked) == {*PREDICTION_TABLES, *TWO}
+    assert set(checked) == {*MADE, *TWO}
     assert min(checked.values()) > 0
 
 
@@ -227,7 +241,7 @@ def test_a_wrong_cell_is_found_in_every_column_of_every_table(results):
         "finding",
     }
     planted = []
-    for name in (*PREDICTION_TABLES, *TWO):
+    for name in (*MADE, *TWO):
         path = results / f"tables/{name}.csv"
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         # Named by what predictions cannot tell, or by what rows are about: tested below.

@@ -22,6 +22,7 @@ CONFIG = {
     "classes": ["negative", "typical"],
     "findings": [],
     "label_share": 1,
+    "few_labels": {"shares": []},
     "split": {"source": "drawn", "by": "patient"},
     "split_seed": 0,
     "seeds": [0],
@@ -94,6 +95,9 @@ def test_facts_are_those_of_the_configuration():
     assert "one training" in found["Seeds"]
     assert told(seeds=[0, 1])["Seeds"] == "0, 1."
     assert "25 %" in told(label_share=0.25)["Question"]
+    few = {"shares": [0.1, 0.01], "draws": 3, "epochs": 1}
+    assert "with 1 % and 10 % of the labels, too." in told(few_labels=few)["Question"]
+    assert "too" not in found["Question"]
     assert "Caution" not in found
     halving = told(search={"method": "halving"})["Training"]
     assert "3 learning rates for up to 2 epochs, the better of them going on, the best" in halving

@@ -13,7 +13,8 @@ from sscdl.errors import InputError
 from sscdl.evaluation import measures
 from sscdl.evaluation.finding_measures import states
 from sscdl.evaluation.inference import score
-from sscdl.tables.probes import COLUMNS, few_labels, finding_few_labels, linear_probe
+from sscdl.tables.findings.few_labels import finding_few_labels
+from sscdl.tables.probes import COLUMNS, few_labels, linear_probe
 from tests.unit.made_up import made_up
 from tests.unit.made_up_findings import SHARES, made_up_findings
 
