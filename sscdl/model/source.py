@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sscdl.errors import InputError
-from sscdl.store.store import read_pointer
+from sscdl.records import LINEAGE, read_record
+from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.reading import read_config
 from sscdl.study.study import Study
 from sscdl.study.trie import FINAL_TASKS, SCRATCH
@@ -18,8 +19,8 @@ def find_pointer(source: Path, node: str, variant: str = "") -> Path:
 
     ``node`` is a curriculum (``rotation+moco``), the beginning of a pointer's file name, or that of
     a fingerprint; without it, the store must hold a single classifier. ``variant`` narrows the
-    choice to models trained on it. Raises InputError if none or several fit, and lists what there
-    is.
+    choice to models trained on it. One that learnt from few labels is meant by its fingerprint
+    alone, where others fit. Raises InputError if none or several fit, and lists what there is.
     """
     if source.is_file():
         if node:
@@ -48,6 +49,8 @@ def find_pointer(source: Path, node: str, variant: str = "") -> Path:
     ]
     if variant and len(found) > 1:
         found = [path for path in found if _field(path, "variant") == variant] or found
+    if len(found) > 1:
+        found = [path for path in found if not _few_labels(path)] or found
     if len(found) == 1:
         return found[0]
     listed = "\n".join(f"  {path.name}  ({_told(path)})" for path in (found or list(known))[:20])
@@ -61,7 +64,20 @@ def find_pointer(source: Path, node: str, variant: str = "") -> Path:
 
 
 def _told(pointer: Path) -> str:
-    return f"{_field(pointer, 'variant')}, seed {_field(pointer, 'seed')}"
+    few = _few_labels(pointer)
+    return f"{_field(pointer, 'variant')}, seed {_field(pointer, 'seed')}{few and f', {few}'}"
+
+
+def _few_labels(pointer: Path) -> str:
+    """Return which draw of few labels a classifier learnt from, '' for all, or if it is damaged."""
+    try:
+        kept = Store(pointer.parent.parent).object(read_pointer(pointer)["object"])
+        labels = read_record(kept / LINEAGE_FILE, LINEAGE)["recipe"]["data"].get("labels", {})
+    except InputError:
+        return ""
+    if "draw" not in labels:
+        return ""
+    return f"{100 * labels['share']:g} % of the labels, draw {labels['draw']}"
 
 
 def _field(pointer: Path, name: str) -> Any:

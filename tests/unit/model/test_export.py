@@ -156,6 +156,27 @@ def test_a_pointer_is_found_by_curriculum_or_beginning(tmp_path):
         find_pointer(tmp_path / "recipes", "")
 
 
+def test_a_classifier_of_few_labels_is_meant_by_its_fingerprint_alone(tmp_path):
+    pointers(tmp_path, "classify.aa0", "classify.aa1", "classify.bb0")
+    for identity, labels in (
+        ("aa0", {"share": 0.1, "seed": 0, "draw": 2}),
+        ("aa1", {"share": 0.5, "seed": 0}),  # of a study that has no others
+        ("bb0", {"share": 0.05, "seed": 0, "draw": 0}),
+    ):
+        path = tmp_path / f"recipes/classify.{identity}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"object": identity}))
+        kept = tmp_path / "objects" / identity / "lineage.json"
+        kept.parent.mkdir(parents=True)
+        data = {"train": "train", "labels": labels}
+        kept.write_text(json.dumps(records.lineage(object=identity, recipe={"data": data})))
+    assert find_pointer(tmp_path, "scratch").name == "classify.aa1.json"
+    assert find_pointer(tmp_path, "").name == "classify.aa1.json"
+    assert find_pointer(tmp_path, "aa0").name == "classify.aa0.json"
+    (tmp_path / "recipes/classify.aa1.json").unlink()
+    with pytest.raises(InputError, match=r"seed 0, 10 % of the labels, draw 2"):
+        find_pointer(tmp_path, "scratch")
+
+
 def test_a_configuration_is_read_as_snakemake_reads_it(tmp_path):
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("image: {size: 32, packed: 36}\nvariants: [full]")
