@@ -18,6 +18,9 @@ _PLAIN = re.compile(
     r"(study|series|session|ses)[ _-]?\d+",
     re.I,
 )
+# Every word of `propose.DRAWN` has one of these, and to look for them takes little time. Without an
+# i: its forms are alike to regular expressions that are blind to case, and to nothing else.
+_LETTERS = ("mask", "heat", "annotat", "contour", "seg", "overlay")
 _SIDES = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -88,28 +91,41 @@ def drawn(paths: Sequence[str]) -> dict[str, str]:
 
     The folder of all images may be called after the task: ``lung segmentation/images/...``.
     """
-    found = {path: {one.lower() for one in propose.DRAWN.findall(path)} for path in paths}
-    everywhere = set.intersection(*found.values())
+    none: frozenset[str] = frozenset()
+    found = {
+        path: frozenset(map(str.lower, propose.DRAWN.findall(path)))
+        if _may_be_drawn(path)
+        else none
+        for path in paths
+    }
+    everywhere = frozenset.intersection(*set(found.values()))
     return {path: min(words - everywhere) for path, words in found.items() if words - everywhere}
+
+
+def _may_be_drawn(path: str) -> bool:
+    return any(map(path.casefold().__contains__, _LETTERS))
 
 
 def places(paths: Iterable[str]) -> list[Place]:
     """Return where the images lie; those of which no folder may be a label are left out."""
+    # A hundred thousand images lie in far fewer folders, and these have still fewer names.
+    kept: dict[str, bool] = {}
+    above: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     found = []
     for path in paths:
-        folders = tuple(path.split("/")[:-1])
-        named = tuple(
-            n
-            for n, one in enumerate(folders)
-            if not (is_plain(one) or side_of(one) or is_patient(one))
-        )
-        if named:
-            found.append(Place(path, folders, named))
+        parent = path[: path.rfind("/") + 1]
+        if parent not in above:
+            folders = tuple(parent.split("/")[:-1])
+            for one in folders:
+                if one not in kept:
+                    kept[one] = not (is_plain(one) or side_of(one) or is_patient(one))
+            above[parent] = folders, tuple(n for n, one in enumerate(folders) if kept[one])
+        found.append((path, parent))
     # What all images lie in tells them not apart.
-    stacks = [tuple(one.folders[n] for n in one.named) for one in found]
-    common = len(os.path.commonprefix(stacks))
-    whole = [Place(one.path, one.folders, one.named[common:]) for one in found]
-    return [one for one in whole if one.named]
+    stacks = {tuple(folders[n] for n in named) for folders, named in above.values() if named}
+    common = len(os.path.commonprefix(list(stacks)))
+    left = {parent: (folders, named[common:]) for parent, (folders, named) in above.items()}
+    return [Place(path, *left[parent]) for path, parent in found if left[parent][1]]
 
 
 def levels_of(paths: Sequence[str]) -> list[Level]:
