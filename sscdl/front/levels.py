@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sscdl.archives.sides import SIDES
+from sscdl.errors import InputError
 from sscdl.front import propose
+from sscdl.front.ask import Asker
 from sscdl.front.patients import is_patient
+from sscdl.words import nearest
 
 # Names of folders that are about files, and not about what is seen.
 _PLAIN = re.compile(
@@ -144,3 +148,37 @@ def levels(found: Sequence[Place]) -> list[Level]:
             counts = Counter(dict(names.most_common()))
             likely[tuple(counts.items())] = Level(level, counts)
     return list(likely.values())
+
+
+def meant(likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker) -> Level:
+    """Return the level of the labels where folders lie in folders: told by classes, or asked.
+
+    ``told`` are the words of ``--classes``, ``example`` is a path. Raises InputError if one of them
+    is no folder, or nobody can be asked.
+    """
+    words = {word: {word, word.partition("=")[2]} for word in told or ()}
+    fit = [one for one in likely if words and all(w & one.counts.keys() for w in words.values())]
+    whole = [one for one in fit if one.counts.keys() <= set().union(*words.values())]
+    if len(whole) == 1 or len(fit) == 1:
+        return (whole or fit)[0]
+    shown = "; or ".join(one.shown for one in likely)
+    names = {name for one in likely for name in one.counts}
+    for word, either in words.items():
+        if not either & names:
+            near = nearest(word.partition("=")[2] or word, sorted(names))
+            hint = f"did you mean {near!r}?" if near else "give some of those"
+            raise InputError(f"--classes {word}: is none of the folders ({shown}); {hint}")
+    if not asker.terminal:
+        ways = "; or ".join(f"--classes {shlex.join(one.counts)}" for one in likely)
+        raise InputError(
+            f"which folders are the labels: {shown} (of paths such as {example}); give those that "
+            f"are meant: {ways}"
+            if len(likely) > 1
+            else f"are these folders the labels: {shown} (paths such as {example} have others, "
+            f"too); if they are, give {ways}; if not, a table must tell the labels (--table)"
+        )
+    for number, one in enumerate(likely, start=1):
+        print(f"  {number}  {one.shown}")
+    known = [str(number) for number in range(1, len(likely) + 1)]
+    question = f"Number of the folders that are the labels (in paths such as {example})"
+    return likely[int(asker.choose(question, known, "", "--classes", sure=False)) - 1]

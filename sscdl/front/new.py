@@ -39,6 +39,7 @@ from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
 from sscdl.study.values import whole_path
+from sscdl.words import nearest
 
 _MOST_KINDS = 8  # of problems that are told
 
@@ -217,7 +218,7 @@ def _dataset(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[
 
 def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of an archive in the layout of the challenge."""
-    for flag in ("file", "patient", "label", "findings"):
+    for flag in ("file", "patient", "label", "findings", "unknown", "alike"):
         if getattr(options, flag) is not None:
             raise InputError(
                 f"--{flag}: {folder.root} is laid out as the SIIM-FISABIO-RSNA challenge, whose "
@@ -289,7 +290,11 @@ def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace
     told = options.classes or list(there)
     for name in told:
         if name not in there:
-            raise InputError(f"--classes {name}: no image has this label; there are: {_few(there)}")
+            near = nearest(name, there)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise InputError(
+                f"--classes {name}: no image has this label; there are: {_few(there)}{hint}"
+            )
     if len(set(told)) < 2:
         raise InputError(f"a study tells at least two classes apart; there are: {_few(there)}")
     return {name: there[name] for name in dict.fromkeys(told)}

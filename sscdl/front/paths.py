@@ -15,10 +15,10 @@ from typing import Any
 from sscdl.errors import InputError
 from sscdl.front.ask import Asker
 from sscdl.front.classes import classes_of
-from sscdl.front.levels import Level, Place, drawn, is_plain, levels, numbered, places, side_of
+from sscdl.front.levels import Place, drawn, is_plain, levels, meant, numbered, places, side_of
 from sscdl.front.look import Folder
 from sscdl.front.patients import is_patient, pattern_in
-from sscdl.front.spellings import are_one, check_one, number_alone
+from sscdl.front.spellings import are_one, check_one, number_alone, refuse_about_ids
 
 _OWN = "write patterns (layout: folders; config/kermany.yaml of the project is an example)"
 
@@ -66,14 +66,14 @@ def folder_settings(
     if not likely:
         _tell_others(folder)
         return None
-    for flag in ("file", "patient", "label"):
+    for flag in ("file", "patient", "label", "unknown"):
         if getattr(options, flag) is not None:
             raise InputError(
                 f"--{flag}: {folder.root} has no table, and so no columns; leave it out, or give "
                 "--table"
             )
     sure = all(len(one.named) == 1 for one in placed)
-    chosen = likely[0] if sure else _level(likely, options.classes, placed[-1].path, asker)
+    chosen = likely[0] if sure else meant(likely, options.classes, placed[-1].path, asker)
     print(f"no table; folders that may be labels: {chosen.shown}")
     for one in likely:
         if one != chosen:
@@ -121,28 +121,6 @@ def _tell_others(folder: Folder) -> None:
         print(f"no folders that may be labels: {len(above):,} names of folders with images ({few})")
 
 
-def _level(
-    likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker
-) -> Level:
-    """Return the level of the labels where folders lie in folders: told by classes, or asked."""
-    words = [{word, word.partition("=")[2]} for word in told or ()]
-    fit = [one for one in likely if words and all(some & one.counts.keys() for some in words)]
-    whole = [one for one in fit if one.counts.keys() <= set().union(*words)]
-    if len(whole) == 1 or len(fit) == 1:
-        return (whole or fit)[0]
-    shown = "; or ".join(one.shown for one in likely)
-    if not asker.terminal:
-        raise InputError(
-            f"which folders are the labels: {shown} (of paths such as {example}); give "
-            f"--classes with those that are meant, such as --classes {' '.join(likely[0].counts)}"
-        )
-    for number, one in enumerate(likely, start=1):
-        print(f"  {number}  {one.shown}")
-    known = [str(number) for number in range(1, len(likely) + 1)]
-    question = f"Number of the folders that are the labels (in paths such as {example})"
-    return likely[int(asker.choose(question, known, "", "--classes", sure=False)) - 1]
-
-
 def _parts(place: Place, label: int) -> _Found:
     """Return the parts of a path of which folder ``label`` is the label."""
     folders = place.folders
@@ -186,6 +164,9 @@ def _patients(
         patients[label] = pattern, own
         if not pattern:
             silent[label] = some[0].path
+    if options.no_patient and len(silent) < len(patients):
+        told = next(one.path for one in found if one.label not in silent)
+        print(f"--no-patient: where paths tell a patient, that is taken all the same ({told})")
     if not silent or folder.all_dicom:
         return patients
     persons = (one.path for one in found if any(map(is_patient, one.path.split("/")[:-1])))
@@ -228,6 +209,8 @@ def _alike(
             match := re.search(number_alone(pattern), one.patient if own else one.name)
         ):
             ids[match[0]] = match[1]
+    if not ids:
+        refuse_about_ids(options, "the paths tell no patients")
     if are_one(ids, options, asker):
         check_one(ids)
         return {label: (number_alone(one), own) for label, (one, own) in patients.items()}

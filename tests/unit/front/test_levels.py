@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -93,11 +94,17 @@ def test_of_folders_in_folders_it_must_be_said_which_are_the_labels(
     tmp_path, answers, paths, levels, meant
 ):
     root = tree(tmp_path / "mine", paths)
-    with pytest.raises(InputError, match="are the labels: .*" + ".*or ".join(levels)) as refused:
+    with pytest.raises(InputError, match="the labels: .*" + ".*or ".join(levels)) as refused:
         new.main([str(root)])
-    assert "give --classes with those that are meant" in str(refused.value)
-    with pytest.raises(InputError, match="which folders are the labels"):
+    ways = re.findall(r"--classes ((?:\S+ )*?[^ ;]+)(?:; |$)", str(refused.value))
+    assert len(ways) == len(levels), "each level is named as a choice"
+    assert set(shlex.split(ways[0])) in ({"NORMAL", "ILL"}, {"site 0", "site 1"})
+    assert any(set(shlex.split(way)) == set(meant) for way in ways)
+    assert ("have others, too" in str(refused.value)) == (len(levels) == 1)
+    with pytest.raises(InputError, match="--classes none=nowhere: is none of the folders"):
         new.main([str(root), "--classes", "NORMAL", "none=nowhere"])
+    with pytest.raises(InputError, match="--classes normal: .*did you mean 'NORMAL'"):
+        new.main([str(root), "--classes", "normal", "ILL"])
     new.main([str(root), "--classes", *meant, "--study", "told"])
     _, labels, patients = read("told.yaml")
     expected = {path: next(one.lower() for one in meant if f"{one}/" in path) for path in paths}
