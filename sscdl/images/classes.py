@@ -1,22 +1,47 @@
-"""Whether there are images and patients enough for a study, known before anything is trained."""
+"""Whether there are images and patients enough for a study, known before anything is trained.
+
+And whether an archive and its table meet, of which one may have been copied in part.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE, MAIN
+from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
+from sscdl.archives.lookup import NOT_THERE
 from sscdl.errors import InputError
 from sscdl.finding_labels import NEGATIVE, POSITIVE, read_label
 from sscdl.images.split import SPLITS
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.images")
 _MOST, _FEW = 0.5, 10  # share of the images, and number, that one patient seldom has
 # Patients on either side of a finding without whom it has no score there.
 _TOLD = {"val": 1, "test": 2}
+# Strays are fewer than this share of an archive, and a part that is missing is seldom so small: of
+# the twelve in which NIH's radiographs come, the smallest has 4.4 %.
+_MUCH = 0.04
+# What the readers of archives say where files and rows do not meet, and what these are.
+_UNMET = tuple(
+    (re.compile(pattern), *words)
+    for pattern, *words in (
+        (
+            r"image files without a row, left out: (?P<number>\d+)",
+            *("image file has", "image files have", "no row"),
+        ),
+        (r"no row in \S+; .*", "file or study has", "files or studies have", "no row"),
+        (
+            rf"(?:line \d+: |(?P<number>\d+) more: ){re.escape(NOT_THERE)}; left out",
+            *("row names", "rows name", "a file that is not there"),
+        ),
+        (r"(?:image|study) \S+ has no usable file", "row names", "rows name", "no usable file"),
+    )
+)
 
 
 def check_patients(
@@ -151,3 +176,30 @@ def check_findings(
                 split, "one patient shows" if fewest == 1 else "two patients show", told,
                 ", ".join(lacking),
             )  # fmt: skip
+
+
+def unmet(images: pd.DataFrame, rejected: pd.DataFrame) -> list[str]:
+    """Return a sentence for each way in which much of an archive and of its table do not meet.
+
+    A table that is cut off at the end of a row, or an archive of which a part was not unpacked, is
+    otherwise told in ``rejected.csv`` alone. Arguments are the rows of ``images.csv`` and of
+    ``rejected.csv``.
+    """
+    found = []
+    for cohort in (MAIN, PRETRAINING):
+        apart = cohort == PRETRAINING
+        there = int(((images["cohort"] == PRETRAINING) == apart).sum())
+        own = rejected["file"].str.startswith(f"{PRETRAINING}/") == apart
+        said = list(rejected.loc[own, ["file", "reason"]].itertuples(index=False, name=None))
+        for pattern, one, more, lacks in _UNMET:
+            matches = [(file, m) for file, text in said if (m := pattern.fullmatch(text))]
+            number = sum(int(m.groupdict().get("number") or 1) for _, m in matches)
+            if number <= _MUCH * (number + there):
+                continue
+            file, match = matches[0]
+            found.append(
+                f"{many(number, one, more)} {lacks} ({file}: {match[0]}), beside "
+                f"{many(there, 'image that is', 'images that are')} used; is the table cut off, or "
+                "is a part of the archive missing? rejected.csv has all of that kind"
+            )
+    return found
