@@ -221,7 +221,7 @@ def write_learning_rates(
     """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
     table, notes = beside_thesis(
         learning_rates(read_runs(pointers), thesis_dir=thesis),
-        ["Accuracies, and the mean AUC of findings, in percent. Empty: the loss became infinite."],
+        ["Accuracies in percent, mean AUC in [0, 1]. Empty: the loss became infinite."],
         figures=thesis_figures,
     )
     write_table(
