@@ -200,6 +200,6 @@ def unmet(images: pd.DataFrame, rejected: pd.DataFrame) -> list[str]:
             found.append(
                 f"{many(number, one, more)} {lacks} ({file}: {match[0]}), beside "
                 f"{many(there, 'image that is', 'images that are')} used; is the table cut off, or "
-                "is a part of the archive missing? rejected.csv has all of that kind"
+                "is a part of the archive missing? More in rejected.csv"
             )
     return found
