@@ -18,7 +18,7 @@ from sscdl.front.levels import levels_of
 from sscdl.front.look import Folder, Table
 from sscdl.front.patients import patient_setting
 from sscdl.front.spellings import settled
-from sscdl.words import nearest
+from sscdl.words import many, nearest
 
 _FIRST = 1000  # rows of a table that are read to see whether it is one of the images
 _MOST_SHOWN = 20  # names of tables, or columns, in a message
@@ -76,7 +76,8 @@ def _named(path: Path, folder: Folder) -> tuple[int, str]:
         return 0, str(error)
     column = propose.file_column(table, folder).first or propose.partial_column(table, folder)[0]
     number = folder.named(table.counts[column])
-    return number, f"{column!r} of {path.name} names {number:,} of {len(folder.paths):,} files"
+    files = many(len(folder.paths), "file")
+    return number, f"{column!r} of {path.name} names {number:,} of {files}"
 
 
 def table_settings(
@@ -89,7 +90,7 @@ def table_settings(
         if len(table.columns) > _MOST_SHOWN
         else ""
     )
-    print(f"{table.path}: {table.rows:,} rows of {names}")
+    print(f"{table.path}: {many(table.rows, 'row')} of {names}")
     if table.doubled:
         print(f"  not read, as it is there twice: {', '.join(table.doubled)}")
     if by_folder := levels_of(folder.paths):

@@ -17,6 +17,7 @@ from sscdl.csv_rows import header, read_rows
 from sscdl.dicom.kinds import DICOM, image_kind
 from sscdl.errors import InputError
 from sscdl.magic import first_bytes
+from sscdl.words import many
 
 _TABLES = (".csv", ".tsv")
 _SAMPLE = 200  # values of a column that are looked for among the files
@@ -43,7 +44,7 @@ class Folder:
     @property
     def told(self) -> str:
         """Return how many files of which kind there are, in words."""
-        return ", ".join(f"{number:,} {kind} files" for kind, number in self.kinds.items())
+        return ", ".join(many(number, f"{kind} file") for kind, number in self.kinds.items())
 
     @property
     def all_dicom(self) -> bool:

@@ -39,7 +39,7 @@ from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
 from sscdl.study.values import whole_path
-from sscdl.words import nearest
+from sscdl.words import many, nearest
 
 _MOST_KINDS = 8  # of problems that are told
 
@@ -260,8 +260,8 @@ def _counted(
                 "out, or give the folder that has its files"
             )
         known = named and (rows["patient_id"] != "").all()
-        patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
-        counted[name] = f"{len(rows):,} images{patients}"
+        patients = f" of {many(rows['patient_id'].nunique(), 'patient')}" if known else ""
+        counted[name] = f"{many(len(rows), 'image')}{patients}"
     said = [*index.warnings, *_each_kind(index.problems.values)]
     # A side of a split that is given need not have all findings.
     meant = index.images[index.images["label"].isin([] if several else images)]

@@ -19,6 +19,7 @@ from sscdl.front.levels import Place, drawn, is_plain, levels, meant, numbered, 
 from sscdl.front.look import Folder
 from sscdl.front.patients import is_patient, pattern_in
 from sscdl.front.spellings import are_one, check_one, number_alone, refuse_about_ids
+from sscdl.words import many
 
 _OWN = "write patterns (layout: folders; config/kermany.yaml of the project is an example)"
 
@@ -58,8 +59,9 @@ def folder_settings(
     if aside:
         words = ", ".join(sorted(set(aside.values())))
         print(
-            f"{len(aside):,} of {len(folder.paths):,} files are set aside, as their paths say that "
-            f"they are no radiographs ({words}; such as {next(iter(aside))})"
+            f"{len(aside):,} of {many(len(folder.paths), 'file')} "
+            f"{'is' if len(aside) == 1 else 'are'} set aside, as their paths say that they are no "
+            f"radiographs ({words}; such as {next(iter(aside))})"
         )
     placed = places(path for path in folder.paths if path not in aside)
     likely = levels(placed)
@@ -113,12 +115,13 @@ def _tell_others(folder: Folder) -> None:
     patients = [name for name in above if is_patient(name)]
     if patients:
         print(
-            f"{len(patients):,} folders look like those of patients (such as {patients[0]}), and "
-            "none that may be labels stand above them"
+            f"{many(len(patients), 'folder looks', 'folders look')} like those of patients (such "
+            f"as {patients[0]}), and none that may be labels stand above them"
         )
     elif above:
         few = ", ".join(f"{name} ({number:,})" for name, number in above.most_common(5))
-        print(f"no folders that may be labels: {len(above):,} names of folders with images ({few})")
+        names = many(len(above), "name")
+        print(f"no folders that may be labels: {names} of folders with images ({few})")
 
 
 def _parts(place: Place, label: int) -> _Found:
@@ -291,6 +294,7 @@ def _check(patterns: Sequence[str], found: Sequence[_Found], folder: Folder) -> 
     wrong = sorted(path for path, _ in meant.items() ^ said.items())
     if wrong:
         raise InputError(
-            f"{folder.root}: {len(wrong):,} files lie so that no simple pattern tells whether a "
-            f"folder is their label (such as {wrong[0]}); move them, or {_OWN}"
+            f"{folder.root}: {many(len(wrong), 'file lies', 'files lie')} so that no simple "
+            f"pattern tells whether a folder is the label (such as {wrong[0]}); move them, or "
+            f"{_OWN}"
         )

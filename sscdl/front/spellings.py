@@ -18,6 +18,7 @@ from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.look import Table
 from sscdl.front.patients import PERSONS
+from sscdl.words import many
 
 ONE, SEVERAL, EACH = "one", "several", "each"
 _FEW = 3  # examples in a question
@@ -93,7 +94,7 @@ def are_one(texts: Iterable[str], options: argparse.Namespace, asker: Asker) -> 
         return False
     shown = ", ".join(" and ".join(map(repr, some)) for some in several[:_FEW])
     question = (
-        f"{len(several):,} patients may be written in several ways, such as {shown}: is each "
+        f"{many(len(several), 'patient')} may be written in several ways, such as {shown}: is each "
         f"one patient ({ONE}), or are they several ({SEVERAL})"
     )
     answer = options.alike or asker.choose(question, [ONE, SEVERAL], "", "--alike", sure=False)
@@ -124,7 +125,7 @@ def _unknown(counts: Mapping[str, int], options: argparse.Namespace, asker: Aske
         if options.unknown:
             print(f"--unknown {options.unknown}: no image's patient is called unknown or the like")
         return []
-    shown = ", ".join(f"{text!r} ({counts[text]:,} images)" for text in texts)
+    shown = ", ".join(f"{text!r} ({many(counts[text], 'image')})" for text in texts)
     question = (
         f"in the column of the patient, {shown} may mean that nobody is known: is each of these "
         f"images of another patient ({EACH}), or are they of one ({ONE})"

@@ -139,7 +139,7 @@ def test_a_file_that_a_pattern_would_find_by_mistake_is_refused(tmp_path):
     inner = ["x", "NORMAL", "ILL"]
     root = tree(tmp_path / "mine", [f"x/{inner[n % 3]}/patient{n}.png" for n in range(60)])
     tree(root, ["x/patient0.png"])
-    with pytest.raises(InputError, match="1 files lie so .*x/patient0.png.; move them, or write"):
+    with pytest.raises(InputError, match="1 file lies so .*x/patient0.png.; move them, or write"):
         new.main([str(root)])
 
 
