@@ -17,6 +17,7 @@ from sscdl.csv_rows import header, read_rows
 from sscdl.dicom.kinds import DICOM, image_kind
 from sscdl.errors import InputError
 from sscdl.magic import first_bytes
+from sscdl.study.inputs import check_first_line
 from sscdl.words import many
 
 _TABLES = (".csv", ".tsv")
@@ -95,6 +96,7 @@ class Table:
         Raises InputError as ``sscdl.csv_rows`` does, or if it has no rows.
         """
         self.path = path
+        check_first_line(path)
         first = header(path)
         times = Counter(first)
         names = [name for name in first if name and times[name] == 1]
