@@ -148,6 +148,8 @@ def _root(options: argparse.Namespace, asker: Asker) -> Path:
         root = Path(os.path.abspath(options.folder))
         if fault := _wrong_root(root):
             raise InputError(fault)
+        if not root.is_dir() and (near := nearest(root.name, _folders(root.parent))):
+            raise InputError(f"{root}: there is no such folder; did you mean {near!r}?")
         return root
     if not asker.terminal:
         raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
@@ -159,6 +161,14 @@ def _root(options: argparse.Namespace, asker: Asker) -> Path:
         return _wrong_root(found(answer)) if found(answer).is_dir() else "there is no such folder"
 
     return found(asker.ask("Folder of the images", "", wrong))
+
+
+def _folders(above: Path) -> list[str]:
+    """Return the names of the folders in one, [] if they cannot be told."""
+    try:
+        return sorted(one.name for one in above.iterdir() if one.is_dir())
+    except OSError:
+        return []
 
 
 def _wrong_root(root: Path) -> str | None:
