@@ -31,15 +31,15 @@ def lung_scores(class_maps: Tensor, chosen: Tensor, lungs: Tensor) -> dict[str, 
 
     That is the attention in ``lungs``, bool (B, S, S), of the map of each image's class ``chosen``
     (B,) and of that map minus the mean of the other classes', values below 0 clipped, and the
-    lungs' share of the picture: what a constant map scores. ``class_maps``: float (B, K, h, w).
+    lungs' share of the picture: what a constant map scores. ``class_maps``: float (B, K, h, w). Of
+    a single class (a single finding) there is no ``ail_contrast``, as there is no other one.
     """
+    maps = {"ail": of_class(class_maps, chosen)}
+    if class_maps.shape[1] > 1:
+        maps["ail_contrast"] = contrast_map(class_maps, chosen)
     size = lungs.shape[-1]
-    contrast = contrast_map(class_maps, chosen)
-    return {
-        "ail": attention_share(resize_map(of_class(class_maps, chosen), size), lungs),
-        "ail_contrast": attention_share(resize_map(contrast, size), lungs),
-        "lung_share": region_share(lungs),
-    }
+    found = {name: attention_share(resize_map(one, size), lungs) for name, one in maps.items()}
+    return {**found, "lung_share": region_share(lungs)}
 
 
 def score_maps(
@@ -66,11 +66,11 @@ def score_maps(
 
     Returns:
         shares in [0, 1] of the predicted class's map, values below 0 clipped unless said otherwise:
-        ``ail, ail_contrast`` and ``lung_share``, see :func:`lung_scores`; ``mark_attention,
-        mark_share, box_attention, box_share``, the same for the planted mark and the findings'
-        boxes; ``box_hit``, whether the map's maximum lies in a box; ``ail_signed``, negative values
-        kept, which has no bounds; ``ail_stretched``, of the map stretched to [0, 1] as the package
-        ``grad-cam`` does; ``ail_centre``, of a map that is the same for every image
+        ``ail``, ``ail_contrast`` (of K > 1) and ``lung_share``, see :func:`lung_scores`;
+        ``mark_attention, mark_share, box_attention, box_share``, the same for the planted mark and
+        the findings' boxes; ``box_hit``, whether the map's maximum lies in a box; ``ail_signed``,
+        negative values kept, which has no bounds; ``ail_stretched``, of the map stretched to [0, 1]
+        as the package ``grad-cam`` does; ``ail_centre``, of a map that is the same for every image
         (:func:`sscdl.evaluation.attention.centre_prior`); ``ail_of_<class>``, of the map of that
         class.
     """

@@ -29,6 +29,7 @@ from sscdl.images.held_out import check_trained_with, held_out, read_images
 from sscdl.images.imagelist import write_csv
 from sscdl.training.device import lease
 from sscdl.training.order import mixed_seed
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.evaluate")
 MOST = 200  # images of a model
@@ -146,8 +147,8 @@ def write_faithfulness(
                     found = curves(model, images[place], values[place], predicted)
                     areas = zip(("deletion", "insertion"), map(area, found), strict=True)
                     lines.append({**about, "order": order, **dict(areas)})
-            LOGGER.info("%s %s: curves of %d of %d images", variant, curriculum,
-                        begin + len(part), len(tested))  # fmt: skip
+            LOGGER.info("%s %s: curves of %d of %s", variant, curriculum,
+                        begin + len(part), many(len(tested), "image"))  # fmt: skip
     result = pd.DataFrame(lines).round(6)
     about_all: dict[str, Any] = {"variant": variant, "curriculum": curriculum, "seed": seed}
     for place, (column, value) in enumerate(about_all.items()):

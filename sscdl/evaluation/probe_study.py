@@ -39,6 +39,7 @@ from sscdl.study.trie import SCRATCH
 from sscdl.training.backbones import build_backbone, load_root
 from sscdl.training.batch_statistics import settle, spread
 from sscdl.training.device import lease
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.probe")
 BATCH = 64
@@ -161,8 +162,9 @@ class Probed:
         shared = self.test["patient_id"].isin(self.train["patient_id"]).sum()
         if shared:
             LOGGER.info(
-                "%d of %d images to test on are of patients who train", shared, len(self.test)
-            )
+                "to test on are %s, of which %d of patients who train",
+                many(len(self.test), "image"), shared,
+            )  # fmt: skip
 
     def draws(self, shares: Sequence[float], number: int, seed: int) -> list[Draw]:
         """Return the draws of labels of a ``seed``: see :func:`label_draws`."""
@@ -197,7 +199,8 @@ class Probed:
             parts.append(part.assign(share=draw.share, draw=draw.number, n_labels=len(draw.rows)))
         right = (parts[-1]["label"] == parts[-1]["predicted"]).groupby(parts[-1]["split"]).mean()
         told = ", ".join(f"{100 * share:.1f} % of {name} right" for name, share in right.items())
-        LOGGER.info("%s %s, %d labels: %s", self.variant, name, parts[-1]["n_labels"].iloc[0], told)
+        labels = many(parts[-1]["n_labels"].iloc[0], "label")
+        LOGGER.info("%s %s, %s: %s", self.variant, name, labels, told)
         return pd.concat(parts, ignore_index=True)
 
 

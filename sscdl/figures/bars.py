@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from sscdl.figures import charts
+from sscdl.words import many
 
 # Colours that people with colour vision deficiencies tell apart, and one for all that is left.
 COLORS = [
@@ -35,7 +36,7 @@ def summed(table: pd.DataFrame, most: int) -> pd.DataFrame:
     if len(table) <= most:
         return table
     large = table.index.isin(table.sum(axis=1).nlargest(most - 1).index)
-    others = table[~large].sum().to_frame(f"{(~large).sum()} others")
+    others = table[~large].sum().to_frame(many((~large).sum(), "other"))
     return pd.concat([table[large], others.T])
 
 

@@ -16,6 +16,7 @@ from sscdl.errors import InputError
 from sscdl.figures.charts import SKY, VERMILION
 from sscdl.files import atomic_path
 from sscdl.segment.maskfiles import read_gray, read_mask
+from sscdl.words import many
 
 _COLUMNS, _ROWS = 8, 5  # tiles on a sheet
 _TILE, _GAP, _FRAME = 232, 12, 4  # pixels
@@ -55,7 +56,8 @@ def mask_sheet(quality: pd.DataFrame, folder: Path, *, number: int, seed: int) -
     if chosen.empty:
         raise InputError("mask sheet: no image has a lung mask; see lungs.masks.folder")
     faulty = int((quality.loc[quality["mask"] != "", "faults"] != "").sum())
-    title = f"{len(chosen)} of {len(quality)} images; {faulty} implausible lung masks are framed"
+    framed = many(faulty, "implausible lung mask is", "implausible lung masks are")
+    title = f"{len(chosen)} of {many(len(quality), 'image')}; {framed} framed"
     page = _COLUMNS * _ROWS
     parts = [chosen.iloc[start : start + page] for start in range(0, len(chosen), page)]
     paths = []

@@ -19,6 +19,7 @@ from sscdl.figures import charts
 from sscdl.study.thesis import pretext_tasks
 from sscdl.study.trie import SCRATCH
 from sscdl.tables.findings.scores import CHANCE
+from sscdl.words import many
 
 # By number of pretext tasks, from one.
 TASKS = [
@@ -49,10 +50,6 @@ class Series(NamedTuple):
         return "--" if self.name == SCRATCH else "-"
 
 
-def _many(number: int) -> str:
-    return f"{number} task" if number == 1 else f"{number} tasks"
-
-
 def set_off(scores: pd.Series) -> list[Series]:
     """Return the networks to set off: all of a few, else roots and the best of each depth.
 
@@ -68,7 +65,7 @@ def set_off(scores: pd.Series) -> list[Series]:
         return [*found, *(Series(name, *style, name) for name, style in styles)]
     for depth in sorted({depths[name] for name in trained}):
         best = str(scores[[name for name in trained if depths[name] == depth]].idxmax())
-        label = f"best of {_many(depth)}: {best}"
+        label = f"best of {many(depth, 'task')}: {best}"
         found.append(Series(best, *_style(depth), label))
     return found
 
@@ -272,7 +269,7 @@ def _many_models(
         axes.plot(part["confidence"], part["accuracy"], color=color, marker=marker, markersize=3)
         label = f"{name[1]}: error {errors[name]:.1f}"
         handles.append(Line2D([], [], color=color, marker=marker, markersize=3, label=label))
-    what = _many(depth) if depth else "no task"
+    what = many(depth, "task") if depth else "no task"
     axes.set_title(f"{variant}, {what} ({len(members)})", fontsize=7.5)
     axes.legend(handles=handles, loc="upper left", fontsize=6.5, borderpad=0, handlelength=1.4)
     text = _counts(next(iter(members.values())))

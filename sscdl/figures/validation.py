@@ -16,12 +16,13 @@ from matplotlib.ticker import MaxNLocator
 
 from sscdl.errors import InputError
 from sscdl.figures import charts
+from sscdl.tables.rates import IN_PERCENT
 
 _METRIC_LABELS = {
-    "balanced_accuracy": "balanced accuracy (%)",
-    "accuracy": "accuracy (%)",
-    "mean_auc": "mean AUC (%)",
-    "loss": "loss (nats)",
+    "balanced_accuracy": "balanced accuracy (%), validation images",
+    "accuracy": "accuracy (%), validation images",
+    "mean_auc": "mean AUC on validation images",
+    "loss": "loss (nats), validation images",
 }
 
 AVERAGES = (0, (1, 1.5))  # dots: what averages of the weights score
@@ -34,7 +35,7 @@ def validation_curves(
 
     Args:
         histories: one mapping per curve: ``variant, curriculum, lr, metric``, ``epochs`` and
-            ``values`` (sequences of equal length; accuracies in [0, 1]), ``chosen`` and
+            ``values`` (sequences of equal length; scores in [0, 1]), ``chosen`` and
             ``searched``, the epochs after which the rates were compared. All share one metric.
             ``averaged`` (may be empty): (epoch, value) of averages of the weights, a dotted line.
         chance: value of guessing, in the units of ``values``; a dashed line where given.
@@ -46,7 +47,7 @@ def validation_curves(
     if len(metrics) != 1:
         raise InputError(f"figure: curves of one metric are needed, got {sorted(metrics)}")
     metric = metrics.pop()
-    scale = 1.0 if metric == "loss" else 100.0
+    scale = 100.0 if metric in IN_PERCENT else 1.0
     panels: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for history in histories:
         panels.setdefault((history["variant"], history["curriculum"]), []).append(history)
@@ -108,6 +109,6 @@ def validation_curves(
             label = "end of the search"
             handles.append(Line2D([], [], color=charts.BLACK, linestyle=":", label=label))
         figure.supxlabel("epoch of the classifier's training", fontsize=8.5)
-        figure.supylabel(f"{_METRIC_LABELS.get(metric, metric)}, validation images", fontsize=8.5)
+        figure.supylabel(_METRIC_LABELS.get(metric, metric), fontsize=8.5)
         charts.legend(figure, handles, columns=6)
     return figure

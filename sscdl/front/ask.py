@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from sscdl.errors import InputError
+from sscdl.words import nearest
 
 _MOST_SHOWN = 40  # answers that a message lists
 
@@ -56,7 +57,9 @@ class Asker:
             print(f"  {why}")
 
         def wrong(answer: str) -> str | None:
-            return None if answer in known else f"one of: {', '.join(known)}"
+            near = nearest(answer, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            return None if answer in known else f"one of: {', '.join(known)}{hint}"
 
         return self.ask(question, proposal, wrong)
 

@@ -14,6 +14,7 @@ from sscdl.front import propose
 from sscdl.front.allowed import wrong_class
 from sscdl.front.ask import Asker
 from sscdl.front.look import Table
+from sscdl.words import nearest
 
 _MOST_SHOWN = 30
 
@@ -158,9 +159,11 @@ def _told(
                     f"NAME={word}"
                 )
         elif not (sign and plain_number(value) in known):
+            near = nearest(value if sign else word, counts)
+            hint = f"did you mean {near!r}? Give" if near else "give"
             raise InputError(
                 f"{flag} {word}: {column!r} has no such value (there are: "
-                f"{', '.join(_listed(counts))}); give values, or NAME=VALUE"
+                f"{', '.join(_listed(counts))}); {hint} values, or NAME=VALUE"
             )
         else:
             value = known[plain_number(value)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from sscdl.front.levels import levels_of
 from sscdl.front.look import Folder, Table
 from sscdl.front.patients import patient_setting
 from sscdl.front.spellings import settled
+from sscdl.words import many, nearest
 
 _FIRST = 1000  # rows of a table that are read to see whether it is one of the images
 _MOST_SHOWN = 20  # names of tables, or columns, in a message
@@ -76,7 +76,8 @@ def _named(path: Path, folder: Folder) -> tuple[int, str]:
         return 0, str(error)
     column = propose.file_column(table, folder).first or propose.partial_column(table, folder)[0]
     number = folder.named(table.counts[column])
-    return number, f"{column!r} of {path.name} names {number:,} of {len(folder.paths):,} files"
+    files = many(len(folder.paths), "file")
+    return number, f"{column!r} of {path.name} names {number:,} of {files}"
 
 
 def table_settings(
@@ -89,7 +90,7 @@ def table_settings(
         if len(table.columns) > _MOST_SHOWN
         else ""
     )
-    print(f"{table.path}: {table.rows:,} rows of {names}")
+    print(f"{table.path}: {many(table.rows, 'row')} of {names}")
     if table.doubled:
         print(f"  not read, as it is there twice: {', '.join(table.doubled)}")
     if by_folder := levels_of(folder.paths):
@@ -122,8 +123,8 @@ def _refuse_column(flag: str, name: str, table: Table) -> NoReturn:
     try:
         check_columns(table.path, [name])
     except MissingColumn:
-        near = difflib.get_close_matches(name, list(table.columns), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "give one of those"
+        near = nearest(name, table.columns)
+        hint = f"did you mean {near!r}?" if near else "give one of those"
         raise InputError(
             f"--{flag} {name}: {table.path} has no such column (it has "
             f"{', '.join(table.columns)}); {hint}"
@@ -170,9 +171,11 @@ def _told(folder: Folder, told: Path) -> Table:
     found = [one for one in (folder.root / told, told) if one.is_file()]
     if not found:
         there = ", ".join(map(str, folder.tables[:_MOST_SHOWN])) or "none"
+        near = nearest(told.name, (path.name for path in folder.tables))
+        hint = f"; did you mean {near!r}?" if near else ""
         raise InputError(
             f"--table {told}: there is no such file, neither in {folder.root} nor here; CSV files "
-            f"that were found: {there}"
+            f"that were found: {there}{hint}"
         )
     return folder.table(Path(os.path.abspath(found[0])))
 

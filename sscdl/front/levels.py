@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sscdl.archives.sides import SIDES
+from sscdl.errors import InputError
 from sscdl.front import propose
+from sscdl.front.ask import Asker
 from sscdl.front.patients import is_patient
+from sscdl.words import nearest
 
 # Names of folders that are about files, and not about what is seen.
 _PLAIN = re.compile(
@@ -18,6 +22,9 @@ _PLAIN = re.compile(
     r"(study|series|session|ses)[ _-]?\d+",
     re.I,
 )
+# Every word of `propose.DRAWN` has one of these, and to look for them takes little time. Without an
+# i: its forms are alike to regular expressions that are blind to case, and to nothing else.
+_LETTERS = ("mask", "heat", "annotat", "contour", "seg", "overlay")
 _SIDES = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -88,28 +95,41 @@ def drawn(paths: Sequence[str]) -> dict[str, str]:
 
     The folder of all images may be called after the task: ``lung segmentation/images/...``.
     """
-    found = {path: {one.lower() for one in propose.DRAWN.findall(path)} for path in paths}
-    everywhere = set.intersection(*found.values())
+    none: frozenset[str] = frozenset()
+    found = {
+        path: frozenset(map(str.lower, propose.DRAWN.findall(path)))
+        if _may_be_drawn(path)
+        else none
+        for path in paths
+    }
+    everywhere = frozenset.intersection(*set(found.values()))
     return {path: min(words - everywhere) for path, words in found.items() if words - everywhere}
+
+
+def _may_be_drawn(path: str) -> bool:
+    return any(map(path.casefold().__contains__, _LETTERS))
 
 
 def places(paths: Iterable[str]) -> list[Place]:
     """Return where the images lie; those of which no folder may be a label are left out."""
+    # A hundred thousand images lie in far fewer folders, and these have still fewer names.
+    kept: dict[str, bool] = {}
+    above: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     found = []
     for path in paths:
-        folders = tuple(path.split("/")[:-1])
-        named = tuple(
-            n
-            for n, one in enumerate(folders)
-            if not (is_plain(one) or side_of(one) or is_patient(one))
-        )
-        if named:
-            found.append(Place(path, folders, named))
+        parent = path[: path.rfind("/") + 1]
+        if parent not in above:
+            folders = tuple(parent.split("/")[:-1])
+            for one in folders:
+                if one not in kept:
+                    kept[one] = not (is_plain(one) or side_of(one) or is_patient(one))
+            above[parent] = folders, tuple(n for n, one in enumerate(folders) if kept[one])
+        found.append((path, parent))
     # What all images lie in tells them not apart.
-    stacks = [tuple(one.folders[n] for n in one.named) for one in found]
-    common = len(os.path.commonprefix(stacks))
-    whole = [Place(one.path, one.folders, one.named[common:]) for one in found]
-    return [one for one in whole if one.named]
+    stacks = {tuple(folders[n] for n in named) for folders, named in above.values() if named}
+    common = len(os.path.commonprefix(list(stacks)))
+    left = {parent: (folders, named[common:]) for parent, (folders, named) in above.items()}
+    return [Place(path, *left[parent]) for path, parent in found if left[parent][1]]
 
 
 def levels_of(paths: Sequence[str]) -> list[Level]:
@@ -128,3 +148,37 @@ def levels(found: Sequence[Place]) -> list[Level]:
             counts = Counter(dict(names.most_common()))
             likely[tuple(counts.items())] = Level(level, counts)
     return list(likely.values())
+
+
+def meant(likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker) -> Level:
+    """Return the level of the labels where folders lie in folders: told by classes, or asked.
+
+    ``told`` are the words of ``--classes``, ``example`` is a path. Raises InputError if one of them
+    is no folder, or nobody can be asked.
+    """
+    words = {word: {word, word.partition("=")[2]} for word in told or ()}
+    fit = [one for one in likely if words and all(w & one.counts.keys() for w in words.values())]
+    whole = [one for one in fit if one.counts.keys() <= set().union(*words.values())]
+    if len(whole) == 1 or len(fit) == 1:
+        return (whole or fit)[0]
+    shown = "; or ".join(one.shown for one in likely)
+    names = {name for one in likely for name in one.counts}
+    for word, either in words.items():
+        if not either & names:
+            near = nearest(word.partition("=")[2] or word, sorted(names))
+            hint = f"did you mean {near!r}?" if near else "give some of those"
+            raise InputError(f"--classes {word}: is none of the folders ({shown}); {hint}")
+    if not asker.terminal:
+        ways = "; or ".join(f"--classes {shlex.join(one.counts)}" for one in likely)
+        raise InputError(
+            f"which folders are the labels: {shown} (of paths such as {example}); give those that "
+            f"are meant: {ways}"
+            if len(likely) > 1
+            else f"are these folders the labels: {shown} (paths such as {example} have others, "
+            f"too); if they are, give {ways}; if not, a table must tell the labels (--table)"
+        )
+    for number, one in enumerate(likely, start=1):
+        print(f"  {number}  {one.shown}")
+    known = [str(number) for number in range(1, len(likely) + 1)]
+    question = f"Number of the folders that are the labels (in paths such as {example})"
+    return likely[int(asker.choose(question, known, "", "--classes", sure=False)) - 1]

@@ -17,6 +17,8 @@ from sscdl.csv_rows import header, read_rows
 from sscdl.dicom.kinds import DICOM, image_kind
 from sscdl.errors import InputError
 from sscdl.magic import first_bytes
+from sscdl.study.inputs import check_first_line
+from sscdl.words import many
 
 _TABLES = (".csv", ".tsv")
 _SAMPLE = 200  # values of a column that are looked for among the files
@@ -43,7 +45,7 @@ class Folder:
     @property
     def told(self) -> str:
         """Return how many files of which kind there are, in words."""
-        return ", ".join(f"{number:,} {kind} files" for kind, number in self.kinds.items())
+        return ", ".join(many(number, f"{kind} file") for kind, number in self.kinds.items())
 
     @property
     def all_dicom(self) -> bool:
@@ -94,6 +96,7 @@ class Table:
         Raises InputError as ``sscdl.csv_rows`` does, or if it has no rows.
         """
         self.path = path
+        check_first_line(path)
         first = header(path)
         times = Counter(first)
         names = [name for name in first if name and times[name] == 1]

@@ -39,6 +39,7 @@ from sscdl.front.study_file import Draft, slug, study_text
 from sscdl.study.config import SIIM_LABELS
 from sscdl.study.reading import read_config
 from sscdl.study.values import whole_path
+from sscdl.words import many, nearest
 
 _MOST_KINDS = 8  # of problems that are told
 
@@ -147,6 +148,8 @@ def _root(options: argparse.Namespace, asker: Asker) -> Path:
         root = Path(os.path.abspath(options.folder))
         if fault := _wrong_root(root):
             raise InputError(fault)
+        if not root.is_dir() and (near := nearest(root.name, _folders(root.parent))):
+            raise InputError(f"{root}: there is no such folder; did you mean {near!r}?")
         return root
     if not asker.terminal:
         raise InputError(f"the folder of the images is missing: `{called()} new FOLDER`")
@@ -158,6 +161,14 @@ def _root(options: argparse.Namespace, asker: Asker) -> Path:
         return _wrong_root(found(answer)) if found(answer).is_dir() else "there is no such folder"
 
     return found(asker.ask("Folder of the images", "", wrong))
+
+
+def _folders(above: Path) -> list[str]:
+    """Return the names of the folders in one, [] if they cannot be told."""
+    try:
+        return sorted(one.name for one in above.iterdir() if one.is_dir())
+    except OSError:
+        return []
 
 
 def _wrong_root(root: Path) -> str | None:
@@ -217,7 +228,7 @@ def _dataset(folder: Folder, options: argparse.Namespace, asker: Asker) -> dict[
 
 def _of_challenge(folder: Folder, options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of an archive in the layout of the challenge."""
-    for flag in ("file", "patient", "label", "findings"):
+    for flag in ("file", "patient", "label", "findings", "unknown", "alike"):
         if getattr(options, flag) is not None:
             raise InputError(
                 f"--{flag}: {folder.root} is laid out as the SIIM-FISABIO-RSNA challenge, whose "
@@ -259,8 +270,8 @@ def _counted(
                 "out, or give the folder that has its files"
             )
         known = named and (rows["patient_id"] != "").all()
-        patients = f" of {rows['patient_id'].nunique():,} patients" if known else ""
-        counted[name] = f"{len(rows):,} images{patients}"
+        patients = f" of {many(rows['patient_id'].nunique(), 'patient')}" if known else ""
+        counted[name] = f"{many(len(rows), 'image')}{patients}"
     said = [*index.warnings, *_each_kind(index.problems.values)]
     # A side of a split that is given need not have all findings.
     meant = index.images[index.images["label"].isin([] if several else images)]
@@ -289,7 +300,11 @@ def _classes_of_challenge(images: Mapping[str, int], options: argparse.Namespace
     told = options.classes or list(there)
     for name in told:
         if name not in there:
-            raise InputError(f"--classes {name}: no image has this label; there are: {_few(there)}")
+            near = nearest(name, there)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise InputError(
+                f"--classes {name}: no image has this label; there are: {_few(there)}{hint}"
+            )
     if len(set(told)) < 2:
         raise InputError(f"a study tells at least two classes apart; there are: {_few(there)}")
     return {name: there[name] for name in dict.fromkeys(told)}

@@ -15,10 +15,11 @@ from typing import Any
 from sscdl.errors import InputError
 from sscdl.front.ask import Asker
 from sscdl.front.classes import classes_of
-from sscdl.front.levels import Level, Place, drawn, is_plain, levels, numbered, places, side_of
+from sscdl.front.levels import Place, drawn, is_plain, levels, meant, numbered, places, side_of
 from sscdl.front.look import Folder
 from sscdl.front.patients import is_patient, pattern_in
-from sscdl.front.spellings import are_one, check_one, number_alone
+from sscdl.front.spellings import are_one, check_one, number_alone, refuse_about_ids
+from sscdl.words import many
 
 _OWN = "write patterns (layout: folders; config/kermany.yaml of the project is an example)"
 
@@ -58,22 +59,23 @@ def folder_settings(
     if aside:
         words = ", ".join(sorted(set(aside.values())))
         print(
-            f"{len(aside):,} of {len(folder.paths):,} files are set aside, as their paths say that "
-            f"they are no radiographs ({words}; such as {next(iter(aside))})"
+            f"{len(aside):,} of {many(len(folder.paths), 'file')} "
+            f"{'is' if len(aside) == 1 else 'are'} set aside, as their paths say that they are no "
+            f"radiographs ({words}; such as {next(iter(aside))})"
         )
     placed = places(path for path in folder.paths if path not in aside)
     likely = levels(placed)
     if not likely:
         _tell_others(folder)
         return None
-    for flag in ("file", "patient", "label"):
+    for flag in ("file", "patient", "label", "unknown"):
         if getattr(options, flag) is not None:
             raise InputError(
                 f"--{flag}: {folder.root} has no table, and so no columns; leave it out, or give "
                 "--table"
             )
     sure = all(len(one.named) == 1 for one in placed)
-    chosen = likely[0] if sure else _level(likely, options.classes, placed[-1].path, asker)
+    chosen = likely[0] if sure else meant(likely, options.classes, placed[-1].path, asker)
     print(f"no table; folders that may be labels: {chosen.shown}")
     for one in likely:
         if one != chosen:
@@ -113,34 +115,13 @@ def _tell_others(folder: Folder) -> None:
     patients = [name for name in above if is_patient(name)]
     if patients:
         print(
-            f"{len(patients):,} folders look like those of patients (such as {patients[0]}), and "
-            "none that may be labels stand above them"
+            f"{many(len(patients), 'folder looks', 'folders look')} like those of patients (such "
+            f"as {patients[0]}), and none that may be labels stand above them"
         )
     elif above:
         few = ", ".join(f"{name} ({number:,})" for name, number in above.most_common(5))
-        print(f"no folders that may be labels: {len(above):,} names of folders with images ({few})")
-
-
-def _level(
-    likely: Sequence[Level], told: Sequence[str] | None, example: str, asker: Asker
-) -> Level:
-    """Return the level of the labels where folders lie in folders: told by classes, or asked."""
-    words = [{word, word.partition("=")[2]} for word in told or ()]
-    fit = [one for one in likely if words and all(some & one.counts.keys() for some in words)]
-    whole = [one for one in fit if one.counts.keys() <= set().union(*words)]
-    if len(whole) == 1 or len(fit) == 1:
-        return (whole or fit)[0]
-    shown = "; or ".join(one.shown for one in likely)
-    if not asker.terminal:
-        raise InputError(
-            f"which folders are the labels: {shown} (of paths such as {example}); give "
-            f"--classes with those that are meant, such as --classes {' '.join(likely[0].counts)}"
-        )
-    for number, one in enumerate(likely, start=1):
-        print(f"  {number}  {one.shown}")
-    known = [str(number) for number in range(1, len(likely) + 1)]
-    question = f"Number of the folders that are the labels (in paths such as {example})"
-    return likely[int(asker.choose(question, known, "", "--classes", sure=False)) - 1]
+        names = many(len(above), "name")
+        print(f"no folders that may be labels: {names} of folders with images ({few})")
 
 
 def _parts(place: Place, label: int) -> _Found:
@@ -186,6 +167,9 @@ def _patients(
         patients[label] = pattern, own
         if not pattern:
             silent[label] = some[0].path
+    if options.no_patient and len(silent) < len(patients):
+        told = next(one.path for one in found if one.label not in silent)
+        print(f"--no-patient: where paths tell a patient, that is taken all the same ({told})")
     if not silent or folder.all_dicom:
         return patients
     persons = (one.path for one in found if any(map(is_patient, one.path.split("/")[:-1])))
@@ -228,6 +212,8 @@ def _alike(
             match := re.search(number_alone(pattern), one.patient if own else one.name)
         ):
             ids[match[0]] = match[1]
+    if not ids:
+        refuse_about_ids(options, "the paths tell no patients")
     if are_one(ids, options, asker):
         check_one(ids)
         return {label: (number_alone(one), own) for label, (one, own) in patients.items()}
@@ -308,6 +294,7 @@ def _check(patterns: Sequence[str], found: Sequence[_Found], folder: Folder) -> 
     wrong = sorted(path for path, _ in meant.items() ^ said.items())
     if wrong:
         raise InputError(
-            f"{folder.root}: {len(wrong):,} files lie so that no simple pattern tells whether a "
-            f"folder is their label (such as {wrong[0]}); move them, or {_OWN}"
+            f"{folder.root}: {many(len(wrong), 'file lies', 'files lie')} so that no simple "
+            f"pattern tells whether a folder is the label (such as {wrong[0]}); move them, or "
+            f"{_OWN}"
         )

@@ -43,6 +43,7 @@ _WRITTEN = (
     ),
     r"sub-([0-9A-Za-z]+)",
 )
+_FOLDER = re.compile("|".join(_WRITTEN))
 _FEWEST = 5  # different texts of a column that may be patients by its contents alone
 _IN_NAMES = 0.2  # of the rows must have different texts in a short table
 
@@ -133,7 +134,7 @@ def pattern_in(texts: Iterable[str]) -> str:
 
 def is_patient(name: str) -> bool:
     """Return whether a folder is called after a patient: ``patient12``, ``sub-01``."""
-    return any(re.fullmatch(pattern, name) for pattern in _WRITTEN)
+    return bool(_FOLDER.fullmatch(name))
 
 
 def _may_be(table: Table, name: str) -> bool:

@@ -12,7 +12,6 @@ whatever stopped it. The work is done by Snakemake; what stands behind -- goes t
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import shlex
@@ -26,6 +25,7 @@ from sscdl.command_line import called, command_parser
 from sscdl.errors import InputError
 from sscdl.files import HOME
 from sscdl.study.config_files import DEFAULTS, read_yaml
+from sscdl.words import nearest
 
 SUFFIXES = (".yaml", ".yml")
 # What a driver of GPUs makes: NVIDIA's, that of WSL, AMD's.
@@ -140,10 +140,10 @@ def find_config(word: str) -> Path:
         return DEFAULTS.with_name(f"{name}.yaml")
     folder = path.parent
     files = [str(one) for suffix in SUFFIXES for one in sorted(folder.glob(f"*{suffix}"))]
-    near = [one for one in files if Path(one).stem == path.stem]
-    near = near or difflib.get_close_matches(word, [*files, *names], n=1)
+    near = next((one for one in files if Path(one).stem == path.stem), "")
+    near = near or nearest(word, [*files, *names])
     kind = "is a folder and no configuration file" if path.is_dir() else "there is no such file"
-    hint = f"did you mean {near[0]}?" if near else f"`{called()} new` writes one"
+    hint = f"did you mean {near}?" if near else f"`{called()} new` writes one"
     raise InputError(
         f"{word}: {kind}, and none of that name comes with the project (`{called()} run` lists "
         f"those); {hint}"
@@ -213,8 +213,8 @@ def _refuse_misspelt(word: str, known: Sequence[str]) -> None:
     named_by_results = word.startswith(("table_", "figure_"))  # rules that a configuration makes
     if word in known or named_by_results or not re.fullmatch(r"\w+", word) or Path(word).exists():
         return
-    if near := difflib.get_close_matches(word, known, n=1, cutoff=_NEARLY):
-        raise InputError(f"{word}: is no target; did you mean {near[0]}?")
+    if near := nearest(word, known, _NEARLY):
+        raise InputError(f"{word}: is no target; did you mean {near}?")
 
 
 def _unknown(word: str) -> str:

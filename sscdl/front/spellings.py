@@ -18,6 +18,7 @@ from sscdl.front import propose
 from sscdl.front.ask import Asker
 from sscdl.front.look import Table
 from sscdl.front.patients import PERSONS
+from sscdl.words import many
 
 ONE, SEVERAL, EACH = "one", "several", "each"
 _FEW = 3  # examples in a question
@@ -32,6 +33,7 @@ def settled(
     not sure what they mean and nobody can be asked.
     """
     if not patient:
+        refuse_about_ids(options, "no column tells the patient")
         return patient
     column, pattern = patient, "(.+)"
     if not isinstance(patient, str):
@@ -42,7 +44,8 @@ def settled(
         if match := re.search(pattern, cell):
             counts[match[1]] += number
             cells[match[1]] = cell
-    unknown = _unknown(counts, options, asker) if column == patient else []
+    # A part of a file's name that is found is a number.
+    unknown = _unknown(counts if column == patient else {}, options, asker)
     known = [text for text in counts if text not in unknown]
     one = are_one(known, options, asker)
     if not (unknown or one):
@@ -56,6 +59,19 @@ def settled(
         found = {text: re.search(pattern, cells[text]) for text in known}
         check_one({text: match[1] if match else "" for text, match in found.items()})
     return {"column": column, "pattern": pattern}
+
+
+def refuse_about_ids(options: argparse.Namespace, why: str) -> None:
+    """Raise InputError if options say what ids of patients mean, of which ``why`` there are none.
+
+    Headers of DICOM files, which may tell patients, are read as they are.
+    """
+    for flag in ("unknown", "alike"):
+        if getattr(options, flag) is not None:
+            raise InputError(
+                f"--{flag}: says what ids of patients in a table or in paths mean, and {why}; "
+                "leave it out"
+            )
 
 
 def number_alone(pattern: str) -> str:
@@ -73,10 +89,12 @@ def are_one(texts: Iterable[str], options: argparse.Namespace, asker: Asker) -> 
         alike[_plain(text)].append(text)
     several = [some for some in alike.values() if len(some) > 1]
     if not several:
+        if options.alike:
+            print(f"--alike {options.alike}: no patient is written in several ways")
         return False
     shown = ", ".join(" and ".join(map(repr, some)) for some in several[:_FEW])
     question = (
-        f"{len(several):,} patients may be written in several ways, such as {shown}: is each "
+        f"{many(len(several), 'patient')} may be written in several ways, such as {shown}: is each "
         f"one patient ({ONE}), or are they several ({SEVERAL})"
     )
     answer = options.alike or asker.choose(question, [ONE, SEVERAL], "", "--alike", sure=False)
@@ -104,8 +122,10 @@ def _unknown(counts: Mapping[str, int], options: argparse.Namespace, asker: Aske
     """Return the texts that are no patient's id, but say that nobody is known."""
     texts = [text for text in counts if propose.no_answer(text)]
     if not texts:
+        if options.unknown:
+            print(f"--unknown {options.unknown}: no image's patient is called unknown or the like")
         return []
-    shown = ", ".join(f"{text!r} ({counts[text]:,} images)" for text in texts)
+    shown = ", ".join(f"{text!r} ({many(counts[text], 'image')})" for text in texts)
     question = (
         f"in the column of the patient, {shown} may mean that nobody is known: is each of these "
         f"images of another patient ({EACH}), or are they of one ({ONE})"

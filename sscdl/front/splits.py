@@ -19,6 +19,7 @@ from sscdl.front.ask import Asker
 from sscdl.front.levels import side_of, sides_of
 from sscdl.front.look import Folder
 from sscdl.front.paths import split_folders
+from sscdl.words import many
 
 _FILES = re.compile(r"(train|val|valid|test|list|lists|files|images|names|split|set|txt|_|-|\.)+")
 
@@ -204,7 +205,12 @@ def _tried(
         block = {**block, block["source"]: {**named, "train": train}}
         del block[block["source"]]["val"]
         joined = Counter(sides.values())["val"]
-        note = f"{', '.join(named['val'])}: {joined} images, too few to choose by, that train, too"
+        few = many(
+            joined,
+            "image, too few to choose by, that trains",
+            "images, too few to choose by, that train",
+        )
+        note = f"{', '.join(named['val'])}: {few}, too"
         given = _read(dataset, block, folder, TELL)
         sides = given.sides
     notes = (*([note] if note else []), *dict.fromkeys([*given.notes, given.counted]))

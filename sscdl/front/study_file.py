@@ -15,6 +15,7 @@ from sscdl.command_line import called
 from sscdl.front.allowed import shares
 from sscdl.front.splits import Given
 from sscdl.study.trie import CLASSIFY, FINDINGS
+from sscdl.words import many
 
 _UNBALANCED = 1.5  # so many times as many images in one class as in another count as unlike
 _SHARD = 1000  # images that a job converts
@@ -97,7 +98,7 @@ def study_text(draft: Draft) -> str:
     run = f"{called()} run {shlex.quote(draft.file)}"
     return "\n".join(
         [
-            f"# Written by `{called()} new` for {draft.total:,} image files.",
+            f"# Written by `{called()} new` for {many(draft.total, 'image file')}.",
             f"#   {run} plan    says what would be trained, and how long it takes",
             f"#   {run}         makes everything; run it again after whatever stopped it",
             "# config/README.md of the project explains every key.",

@@ -1,22 +1,44 @@
-"""Whether there are images and patients enough for a study, known before anything is trained."""
+"""Whether there are images and patients enough for a study, known before anything is trained.
+
+And whether an archive and its table meet, of which one may have been copied in part.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sscdl.archives.cohorts import DUPLICATE, MAIN
+from sscdl.archives.cohorts import DUPLICATE, MAIN, PRETRAINING
+from sscdl.archives.lookup import NOT_THERE
 from sscdl.errors import InputError
 from sscdl.finding_labels import NEGATIVE, POSITIVE, read_label
 from sscdl.images.split import SPLITS
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.images")
 _MOST, _FEW = 0.5, 10  # share of the images, and number, that one patient seldom has
 # Patients on either side of a finding without whom it has no score there.
 _TOLD = {"val": 1, "test": 2}
+# Strays are fewer than this share of an archive, and a part that is missing is seldom so small: of
+# the twelve in which NIH's radiographs come, the smallest has 4.4 %.
+_MUCH = 0.04
+# What the readers of archives say where files and rows do not meet, and what these are.
+_UNMET = (
+    (
+        r"image files without a row, left out: (?P<number>\d+)",
+        *("image file has", "image files have", "no row"),
+    ),
+    (r"no row in \S+; .*", "file or study has", "files or studies have", "no row"),
+    (
+        rf"(?:line \d+: |(?P<number>\d+) more: ){NOT_THERE}; left out",
+        *("row names", "rows name", "a file that is not there"),
+    ),
+    (r"(?:image|study) \S+ has no usable file", "row names", "rows name", "no usable file"),
+)
 
 
 def check_patients(
@@ -45,16 +67,17 @@ def check_patients(
     )
     if largest == len(main) and len(sets) > 1:
         raise InputError(
-            f"split: all {largest} images are of one patient, so that no seed can divide them into "
-            f"{', '.join(sets)}; {whose}. {ways}"
+            f"split: all {many(largest, 'image')} are of one patient, so that no seed can divide "
+            f"them into {', '.join(sets)}; {whose}. {ways}"
         )
     labelled = main.iloc[:0] if several else main[main["label"] != ""]
     for label, part in labelled.groupby("label"):
         patients = part["patient_id"].nunique()
         if patients < len(sets):
             raise InputError(
-                f"split: the {len(part)} images labelled {label} are of {patients} patients, fewer "
-                f"than the sets ({', '.join(sets)}), so that no seed or fraction helps. {ways}, or "
+                f"split: the {many(len(part), 'image')} labelled {label} "
+                f"{'is' if len(part) == 1 else 'are'} of {many(patients, 'patient')}, fewer than "
+                f"the sets ({', '.join(sets)}), so that no seed or fraction helps. {ways}, or "
                 "leave the class out"
             )
     if largest > max(_MOST * len(main), _FEW):
@@ -78,22 +101,25 @@ def check_classes(
         if not counts[name]:
             raise InputError(
                 f"classes: no image that can be used is labelled {name!r} (images by label: "
-                f"{there}; {len(rejected)} findings in rejected.csv{_common(rejected)}); leave the "
-                "class out of classes, or correct the labels or what set its images aside"
+                f"{there}; {_listed(rejected)}); leave the class out of classes, or "
+                "correct the labels or what set its images aside"
             )
         usable = main[(main["label"] == name) & (main["mask"] != "")]
         for split in sorted(set(main["split"])):
             if (masked or split == "test") and not (usable["split"] == split).any():
                 raise InputError(
                     f"classes: no image labelled {name!r} in the split {split} has a lung mask "
-                    f"that can be used ({counts[name]} images are labelled so); check the masks "
-                    "(lungs), choose another split_seed, or leave the class out of classes"
+                    f"that can be used ({many(counts[name], 'image is', 'images are')} labelled "
+                    "so); check the masks (lungs), choose another split_seed, or leave the class "
+                    "out of classes"
                 )
 
 
-def _common(rejected: pd.DataFrame) -> str:
+def _listed(rejected: pd.DataFrame) -> str:
+    """Return how many lines ``rejected.csv`` has, and what is there most often."""
     lost = Counter(rejected["reason"]).most_common(1)
-    return f", most often: {lost[0][0]}" if lost else ""
+    lines = f"{many(len(rejected), 'line')} in rejected.csv"
+    return f"{lines}, most often: {lost[0][0]}" if lost else lines
 
 
 def check_findings(
@@ -115,8 +141,8 @@ def check_findings(
             there = ", ".join(f"{one} {counts[one]}" for one in findings)
             raise InputError(
                 f"findings: no image that can be used shows {name!r} (images that show each: "
-                f"{there}; {len(rejected)} lines in rejected.csv{_common(rejected)}); leave it out "
-                "of findings, or correct the labels or what set its images aside"
+                f"{there}; {_listed(rejected)}); leave it out of findings, or correct the "
+                "labels or what set its images aside"
             )
     for split in [name for name in SPLITS if (main["split"] == name).any()]:
         # The whole image can be learnt from without a mask, but is not reported.
@@ -128,8 +154,9 @@ def check_findings(
             if lost := next((name for name in findings if not (part[name] == POSITIVE).any()), ""):
                 raise InputError(
                     f"findings: no image in the split train{told} shows {lost!r}, so that it "
-                    f"cannot be learnt ({counts[lost]} images show it in all); divide the images "
-                    "otherwise (split_seed, split), or leave it out of findings"
+                    f"cannot be learnt ({many(counts[lost], 'image shows', 'images show')} it in "
+                    "all); divide the images otherwise (split_seed, split), or leave it out of "
+                    "findings"
                 )
             continue
         fewest = _TOLD[split]
@@ -151,3 +178,30 @@ def check_findings(
                 split, "one patient shows" if fewest == 1 else "two patients show", told,
                 ", ".join(lacking),
             )  # fmt: skip
+
+
+def unmet(images: pd.DataFrame, rejected: pd.DataFrame) -> list[str]:
+    """Return a sentence for each way in which much of an archive and of its table do not meet.
+
+    A table that is cut off at the end of a row, or an archive of which a part was not unpacked, is
+    otherwise told in ``rejected.csv`` alone. Arguments are the rows of ``images.csv`` and of
+    ``rejected.csv``.
+    """
+    found = []
+    for cohort in (MAIN, PRETRAINING):
+        apart = cohort == PRETRAINING
+        there = int(((images["cohort"] == PRETRAINING) == apart).sum())
+        own = rejected["file"].str.startswith(f"{PRETRAINING}/") == apart
+        said = list(rejected.loc[own, ["file", "reason"]].itertuples(index=False, name=None))
+        for pattern, one, more, lacks in _UNMET:
+            matches = [(file, m) for file, text in said if (m := re.fullmatch(pattern, text))]
+            number = sum(int(m.groupdict().get("number") or 1) for _, m in matches)
+            if number <= _MUCH * (number + there):
+                continue
+            file, match = matches[0]
+            found.append(
+                f"{many(number, one, more)} {lacks} ({file}: {match[0]}), beside "
+                f"{many(there, 'image that is', 'images that are')} used; is the table cut off, or "
+                "is a part of the archive missing? More in rejected.csv"
+            )
+    return found

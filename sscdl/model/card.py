@@ -8,6 +8,7 @@ from typing import Any
 from sscdl.study.trie import CLASSIFY
 from sscdl.training.network_facts import SIZES
 from sscdl.training.network_names import by_timm
+from sscdl.words import many
 
 _PROVENANCE = {
     "phantom": "synthetic radiographs of this project, **no real patients**",
@@ -49,7 +50,7 @@ def write_card(described: dict[str, Any]) -> str:
         "network": f"{backbone['name']}{ends}, {described['image']['size']} x "
         f"{described['image']['size']} pixels",
         "sees": f"{_SHOWN.get(variant['name'], variant['name'])} (`{variant['name']}`{edge})",
-        "trained on": f"{named}; {lineage['data']['images']} images",
+        "trained on": f"{named}; {many(lineage['data']['images'], 'image')}",
         "starts from": _root(stages[0]["recipe"]["root"]),
         "curriculum": f"{curriculum}, then the classifier; seed {lineage['recipe']['seed']}",
         "lung masks by": f"{masks}; they count: {lungs['convention'] or 'not known'}",

@@ -27,6 +27,7 @@ from sscdl.segment.predict import Segmenter, load_segmenter
 from sscdl.segment.quality import POLICIES
 from sscdl.training.backbones import build_backbone
 from sscdl.weight_files import read_tensors
+from sscdl.words import many
 
 FORMAT, VERSION = "sscdl-model", 1
 DESCRIPTION, WEIGHTS, SEGMENTER, CARD = (
@@ -154,7 +155,7 @@ class Model(CamNetwork):
         except RuntimeError as error:
             raise InputError(
                 f"model {folder}: {WEIGHTS} does not fit {described['backbone']['name']} with "
-                f"{len(classes)} classes ({error}); export it again"
+                f"{many(len(classes), 'class', 'classes')} ({error}); export it again"
             ) from error
         size = described["image"]["size"]
         normalisation = described["normalisation"]

@@ -35,6 +35,7 @@ from sscdl.model.folder import Model, preprocessing_source
 from sscdl.progress import Timer
 from sscdl.recipe import file_hash, fingerprint
 from sscdl.segment.maskfiles import read_gray, record_mask
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.model")
 TABLE = "predictions.csv"
@@ -99,8 +100,9 @@ def predict_folder(
             done += len(batch)
             failed = sum("error" in image.line for image in images)
             LOGGER.info(
-                "%d of %d images, %d without prediction, %.1f images/s, %s left",
-                done, len(images), failed, done / timer.elapsed(), timer.left(done, len(images)),
+                "%d of %s, %d without prediction, %.1f images/s, %s left",
+                done, many(len(images), "image"), failed, done / timer.elapsed(),
+                timer.left(done, len(images)),
             )  # fmt: skip
     lines = [{"file": image.shown, **image.line} for image in images]
     lines += [{"file": shown, "error": reason} for shown, reason in problems]
@@ -109,7 +111,8 @@ def predict_folder(
     table = pd.DataFrame(lines, columns=[*columns, "lung_share", "mask_faults", "error"])
     write_csv(table, out / TABLE)
     without = sum("error" in line for line in lines)
-    LOGGER.info("%d predictions in %s; %d files without", len(lines) - without, out, without)
+    predicted, lost = many(len(lines) - without, "prediction"), many(without, "file")
+    LOGGER.info("%s in %s; %s without", predicted, out, lost)
     return without
 
 
@@ -139,8 +142,8 @@ def _find(source: Path, out: Path) -> tuple[list[_Image], list[tuple[str, str]]]
             LOGGER.warning("%s: no prediction: %s", path, reason)
         if listing.texts:
             LOGGER.info(
-                "%d files that hold text passed over, such as %s",
-                len(listing.texts), listing.texts[0],
+                "%s text passed over, such as %s",
+                many(len(listing.texts), "file that holds", "files that hold"), listing.texts[0],
             )  # fmt: skip
     folder = source if source.is_dir() else source.parent
     endings = _endings(shown)

@@ -19,6 +19,7 @@ from sscdl.tables.column_texts import INTERVALS
 from sscdl.tables.details import accuracy_details
 from sscdl.tables.files import write_table
 from sscdl.tables.overview import NAN, mean_percent, score_model
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.model")
 KNOWN = ("file", "label", "patient")
@@ -69,9 +70,9 @@ def score(predictions: Path, labels: Path, out: Path) -> pd.DataFrame:
             f"{', '.join(classes)}); check the columns file and label"
         )
     LOGGER.info(
-        "%d images scored; %d with a prediction but no label, %d rows of labels without a "
-        "prediction",
-        len(joined), len(rows) - len(joined), len(reasons),
+        "%s scored; %d with a prediction but no label, %s without a prediction",
+        many(len(joined), "image"), len(rows) - len(joined),
+        many(len(reasons), "row of labels", "rows of labels"),
     )  # fmt: skip
     several = joined["label"].nunique() > 1
     table = _measures(joined.reset_index(names="image_id"))

@@ -12,6 +12,7 @@ from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.reading import read_config
 from sscdl.study.study import Study
 from sscdl.study.trie import FINAL_TASKS, SCRATCH
+from sscdl.words import many
 
 
 def find_pointer(source: Path, node: str, variant: str = "") -> Path:
@@ -56,7 +57,7 @@ def find_pointer(source: Path, node: str, variant: str = "") -> Path:
     listed = "\n".join(f"  {path.name}  ({_told(path)})" for path in (found or list(known))[:20])
     if not known:
         raise InputError(f"{source}: holds no finished classifier; run the workflow first")
-    what = f"fits {len(found)} classifiers" if found else "fits no classifier"
+    what = f"fits {many(len(found), 'classifier')}" if found else "fits no classifier"
     raise InputError(
         f"--node {node!r} {what} of {source}; give --variant too, or the beginning of the "
         f"fingerprint (the part before .json) of one of\n{listed}"

@@ -25,6 +25,7 @@ from sscdl.store.store import Store
 from sscdl.study.trie import Node
 from sscdl.tasks.options import whole
 from sscdl.training.schedule import even_batches, steps
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.plan")
 RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
@@ -201,7 +202,7 @@ class Rates:
             self.known[entry_key(entry)] = Rate(value, f"measured on {entry['device_name']}")
         for key, values in runs.items():
             if values:
-                self.known[key] = Rate(median(values), f"{len(values)} runs in the store")
+                self.known[key] = Rate(median(values), f"{many(len(values), 'run')} in the store")
 
     def of(self, node: Node, device: str, threads: int) -> tuple[Rate | None, str]:
         """Return the rate of a node and its device.

@@ -16,6 +16,7 @@ from sscdl.errors import InputError
 from sscdl.images.rows import read_images
 from sscdl.records import ITSELF, Kind, read_record
 from sscdl.study.trie import FINAL_TASKS, SCRATCH, Node
+from sscdl.words import many
 
 HELD_OUT = ("val", "test")
 # Also of other programs' making: no more is asked of it than is read here.
@@ -38,7 +39,7 @@ def warnings(
     everything = [node for node in pretext if node.recipe["data"]["train"] == "all"]
     if everything:
         found.append(
-            f"{len(everything)} of {len(pretext)} pretext stages train on all images, those of "
+            f"{_of(everything, pretext)} on all images, those of "
             f"the test set included (protocol thesis): {_concerned(images_csv)}. Protocol strict "
             "pretrains on training patients alone."
         )
@@ -49,7 +50,7 @@ def warnings(
     ]
     if other:
         found.append(
-            f"{len(other)} of {len(pretext)} pretext stages train on another split than the "
+            f"{_of(other, pretext)} on another split than the "
             "classifier's, so that patients of the test set may be among their images."
         )
     if pretext and not everything:
@@ -61,6 +62,12 @@ def warnings(
     used = {node.root for node in nodes if node.root != SCRATCH and roots.get(node.root)}
     found += [_root(name, roots[name], split, packs) for name in sorted(used)]
     return [text for text in found if text]
+
+
+def _of(some: Sequence[Node], pretext: Sequence[Node]) -> str:
+    """Return in words that some of the pretext stages train."""
+    trains = "trains" if len(some) == 1 else "train"
+    return f"{len(some)} of {many(len(pretext), 'pretext stage')} {trains}"
 
 
 def _on_several_sides(split: dict[str, Any], counted: str) -> str:
@@ -110,7 +117,8 @@ def _straddling(images_csv: str | Path) -> str:
         return ""
     pairs = ", ".join(f"{one} and {other} {n}" for (one, other), n in found.pairs.items())
     return (
-        f"{found.both} of {found.tested} patients of the test set have images in training or "
+        f"{found.both} of {many(found.tested, 'patient')} of the test set "
+        f"{'has' if found.both == 1 else 'have'} images in training or "
         f"validation, too (by pairs of sides: {pairs})"
     )
 

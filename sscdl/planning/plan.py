@@ -26,6 +26,7 @@ from sscdl.store.store import Store
 from sscdl.study.trie import FINAL_TASKS, PRETEXT_TASKS, Node
 from sscdl.tasks.options import whole
 from sscdl.training.schedule import left_out_sentence
+from sscdl.words import many
 
 FINISHED, PARTLY, TO_TRAIN = "finished", "partly", "to train"
 WAITS = re.compile(r"parent \S+ is to be trained")  # and nothing else
@@ -188,13 +189,12 @@ def _shared(nodes: Sequence[Node], curricula: Sequence[str]) -> list[str]:
     depths = [sum(part in PRETEXT_TASKS for part in name.split("+")) for name in curricula]
     depths = [depth for depth in depths if depth]
     alone, shared = sum(depths), max(groups.values())
-    many, deepest = len(depths) > 1, max(depths)
+    several, deepest = len(depths) > 1, max(depths)
     upto = NUMBERS[deepest] if deepest < len(NUMBERS) else deepest
-    tasks = f"{'up to ' if many else ''}{upto} {'task' if deepest == 1 else 'tasks'}"
-    given = f"{len(depths)} {'curricula' if many else 'curriculum'} of {tasks}"
-    stages = f"{shared} {'stages' if shared > 1 else 'stage'}"
+    tasks = f"{'up to ' if several else ''}{upto} {'task' if deepest == 1 else 'tasks'}"
+    trains = many(len(depths), f"curriculum of {tasks} trains", f"curricula of {tasks} train")
     return [
-        f"Shared prefixes: {given} {'train' if many else 'trains'} {stages} instead of {alone}, "
+        f"Shared prefixes: {trains} {many(shared, 'stage')} instead of {alone}, "
         f"{100 * (alone - shared) / alone:.0f} % fewer, for each variant and seed "
         f"({len(groups)} in all)."
     ]
@@ -202,7 +202,7 @@ def _shared(nodes: Sequence[Node], curricula: Sequence[str]) -> list[str]:
 
 def _totals(lines: Sequence[Outlook], why: dict[str, Reason], counts: ImageCounts) -> list[str]:
     left = [line for line in lines if line.state != FINISHED]
-    text = [f"{len(left)} stages to train, {len(lines) - len(left)} finished"]
+    text = [f"{many(len(left), 'stage')} to train, {len(lines) - len(left)} finished"]
     if not left:
         return text
     perhaps = [line for line in left if why[line.fingerprint].conditional]
@@ -213,8 +213,8 @@ def _totals(lines: Sequence[Outlook], why: dict[str, Reason], counts: ImageCount
         text.append(f"  {len(perhaps)} of them only if a stage before comes out differently")
     text += [f"  {number} x {reason}" for reason, number in _common(left)]
     text.append(
-        f"At most {sum(line.candidates for line in left):,} candidates, "
-        f"{sum(line.epochs for line in left):,} epochs, {_images(left, counts)}"
+        f"At most {many(sum(line.candidates for line in left), 'candidate')}, "
+        f"{many(sum(line.epochs for line in left), 'epoch')}, {_images(left, counts)}"
     )
     known = [line for line in left if line.hours is not None]
     hours = sum(line.hours or 0 for line in known)
@@ -222,8 +222,8 @@ def _totals(lines: Sequence[Outlook], why: dict[str, Reason], counts: ImageCount
         text.append(f"Estimated training: {_hours(hours)}, one run at a time")
     elif known:
         text.append(
-            f"Estimated training: {_hours(hours)} for {len(known)} stages, one run at a time; "
-            f"unknown for {len(left) - len(known)}"
+            f"Estimated training: {_hours(hours)} for {many(len(known), 'stage')}, one run at a "
+            f"time; unknown for {len(left) - len(known)}"
         )
     else:
         text.append("Estimated training: unknown")
@@ -244,7 +244,7 @@ def _common(left: Sequence[Outlook]) -> list[tuple[str, int]]:
 def _images(left: Sequence[Outlook], counts: ImageCounts) -> str:
     if any(line.images is None for line in left):
         return "images unknown until they are ingested"
-    total = f"{sum(line.images or 0 for line in left):,} training images"
+    total = many(sum(line.images or 0 for line in left), "training image")
     return total if counts.exact else f"about {total} (exact once images.csv is there)"
 
 
@@ -282,9 +282,9 @@ def _outdated(names: Sequence[str], results: Path) -> list[str]:
         return []
     more = [f"  and {len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
     return [
-        f"Outdated: {len(names)} results of an earlier configuration in {results}, which this one "
-        "does not ask for; `python -m sscdl results tidy`, with the same --configfile and --config,"
-        " moves them aside",
+        f"Outdated: {many(len(names), 'result')} of an earlier configuration in {results}, which "
+        "this one does not ask for; `python -m sscdl results tidy`, with the same --configfile and "
+        f"--config, moves {'it' if len(names) == 1 else 'them'} aside",
         *(f"  {name}" for name in names[:MOST_NAMED]),
         *more,
     ]
@@ -300,7 +300,7 @@ def _disk(
     new = [node for node in nodes if node.fingerprint not in finished]
     images = {node.fingerprint: counts.of(node.recipe["data"]) or 0 for node in new}
     text = (
-        f"Disk: {shown_size(sum(kept.values()))} of weights for {len(nodes)} stages "
+        f"Disk: {shown_size(sum(kept.values()))} of weights for {many(len(nodes), 'stage')} "
         f"({shown_size(sum(kept[node.fingerprint] for node in new))} of them new), about "
         f"{shown_size(sum(map(records_bytes, nodes)))} of metrics"
     )

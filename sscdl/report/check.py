@@ -29,6 +29,7 @@ from sscdl.tables.predictions import PREDICTION_TABLES
 from sscdl.tables.thesis.tables import FROM_POINTERS
 from sscdl.tables.thesis.write import make_table
 from sscdl.tables.write import read_predictions
+from sscdl.words import many
 
 THESIS = HOME / "resources" / "thesis"
 # Columns that say what a row is about, in any table.
@@ -54,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     for fault in faults:
         print(fault)
     cells = sum(checked.values())
-    print(f"{len(checked)} tables, {cells} cells made again; {len(faults)} differ.")
+    differ = many(len(faults), "differs", "differ")
+    print(f"{many(len(checked), 'table')}, {many(cells, 'cell')} made again; {differ}.")
     return 1 if faults else 0
 
 
@@ -148,7 +150,7 @@ def _short(rows: pd.DataFrame, folder: Path) -> list[str]:
         for (variant, curriculum, seed), number in sizes.items()
     }
     return [
-        f"{path}: has {number} rows, others of its variant {wanted}; {SAME_FILE}"
+        f"{path}: has {many(number, 'row')}, others of its variant {wanted}; {SAME_FILE}"
         for path, (number, wanted) in named.items()
         if number < wanted and path.is_file()
     ]

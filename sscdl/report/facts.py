@@ -12,6 +12,7 @@ from typing import Any
 from sscdl.archives.sides import DRAWN, LISTS
 from sscdl.study.trie import CLASSIFY, PRETEXT_TASKS
 from sscdl.tasks.options import DECLARATIONS
+from sscdl.words import many
 
 # The blocks of the configuration that are told of; others hold paths or are of no consequence.
 TOLD = (
@@ -159,6 +160,8 @@ def facts(
 
 def _question(told: Mapping[str, Any]) -> str:
     if names := told["findings"]:
+        if len(names) == 1:
+            return f"Tell whether a chest radiograph shows {names[0]}"
         return f"Tell which of {len(names)} findings a chest radiograph shows: {listed(names)}"
     return f"Tell {listed(told['classes'])} apart in chest radiographs"
 
@@ -170,8 +173,9 @@ def straddling(both: int, tested: int) -> list[tuple[str, str]]:
     return [
         (
             "Caution",
-            f"{both} of the {tested} patients of the test set have images in training or "
-            "validation, too: results may be better than they would be for other patients.",
+            f"{both} of the {many(tested, 'patient')} of the test set "
+            f"{'has' if both == 1 else 'have'} images in training or validation, too: results may "
+            "be better than they would be for other patients.",
         )
     ]
 
@@ -199,12 +203,13 @@ def _split(told: Mapping[str, Any]) -> str:
 
 def _stage(told: Mapping[str, Any], task: str, rates: Sequence[int]) -> str:
     stage = told["stages"][task]
-    many = " or ".join(map(str, rates))
+    tried = " or ".join(map(str, rates))
+    rate = "learning rate" if tried == "1" else "learning rates"
     name = "classification" if task == CLASSIFY else task
-    epochs = f"{stage['search_epochs']} epochs each"
-    if many != "1" and told["search"]["method"] == "halving":
-        epochs = f"up to {stage['search_epochs']} epochs, the better of them going on"
+    epochs = f"{many(stage['search_epochs'], 'epoch')} each"
+    if tried != "1" and told["search"]["method"] == "halving":
+        epochs = f"up to {many(stage['search_epochs'], 'epoch')}, the better of them going on"
     return (
-        f"{name}: {many} learning rate{'s' if many != '1' else ''} for {epochs}, the best for "
+        f"{name}: {tried} {rate} for {epochs}, the best for "
         f"{stage['final_epochs']} more, batches of {stage['batch_size']}."
     )

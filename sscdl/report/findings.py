@@ -11,6 +11,7 @@ from sscdl.report.facts import listed
 from sscdl.report.scores import Scores, scores, variants
 from sscdl.tables.comparisons import BETTER, EQUIVALENT, NOT_SHOWN, ONE_TRAINING, WORSE
 from sscdl.tables.rates import NOT_SHOWN as NOT_LEARNT
+from sscdl.words import many
 
 ATTENTION, SHORTCUT, TRAININGS = "attention", "shortcut", "trainings"
 # What scores in attention inside the lungs without having learnt anything: columns and words, and
@@ -141,7 +142,7 @@ def _compared(scored: Scores, variant: str) -> str:
     needed = tested["seeds_needed"].dropna().astype(int)
     text += f" To find a difference of {margin} four times in five takes "
     if len(needed):
-        text += f"{_span(needed, 0)} seeds a model"
+        text += f"{_span(needed, 0)} {'seed' if needed.max() == 1 else 'seeds'} a model"
         text += "" if len(needed) == len(tested) else f" for {len(needed)} of {len(tested)}; "
     if len(needed) < len(tested):
         text += "more patients than these" + (" for the others" if len(needed) else "")
@@ -159,7 +160,7 @@ def _attention(rows: pd.DataFrame, variant: str) -> str:
     return (
         f"Attention inside the lungs on {variant}: {_span(rows['ail'])} % of the map. What has "
         f"learnt nothing has: {', '.join(others)}. Above each of the three, by 95 % intervals: "
-        f"{above} of {len(rows)} models"
+        f"{above} of {many(len(rows), 'model')}"
         f"{', of which one training is known' if rows['ail_std'].isna().all() else ''}."
     )
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sscdl.report.facts import listed
 from sscdl.tables.findings.scores import CHANCE, MEAN, PARTS
+from sscdl.words import many
 
 ACCURACY, COMPARISONS = "4.14_accuracy_overview", "comparisons"
 FINDING_SCORES, FINDING_COMPARISONS = "finding_scores", "finding_comparisons"
@@ -51,8 +52,7 @@ def _of_findings(table: pd.DataFrame, comparisons: pd.DataFrame) -> Scores:
         own = rows.set_index("curriculum").reindex(wide["curriculum"])
         wide |= {f"{variant}{part}": own[f"auc{part}"].to_numpy() for part in PARTS}
     few, most = means["n_findings"].min(), means["n_findings"].max()
-    number = f"{few} to {most}" if few < most else f"{most}"
-    name = f"Mean AUC of {number} finding{'s' if most != 1 else ''}"
+    name = f"Mean AUC of {f'{few} to ' if few < most else ''}{many(most, 'finding')}"
     single = table[(table["finding"] != MEAN) & (table["n_findings"] == 0)]
     caveats = []
     if len(single):

@@ -23,6 +23,7 @@ from sscdl.segment.predict import Segmenter
 from sscdl.segment.processing.reading import read_values
 from sscdl.segment.processing.sampling import SampledMasks
 from sscdl.segment.quality import measure
+from sscdl.words import many
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ def find_images(source: Path, out: Path | None = None) -> tuple[list[str], list[
             "those with mask or label in the name; give the folder that holds the images"
         )
     if len(found) < len(files):
-        logger.info("%d files with mask or label in the name passed over", len(files) - len(found))
+        lost = many(len(files) - len(found), "file")
+        logger.info("%s with mask or label in the name passed over", lost)
     if listing.texts:
-        named = len(listing.texts), listing.texts[0]
-        logger.info("%d files that hold text passed over, such as %s", *named)
+        texts = many(len(listing.texts), "file that holds", "files that hold")
+        logger.info("%s text passed over, such as %s", texts, listing.texts[0])
     return found, [one for one in listing.problems if not _is_no_image(one[0])]
 
 
@@ -130,18 +132,19 @@ def segment_folder(
         for path, masks in zip(images, predicted, strict=True):
             rows.append({"file": path, "error": "", **_write(out, _name(path), masks)})
         done = len(rows) - len(problems)
-        logger.info("%d of %d images, %s left", done, len(files), timer.left(done, len(files)))
+        left = timer.left(done, len(files))
+        logger.info("%d of %s, %s left", done, many(len(files), "image"), left)
     rows.sort(key=lambda row: row["file"])
     failed = [row for row in rows if row["error"]]
     for row in failed:
         logger.warning("%s: no mask: %s", row["file"], row["error"])
     implausible = sum(bool(row.get("faults")) for row in rows)
     logger.info(
-        "%d masks in %s, %d of them implausible; %d files failed",
-        len(rows) - len(failed),
+        "%s in %s, %d of them implausible; %s failed",
+        many(len(rows) - len(failed), "mask"),
         out,
         implausible,
-        len(failed),
+        many(len(failed), "file"),
     )
     _write_table(out / TABLE, rows, sampled=bool(samples))
     return len(failed)

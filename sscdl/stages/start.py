@@ -17,6 +17,7 @@ from typing import Any
 from sscdl.errors import InputError, of_key
 from sscdl.training.network_facts import network_facts
 from sscdl.weight_files import check_weights
+from sscdl.words import many
 
 
 def refuse(
@@ -43,7 +44,7 @@ def refuse(
         published: whether the published lungVAE is to be downloaded.
     """
     if devices:
-        with _asked(f"{devices} GPUs"):
+        with _asked(many(devices, "GPU")):
             _gpus(devices)
     name = backbone["name"]
     if unseen:
@@ -95,7 +96,8 @@ def _gpus(devices: int) -> None:
     there = torch.cuda.device_count()
     if devices > there:
         raise InputError(
-            f"training.devices: {devices}, but torch sees {there} GPUs here; use fewer devices"
+            f"training.devices: {devices}, but torch sees {many(there, 'GPU')} here; use fewer "
+            "devices"
         )
 
 

@@ -20,6 +20,7 @@ from sscdl.store.nodes import (
     size,
 )
 from sscdl.store.nodes import users as find_users
+from sscdl.words import many
 
 COLUMNS = (
     "node", "task", "variant", "seed", "rate", "metric", "object", "size", "date", "fingerprint",
@@ -106,14 +107,14 @@ def _stage(number: int, about: dict[str, Any] | None, node: Trained | None) -> I
     if node:
         for one in sorted(node.candidates, key=lambda c: c["learning_rate"]):
             chosen = "  chosen" if one["learning_rate"] == node.learning_rate else ""
-            epochs = f" after {one['epochs']} epochs" if "epochs" in one else ""
+            epochs = f" after {many(one['epochs'], 'epoch')}" if "epochs" in one else ""
             metric = one.get("metric", node.metric)
             metric = f"{metric} of averaged weights" if one.get("averaged") else metric
             yield (
                 f"   rate {one['learning_rate']:g}: {metric} {_number(one['value'])}{epochs}"
                 f"{_losses(one)}{chosen}"
             )
-        epochs = f" after {node.final['epochs']} epochs" if "epochs" in node.final else ""
+        epochs = f" after {many(node.final['epochs'], 'epoch')}" if "epochs" in node.final else ""
         yield f"   final: {node.metric} {_number(node.value)}{epochs}{_losses(node.final)}"
     elif about:
         yield f"   rate {about['learning_rate']:g}: {about['metric']} {_number(about['value'])}"

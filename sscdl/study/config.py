@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import math
 from pathlib import Path
@@ -21,6 +20,7 @@ from sscdl.study.stage_settings import wrong_in_stage
 from sscdl.study.values import unfit_values, whole_path
 from sscdl.tasks.options import DECLARATIONS
 from sscdl.training.network_names import RESNETS
+from sscdl.words import nearest
 
 _MOST_LINES = 9  # of a message that names all that is wrong
 _MOST_SIGNS = 500  # of a line
@@ -187,8 +187,8 @@ def _messages(fault: Any) -> list[str]:
             if key in known:
                 continue
             path = f"{where}.{key}" if where else key
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            near = nearest(key, known, 0.5)
+            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
             lines.append(f"{path}: no such key; {hint}")
         return lines
     if fault.validator == "required":
@@ -200,10 +200,8 @@ def _messages(fault: Any) -> list[str]:
         ]
     if fault.validator == "enum":
         allowed = ", ".join(map(str, fault.validator_value))
-        near = difflib.get_close_matches(
-            str(fault.instance), [str(v) for v in fault.validator_value], n=1
-        )
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(str(fault.instance), map(str, fault.validator_value))
+        hint = f"; did you mean {near!r}?" if near else ""
         return [f"{where}: {fault.instance!r} is not one of {allowed}{hint}"]
     described = fault.schema.get("description", "")
     return [f"{where}: {fault.message}" + (f" ({described})" if described else "")]
@@ -227,8 +225,8 @@ def _contradictions(config: dict[str, Any]) -> list[str]:
     what = "findings" if config["findings"] else "classes"
     for name in config[what] if what == "classes" or layout == "table" else ():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known) or 'none'}"
             found.append(f"{what}: {name!r} is no label of the data set; {hint}")
     if layout == "phantom" and config["pretraining_dataset"]["layout"] != "none":
         found.append("pretraining_dataset: goes with real archives; remove it for layout phantom")

@@ -8,10 +8,14 @@ from __future__ import annotations
 import atexit
 import logging
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from sscdl.study.launch import SENT
+from sscdl.words import many
 
 # Where in the workflow's files a message was raised: of no use to who gave the input, and last.
 _FRAMES = re.compile(r'(\n  File "[^"\n]*", line \d+, in [^\n]*)+\s*$')
@@ -27,8 +31,12 @@ _TRACEBACK = "Traceback (most recent call last):"
 _KILLED = re.compile(
     r"died with <Signals|oom.?kill|out.of.memory|DUE TO TIME LIMIT|NODE FAILURE|^Killed$", re.I
 )
+# How Snakemake says that what a job has started was ended by a signal, or its shell reports it.
+_SIGNAL = re.compile(r"died with <Signals\.(\w+)|returned non-zero exit status (1[2-9]\d)\b")
+_SENT = {one.name for one in SENT}
 _MOST = 10  # reasons that are told
-_ON_REQUEST = "ended on request; run the same command again to go on"
+_GO_ON = "run the same command again to go on"
+_ON_REQUEST = f"ended on request; {_GO_ON}"
 
 
 class Reason(NamedTuple):
@@ -43,6 +51,7 @@ class _Failed(NamedTuple):
     rule: str
     logs: list[str]
     group: int  # 0 for a job by itself
+    by: str = ""  # the signal that ended it, where Snakemake says so
 
 
 class Failing(NamedTuple):
@@ -77,6 +86,7 @@ class Failures(logging.Filter):
         self._hidden = hidden
         self._errors: list[tuple[str, str]] = []  # kind and words
         self._failed: dict[int, _Failed] = {}
+        self._signals: dict[int | None, str] = {}  # of the job that a thread has waited for
         self._groups = 0  # that have failed; several may be called alike
         self._asked = False  # whether the user has interrupted the run
 
@@ -86,22 +96,26 @@ class Failures(logging.Filter):
         said: Any = record  # has what belongs to its event
         if ended := failing(record):
             self._groups += ended.group
+            by = self._signals.pop(record.thread, "")
             for job in ended.jobs:
-                self._note(job, self._groups if ended.group else 0, ended.logs)
+                self._note(job, self._groups if ended.group else 0, ended.logs, by)
         elif event == "job_info":  # it begins, perhaps once more
             self._failed.pop(said.jobid, None)
         self._asked |= record.getMessage().startswith(_ASKED)
         if event == "error" and getattr(record, "exception", "") == "WorkflowError":
             record.msg = _FRAMES.sub("", record.getMessage())
             record.args = ()
+        if event == "error" and getattr(record, "exception", "") == "RuleException":
+            # The failure of its job is said next, in the same thread.
+            self._signals[record.thread] = signal_in(record.getMessage())
         if event == "error" and self._hidden:
             self._errors.append((str(said.exception), record.getMessage()))
         return not _ALARMS.match(record.getMessage())
 
-    def _note(self, job: Mapping[str, Any], group: int, further: Iterable[str]) -> None:
+    def _note(self, job: Mapping[str, Any], group: int, further: Iterable[str], by: str) -> None:
         logs = job["log"] if isinstance(job["log"], list) else [job["log"]]
         own = [str(log) for log in [*logs, *further] if log]
-        self._failed[job["jobid"]] = _Failed(job["rule_name"], own, group)
+        self._failed[job["jobid"]] = _Failed(job["rule_name"], own, group, by)
 
     def words(self) -> str:
         """Return what is to be said at the end, empty if nothing is left to say."""
@@ -118,7 +132,7 @@ class Failures(logging.Filter):
         reasons: dict[str, list[tuple[str, str]]] = {}
         # The last of a group that wrote anything was at work when it ended.
         latest = sorted(self._failed.values(), key=lambda one: one.group and -_written(one.logs))
-        found = [(one, reason(one.logs)) for one in latest]
+        found = [(one, reason(one.logs, one.by)) for one in latest]
         # Of a group, those have failed that say so; the others ended with it, or before, or never
         # began, and if none says so the group is one that was killed.
         telling = {one.group for one, why in found if one.group and why.told}
@@ -134,21 +148,47 @@ class Failures(logging.Filter):
         count = sum(map(len, reasons.values()))
         if not count:
             return []
-        jobs = "1 job" if count == 1 else f"{count} jobs"
-        lines = ["", f"What failed ({jobs}; what was finished is kept):"]
+        lines = ["", f"What failed ({many(count, 'job')}; what was finished is kept):"]
         for text, alike in list(reasons.items())[:_MOST]:
             rule, log = alike[0]
             others = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
             lines += ["", f"  {rule}{others}: {text}".replace("\n", "\n    ")]
             lines += [f"  log: {log}"] if log else []
         if len(reasons) > _MOST:
-            lines += ["", f"  and {len(reasons) - _MOST} other reasons, in the logs of their jobs"]
+            others = many(len(reasons) - _MOST, "other reason")
+            lines += ["", f"  and {others}, in the logs of their jobs"]
         return lines
 
 
-def reason(logs: Iterable[str]) -> Reason:
+def signal_in(words: str) -> str:
+    """Return the name of the signal that ended a process, as Snakemake's words say; '' for none.
+
+    A shell that reports it has the exit status 128 and its number.
+    """
+    found = _SIGNAL.search(words)
+    if not found:
+        return ""
+    if found[1]:
+        return found[1]
+    try:
+        return signal.Signals(int(found[2]) - 128).name
+    except ValueError:
+        return ""
+
+
+def ended(by: str) -> str:
+    """Return in words what a process that a signal ended has come to; ``by`` is its name."""
+    if by == "SIGKILL":
+        return "it was killed (out of memory?)"
+    if by in _SENT:
+        return f"it was stopped ({by}): somebody, or a scheduler, has ended it; {_GO_ON}"
+    return f"it crashed ({by})"
+
+
+def reason(logs: Iterable[str], by: str = "") -> Reason:
     """Return why a job has failed, as its log files say: its own, then those of a cluster.
 
+    ``by`` is the signal that has ended it, where that is known.
     A fault of the program is its exception, whose traceback is in the log. Where a job does not say
     why, it was killed, which a cluster's log may tell, or never began; then it is the last line
     that it wrote.
@@ -162,11 +202,14 @@ def reason(logs: Iterable[str]) -> Reason:
             return Reason(_short(told[-1]), log, True)
     for log, text in texts.items():
         if killed := [line.strip() for line in text.splitlines() if _KILLED.search(line)]:
-            return Reason(f"it was killed: {killed[-1]}", log, False)
+            sent = signal_in(killed[-1]) in _SENT
+            return Reason(f"it was {'stopped' if sent else 'killed'}: {killed[-1]}", log, False)
     for log, text in texts.items():
         last = text.rstrip().splitlines()[-1].strip()
-        words = "it ended without saying why, killed (out of memory?) or not; its last words: "
-        return Reason(words + last, log, False)
+        words = ended(by) if by else "it ended without saying why, killed (out of memory?) or not"
+        return Reason(f"{words}; its last words: {last}", log, False)
+    if by:
+        return Reason(ended(by), "", False)
     return Reason(
         "it ended without a word: killed (out of memory?), or it could not start", "", False
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -25,6 +26,8 @@ from sscdl.weight_files import weights_format
 
 GIVEN = {"masks": (".png",), "train": (".png", ".jpg", ".jpeg")}  # by source of the lungs
 PLACES = ("root", "table", "further")  # of an archive
+_FOR_EXCEL = re.compile(r"\"?sep=.?\"?", re.IGNORECASE)
+_FIRST = 64  # bytes of a first line that may be such a one
 PICTURES_IN = {"masks": ("",), "train": ("images", "masks")}
 
 
@@ -42,6 +45,8 @@ class Inputs:
         found = {}
         for name, cohort in self.cohorts.items():
             with of_key("pretraining_dataset" if name == PRETRAINING else "dataset"):
+                for table in filter(None, (cohort.get("table"), *(cohort.get("further") or ()))):
+                    check_first_line(Path(cohort["root"], table))
                 found[name] = list_files(cohort)
         return found
 
@@ -128,6 +133,22 @@ class Inputs:
         if self._given is None:
             return self.given
         return [self._given_files, *self._index] if self._index else self._given_files
+
+
+def check_first_line(table: Path) -> None:
+    """Raise InputError if a table begins with a line for Excel, such as ``sep=;``.
+
+    It says there what separates the columns, and would be taken for a header that names no column.
+    """
+    try:
+        with open(table, "rb") as file:
+            first = file.readline(_FIRST).decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError):
+        return  # whoever reads the table says why
+    if _FOR_EXCEL.fullmatch(first):
+        raise InputError(
+            f"{table}: its first line, {first}, is for Excel alone and no header; delete that line"
+        )
 
 
 def check_given(lungs: Mapping[str, Any]) -> None:

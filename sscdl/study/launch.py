@@ -21,6 +21,8 @@ LOGGER = logging.getLogger("snakemake.logging")
 LOCK = "sscdl.lock"  # in Snakemake's folder; shared by all runs that live there
 # What a shell does not take as it is amid a path without quotes. The Makefile asks for the same.
 SHELL = re.compile(r"""[\s'"\\$`&|;<>()*?\[{}]""")
+# What somebody sends, or a cluster where the time is over.
+SENT = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 _held: list[IO[str]] = []
 
 
@@ -144,7 +146,8 @@ def why_ended(what: str, status: int, said: str) -> str:
     if status >= 0:
         return said or f"{what} has ended with status {status}, without a word"
     memory = ", probably for memory" if -status == signal.SIGKILL else ""
-    killed = f"{what} was killed by signal {-status}{memory}"
+    killed = "stopped" if -status in SENT else "killed"
+    killed = f"{what} was {killed} by signal {-status}{memory}"
     return f"{said}\n{killed}" if said else killed
 
 

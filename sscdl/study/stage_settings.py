@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sscdl.tasks.options import LATER_SETTINGS
+from sscdl.words import many
 
 _ADAMS = ("adam", "adamw")
 _MOMENTUM = 0.9  # as the schema has it
@@ -25,8 +26,8 @@ def wrong_in_stage(stage: Mapping[str, Any], defaults: Mapping[str, Any]) -> Ite
     epochs = stage["search_epochs"] + stage["final_epochs"]
     if stage["warmup_epochs"] >= epochs:
         yield (
-            f"warmup_epochs: {stage['warmup_epochs']:g} epochs are all of the {epochs} that "
-            "search_epochs and final_epochs give; lower it"
+            f"warmup_epochs: {stage['warmup_epochs']:g} of the {many(epochs, 'epoch')} that "
+            "search_epochs and final_epochs give leave none; lower it"
         )
     for block, (setting, values, others) in _GOES_WITH.items():
         # Not all of them are the user's: a task may declare a block and be trained without it.
@@ -50,6 +51,7 @@ def _milestones(stage: Mapping[str, Any], epochs: int) -> Iterator[str]:
         yield f"milestones.at: {at} does not rise; give earlier shares of the epochs first"
     elif at[0] * epochs < stage["warmup_epochs"]:
         yield (
-            f"milestones.at: {at[0]:g} of {epochs} epochs is within the {stage['warmup_epochs']:g} "
-            "of warmup_epochs, in which the rate rises; give a larger share"
+            f"milestones.at: {at[0]:g} of {many(epochs, 'epoch')} is within the "
+            f"{stage['warmup_epochs']:g} of warmup_epochs, in which the rate rises; give a larger "
+            "share"
         )

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TextIO
 from sscdl.errors import InputError
 from sscdl.progress import duration
 from sscdl.study.failures import failing
+from sscdl.words import many
 
 LOGGER = logging.getLogger("snakemake.logging")
 TERMINAL_IS, ALL = "SSCDL_TERMINAL", "all"  # for users, who want to see more
@@ -276,7 +277,7 @@ def all_is_asked_for() -> bool:
 
 def steps(count: int) -> str:
     """Return so many steps in words."""
-    return "1 step" if count == 1 else f"{count} steps"
+    return many(count, "step")
 
 
 def take_terminal() -> Terminal | None:

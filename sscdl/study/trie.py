@@ -7,7 +7,6 @@ and the source of the modules that train it. Device, threads and versions are no
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
 from sscdl.tasks.options import DEFAULTS, lasting
+from sscdl.words import nearest
 
 # Each ends a curriculum, as what is learnt there is what is tested: one of several classes, or any
 # number of several findings.
@@ -112,8 +112,8 @@ def split_curriculum(text: str, roots: set[str]) -> tuple[str, tuple[str, ...]]:
     root, tasks = (parts[0], parts[1:]) if parts[0] in known else (SCRATCH, parts)
     for task in tasks:
         if task not in PRETEXT_TASKS:
-            near = difflib.get_close_matches(task, PRETEXT_TASKS, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = nearest(task, PRETEXT_TASKS)
+            hint = f" (did you mean {near!r}?)" if near else ""
             raise InputError(
                 f"curricula: {task!r} in {text!r} is not a pretext task{hint}; use "
                 f"{', '.join(PRETEXT_TASKS)}, joined with '+', or start with one of "

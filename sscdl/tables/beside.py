@@ -19,6 +19,7 @@ from sscdl.tables.column_texts import INTERVALS
 from sscdl.tables.files import P_VALUES, write_table
 from sscdl.tables.overview import models_in, of_images
 from sscdl.tables.write import read_predictions
+from sscdl.words import many
 
 COLUMNS = tuple("study" if name == "against" else name for name in comparisons.COLUMNS)
 
@@ -81,7 +82,8 @@ def _check_alike(
     both = pd.concat(labels, axis=1, join="inner")
     wrong = int((both.iloc[:, 0] != both.iloc[:, 1]).sum())
     if classes[0] != classes[1] or wrong:
-        why = f"{wrong} of {len(both)} images have another label" if wrong else "other classes"
+        shared = many(len(both), "image")
+        why = f"{wrong} of {shared} with another label" if wrong else "other classes"
         raise InputError(
             f"results.beside: {study} cannot be set beside this study ({why}, seen in "
             f"{name[1]} on {name[0]}); both need the same classes and labels"

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from sscdl.archives.straddling import crossing, several
 from sscdl.finding_labels import counted, holds_findings
 from sscdl.images.near_pairs import NEARLY
 from sscdl.images.split import SPLITS
+from sscdl.segment.quality import Quality
 
 UNKNOWN = "(unknown)"
 _CODES = {
@@ -46,6 +48,15 @@ _NAMES = (
 )
 _MORE = re.compile(r"^(\d+) more: ")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# All that may be wrong with a mask at once, and what is wrong with one of no lung: a comma divides
+# faults only where another begins.
+_WORST = Quality(area=1.0, components=1, balance=0.0, solidity=0.0, border=1.0, doubt=1.0)
+_UNEQUAL = replace(_WORST, components=2)
+_EMPTY = replace(_WORST, components=0)
+_FAULTS = {
+    _NUMBER.sub("…", fault) for mask in (_WORST, _UNEQUAL, _EMPTY) for fault in mask.faults()
+}
+_NEXT_FAULT = re.compile(f", (?={'|'.join(map(re.escape, sorted(_FAULTS)))})")
 
 
 def tidy_images(images: pd.DataFrame) -> pd.DataFrame:
@@ -154,6 +165,15 @@ def reason_counts(rejected: pd.DataFrame) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def mask_faults(texts: pd.Series) -> pd.Series:
+    """Return a row for each fault of a lung mask, by the index of ``texts``, numbers taken out.
+
+    ``texts`` are of the column ``mask_faults``: faults with commas between them, of which some have
+    one in their own words. A text without faults keeps its one row, which is empty.
+    """
+    return texts.str.replace(_NUMBER, "…", regex=True).str.split(_NEXT_FAULT, regex=True).explode()
+
+
 def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     """Return the table ``dataset``: how many images there are of every kind, by split.
 
@@ -187,7 +207,7 @@ def dataset_table(images: pd.DataFrame, rejected: pd.DataFrame) -> pd.DataFrame:
     rows += _counted("boxes", with_boxes, parts, ["images with boxes"])
     masks = (tidy["mask"] == "").map({True: "none used", False: ""})
     rows += _counted("lung mask", masks, parts, ["none used"])
-    faults = tidy["mask_faults"].str.replace(_NUMBER, "…", regex=True).str.split(", ").explode()
+    faults = mask_faults(tidy["mask_faults"])
     rows += _counted("lung mask", faults, parts, sorted(set(faults) - {""}))
     text = tidy["remark"].str.contains("text near").map({True: "perhaps burned in", False: ""})
     rows += _counted("text", text, parts, sorted(set(text) - {""}))

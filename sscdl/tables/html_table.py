@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 
 from sscdl.tables.column_texts import explain, heading
+from sscdl.words import many
 
 _HERE = Path(__file__).parent
 # Nothing is fetched and nothing sent, whatever a label of a data set may contain.
@@ -122,7 +123,7 @@ def _tools(table: Content, height: int) -> str:
     parts = ['<div class="tools">']
     if height >= _FILTERED:
         parts.append('<label>Show rows with <input type="search"></label>')
-    parts.append(f"<output>{height} row{'s' if height != 1 else ''}</output>")
+    parts.append(f"<output>{many(height, 'row')}</output>")
     if table.csv:
         name = escape(table.file)
         # Script elements end at the first "</", also within a text.

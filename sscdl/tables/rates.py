@@ -20,6 +20,8 @@ from sscdl.study.thesis import RESTORE
 from sscdl.tasks.options import DECLARATIONS
 
 NAN = float("nan")
+# What learning rates are chosen by that is a share of images, and shown in percent.
+IN_PERCENT = ("accuracy", "balanced_accuracy")
 OF_TRAININGS = (
     *("variant", "stage", "seed", "lr", "epochs", "loss", "loss_nothing", "learnt"),
     *("accuracy_training", "feature_std", "knn_accuracy"),
@@ -53,9 +55,10 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
     Args:
         histories: one mapping per run with ``variant, curriculum, stage`` (``pretext`` or
             ``classification``), ``seed, lr, metric`` (``loss``, ``accuracy``,
-            ``balanced_accuracy``), ``epochs`` (after which ``value`` was measured), ``value``
-            (accuracies in [0, 1], maybe of averages of weights) and ``chosen`` (whether this rate
-            won). The winner's continuation is an entry of its own, after it, with more epochs.
+            ``balanced_accuracy``, ``mean_auc``), ``epochs`` (after which ``value`` was measured),
+            ``value`` (accuracies in [0, 1], maybe of averages of weights) and ``chosen`` (whether
+            this rate won). The winner's continuation is an entry of its own, after it, with more
+            epochs.
         thesis_dir: folder of the thesis's tables.
 
     Returns:
@@ -73,7 +76,7 @@ def learning_rates(histories: Sequence[Mapping[str, Any]], *, thesis_dir: Path) 
         thesis = printed.get((*node, round(float(line["lr"]), 6), epochs), NAN)
         if history["chosen"]:
             thesis = printed.get((*node, "best", epochs), thesis)
-        if line["metric"] != "loss":
+        if line["metric"] in IN_PERCENT:
             line["value"] = 100 * line["value"]
         table.append({**line, "value_thesis": thesis, "chosen": bool(history["chosen"])})
     # A continuation of no epochs is the search over again; rates compare by what that said.

@@ -28,6 +28,7 @@ from sscdl.tables.overview import beside_thesis
 from sscdl.tables.predictions import AIL_NOTES, PREDICTION_TABLES
 from sscdl.tables.rates import FEWEST_EPOCHS, learning_rates, search_costs, trainings
 from sscdl.tasks.options import DECLARATIONS
+from sscdl.words import many
 
 # Columns of every file of predictions, and of those of models, untrained networks aside.
 OF_ALL = ("variant", "image_id", "patient_id", "split", "label")
@@ -221,7 +222,7 @@ def write_learning_rates(
     """Write every learning rate that was tried: the thesis's tables B.1 to B.12 in one."""
     table, notes = beside_thesis(
         learning_rates(read_runs(pointers), thesis_dir=thesis),
-        ["Accuracies, and the mean AUC of findings, in percent. Empty: the loss became infinite."],
+        ["Accuracies in percent, mean AUC in [0, 1]. Empty: the loss became infinite."],
         figures=thesis_figures,
     )
     write_table(
@@ -268,7 +269,7 @@ def write_search(
     agreed = table["agree"].dropna()
     grid, halved = table["epochs_grid"].sum(), table["epochs_halving"].sum()
     notes = [
-        f"In all {halved} epochs by halving instead of {grid} by grid: "
+        f"In all {many(int(halved), 'epoch')} by halving instead of {grid} by grid: "
         f"{100 * (1 - halved / grid):.0f} % saved.",
         "saved: percent of the search epochs of the grid. agree: whether both choose alike; "
         "empty where the stage was searched by halving, as the grid's choice is then unknown.",

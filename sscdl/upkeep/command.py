@@ -23,6 +23,7 @@ from typing import Any
 from sscdl.command_line import command_parser
 from sscdl.errors import InputError
 from sscdl.store.nodes import narrowed, open_store, read_nodes, select, shown_size
+from sscdl.words import many
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -119,7 +120,7 @@ def _verify(options: argparse.Namespace) -> int:
     for text in sentences(dict.fromkeys(node.task for node in nodes)):
         print(f"note      {text}")
     count = {kind: sum(one.kind == kind for one in found) for kind in ("damaged", "leftover")}
-    print(f"{count['damaged']} damaged, {count['leftover']} leftovers")
+    print(f"{count['damaged']} damaged, {many(count['leftover'], 'leftover')}")
     return 1 if count["damaged"] else 0
 
 

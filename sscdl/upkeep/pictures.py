@@ -17,6 +17,7 @@ from sscdl.errors import InputError
 from sscdl.recipe import file_hash
 from sscdl.records import PACK, Kind
 from sscdl.upkeep.findings import GO_ON, Finding, read_or_damage
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.store")
 SHARD = re.compile(r"shard-(\d+)-of-(\d+)\.json")
@@ -68,7 +69,7 @@ def shards(store: Path, name: str, kind: Kind) -> Iterator[Finding]:
             for path in sorted((folder / "png").glob("[!.]*")):
                 if path.name not in known:
                     yield Finding("note", path, "no manifest lists it", "delete it if you like")
-        LOGGER.info("checked %s: %d files", folder, len(known - {None}))
+        LOGGER.info("checked %s: %s", folder, many(len(known - {None}), "file"))
 
 
 def _picture(folder: Path, manifest: Path, row: dict[str, Any]) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from sscdl.store.nodes import (
     temporaries,
 )
 from sscdl.store.store import TASK_STATE
+from sscdl.words import many
 
 DAY = 86400.0  # seconds
 
@@ -102,8 +103,8 @@ def _named(store: Path, nodes: list[Trained], names: Iterable[str]) -> list[Trai
         if left:
             listed = "\n".join(f"  --node {one.fingerprint}  {one.title}" for one in left)
             raise InputError(
-                f"--node {node.fingerprint}: {len(left)} nodes were trained on it; name them, too, "
-                f"or keep it:\n{listed}"
+                f"--node {node.fingerprint}: {many(len(left), 'node was', 'nodes were')} trained "
+                f"on it; name {'that' if len(left) == 1 else 'them'}, too, or keep it:\n{listed}"
             )
         if node.path.is_symlink():
             raise InputError(f"--node {node.fingerprint}: {node.path} is a link; remove it by hand")

@@ -175,7 +175,7 @@ def test_the_study_in_the_readme_is_a_valid_one(tmp_path):
 def test_all_that_a_report_lists_has_a_caption():
     """Without it the report fails when all is trained."""
     outputs = (ROOT / "workflow/rules/outputs.smk").read_text()
-    assert 'f"../report/{caption}.rst"' in outputs
+    assert 'f"../report/{name}{end}.rst"' in outputs
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     named = set(re.findall(r'in_report\("([\w.]+)"\)', rules))
     kinds = {f"thesis_{one.kind}" for one in THESIS_TABLES.values()}
@@ -183,6 +183,21 @@ def test_all_that_a_report_lists_has_a_caption():
     for name in named | kinds | figures | {*OF_FINDINGS, *OF_PREDICTIONS, *ON_REQUEST}:
         assert (ROOT / f"workflow/report/{name}.rst").read_text().strip(), name
     assert {"summary", "trainings", "search"} <= named
+
+
+def test_captions_say_what_a_study_of_their_kind_has():
+    """A study has classes or findings: no caption tells of the other one in passing."""
+    captions = {path.stem: path.read_text() for path in (ROOT / "workflow/report").glob("*.rst")}
+    own = {name for name in captions if name.endswith("_of_findings")}
+    assert own == {
+        *("figure_4.2_validation_curves_of_findings", "figure_comparisons_of_findings"),
+        "figure_dataset_of_findings",
+    }
+    for name in own:
+        assert captions.keys() >= {name.removesuffix("_of_findings")}
+        assert "findings" in captions[name]
+        assert not re.search("alanced accuracy|class(es)?\\b", captions[name]), name
+    assert not [name for name in captions if "(of findings" in captions[name]]
 
 
 def test_every_page_is_reached_from_the_readme():

@@ -208,7 +208,7 @@ def test_a_patient_on_both_sides_is_told_wherever_results_are(straddling):
     for name in ("4.14_accuracy_overview", "comparisons", "subgroups"):
         assert note in (results / f"tables/{name}.md").read_text(), name
     summary = re.sub(r"\s+", " ", (results / "summary.html").read_text())
-    assert "1 of the 9 patients of the test set have images in training or validation" in summary
+    assert "1 of the 9 patients of the test set has images in training or validation" in summary
     assert "The split is given, by lists of files; of its training side, 15 % were" in summary
     assert "patients are on several sides of it: 1 of 9" in straddling("plan")
 

@@ -5,10 +5,10 @@ from sscdl.tables.headings import place
 
 def told(figure):
     """Return the title and the caption that a figure's file carries."""
-    caption = HERE / f"workflow/report/figure_{figure.partition('-')[0]}.rst"
+    file = caption_file(f"figure_{figure.partition('-')[0]}")
     return {
         "title": place(f"figure_{figure}")[1],
-        "caption": caption.read_text(encoding="utf-8").strip(),
+        "caption": (HERE / "workflow/rules" / file).read_text(encoding="utf-8").strip(),
     }
 
 

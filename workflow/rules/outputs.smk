@@ -130,10 +130,17 @@ def made_by(script):
     return output_hash(HERE / "workflow/scripts" / f"{script}.py")
 
 
+def caption_file(name):
+    """Return the file of a caption, from the rules: of findings, where that is another one."""
+    file, of_findings = (f"../report/{name}{end}.rst" for end in ("", "_of_findings"))
+    there = FINDINGS and (HERE / "workflow/rules" / of_findings).is_file()
+    return of_findings if there else file
+
+
 def in_report(name, caption=None):
     """Return the caption, heading and title of a table or figure as keywords of ``report``."""
-    caption = caption or name.partition("-")[0]
-    return {"caption": f"../report/{caption}.rst", **report_entry(name)}
+    caption = caption_file(caption or name.partition("-")[0])
+    return {"caption": caption, **report_entry(name)}
 
 
 def learning_rates_tried():

@@ -22,6 +22,7 @@ from sscdl.study.terminal import (
     steps,
     take_terminal,
 )
+from sscdl.words import many
 
 # What is to be left unsaid, in the words of --quiet.
 UNSAID = {one.name for one in workflow.output_settings.quiet or ()}
@@ -118,8 +119,9 @@ def tell_steps():
         logger.info(f"{study}: the files of {count} are marked as new; nothing is made")
         return
     trained = sum(step.epochs > 0 for step in expected.values())
+    trains = many(trained, "trains", "train")
     logger.info(
-        f"{study}: {count}{f', of which {trained} train a stage' if trained else ''}. "
+        f"{study}: {count}{f', of which {trains} a stage' if trained else ''}. "
         f"All that jobs say is in {RESULTS}/logs; here, too, with {TERMINAL_IS}=all"
     )
 

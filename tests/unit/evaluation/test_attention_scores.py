@@ -114,3 +114,17 @@ def test_each_measure_of_the_lungs_against_its_formula():
     raised = scores(cam + 1, WHOLE, lungs=lungs)
     assert raised["ail_stretched"] == pytest.approx(share(cam - cam.min()), abs=1e-5)
     assert raised["ail_stretched"] != pytest.approx(raised["ail"], abs=0.005)
+
+
+def test_of_a_single_finding_there_is_no_contrast():
+    """It would be a column without a number: there is no other class to take away."""
+    maps, lungs = torch.ones(2, 1, 4, 4), torch.ones(2, SIZE, SIZE, dtype=torch.bool)
+    chosen = torch.zeros(2, dtype=torch.long)
+    lines = pd.DataFrame({"mark": ["", ""], "boxes": ["[]", "[]"]})
+    found = score_maps(maps, chosen, lungs, lines, [WHOLE] * 2, ["Effusion"])
+    assert "ail_contrast" not in found
+    assert list(found)[:2] == ["ail", "lung_share"]
+    two = score_maps(
+        maps.repeat(1, 2, 1, 1), chosen, lungs, lines, [WHOLE] * 2, ["Effusion", "Mass"]
+    )
+    assert list(two)[:3] == ["ail", "ail_contrast", "lung_share"]

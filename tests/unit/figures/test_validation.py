@@ -64,6 +64,14 @@ def test_a_search_that_trained_to_the_end_has_no_line():
     assert names == ["rate 0.01", "rate 0.1", "chosen"]
 
 
+def test_the_area_under_a_curve_is_no_percentage():
+    figure = validation_curves(curves(1, metric="mean_auc"), chance=0.5)
+    *_, chance = figure.axes[0].lines
+    assert figure.axes[0].lines[0].get_ydata()[0] == 0.5
+    assert chance.get_ydata()[0] == 0.5
+    assert figure.get_supylabel() == "mean AUC on validation images"
+
+
 def test_loss_curves_keep_their_units_and_metrics_do_not_mix():
     figure = validation_curves(curves(1, metric="loss"))
     assert figure.axes[0].lines[0].get_ydata()[0] == 0.5

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from sscdl.errors import InputError
-from sscdl.front import new
+from sscdl.front import levels, new, patients, propose
 from tests.unit.front.image_trees import read, sides, tree
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -91,11 +94,17 @@ def test_of_folders_in_folders_it_must_be_said_which_are_the_labels(
     tmp_path, answers, paths, levels, meant
 ):
     root = tree(tmp_path / "mine", paths)
-    with pytest.raises(InputError, match="are the labels: .*" + ".*or ".join(levels)) as refused:
+    with pytest.raises(InputError, match="the labels: .*" + ".*or ".join(levels)) as refused:
         new.main([str(root)])
-    assert "give --classes with those that are meant" in str(refused.value)
-    with pytest.raises(InputError, match="which folders are the labels"):
+    ways = re.findall(r"--classes ((?:\S+ )*?[^ ;]+)(?:; |$)", str(refused.value))
+    assert len(ways) == len(levels), "each level is named as a choice"
+    assert set(shlex.split(ways[0])) in ({"NORMAL", "ILL"}, {"site 0", "site 1"})
+    assert any(set(shlex.split(way)) == set(meant) for way in ways)
+    assert ("have others, too" in str(refused.value)) == (len(levels) == 1)
+    with pytest.raises(InputError, match="--classes none=nowhere: is none of the folders"):
         new.main([str(root), "--classes", "NORMAL", "none=nowhere"])
+    with pytest.raises(InputError, match="--classes normal: .*did you mean 'NORMAL'"):
+        new.main([str(root), "--classes", "normal", "ILL"])
     new.main([str(root), "--classes", *meant, "--study", "told"])
     _, labels, patients = read("told.yaml")
     expected = {path: next(one.lower() for one in meant if f"{one}/" in path) for path in paths}
@@ -130,7 +139,7 @@ def test_a_file_that_a_pattern_would_find_by_mistake_is_refused(tmp_path):
     inner = ["x", "NORMAL", "ILL"]
     root = tree(tmp_path / "mine", [f"x/{inner[n % 3]}/patient{n}.png" for n in range(60)])
     tree(root, ["x/patient0.png"])
-    with pytest.raises(InputError, match="1 files lie so .*x/patient0.png.; move them, or write"):
+    with pytest.raises(InputError, match="1 file lies so .*x/patient0.png.; move them, or write"):
         new.main([str(root)])
 
 
@@ -170,3 +179,54 @@ def test_folders_that_are_too_many_for_labels_are_told(tmp_path, capsys):
     with pytest.raises(InputError, match="A study needs labels"):
         new.main([str(root)])
     assert "no folders that may be labels: 40 names of folders" in capsys.readouterr().out
+
+
+def plainly(paths):
+    """Return what `places` and `drawn` are said to be, each path by itself."""
+    words = {path: {one.lower() for one in propose.DRAWN.findall(path)} for path in paths}
+    everywhere = set.intersection(*words.values())
+    aside = {path: min(found - everywhere) for path, found in words.items() if found - everywhere}
+
+    def label(name):
+        patient = any(re.fullmatch(pattern, name) for pattern in patients._WRITTEN)
+        return not (levels.is_plain(name) or levels.side_of(name) or patient)
+
+    folders = {path: tuple(path.split("/")[:-1]) for path in paths}
+    named = {
+        path: tuple(n for n, one in enumerate(found) if label(one))
+        for path, found in folders.items()
+    }
+    stacks = [tuple(folders[path][n] for n in found) for path, found in named.items() if found]
+    common = len(os.path.commonprefix(stacks))
+    left = {path: found[common:] for path, found in named.items()}
+    return aside, [levels.Place(path, folders[path], left[path]) for path in paths if left[path]]
+
+
+NAMES = [
+    *("train", "Valid", "test", "NORMAL", "ILL", "images", "Images_01", "dcm", "study3", "all"),
+    *("patient12", "sub-0a", "SUBJECT_7", "Case 1", "masks", "Heat-Map", "segs", "lung seg", "a.b"),
+    *("annotatıons", "ſegmentations", "MAſK", "contour"),
+]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_places_are_those_of_each_path_by_itself(seed):
+    draw = random.Random(seed)
+    names, root = draw.sample(NAMES, 8), draw.choice(["", "lung masks/", "ILL/"])
+    paths = [
+        f"{root}{''.join(f'{draw.choice(names)}/' for _ in range(draw.randrange(5)))}{n}.png"
+        for n in range(200)
+    ]
+    aside, placed = plainly(paths)
+    assert levels.drawn(paths) == aside
+    assert levels.places(paths) == placed
+    left = [path for path in paths if path not in aside]
+    assert levels.levels_of(paths) == levels.levels(plainly(left)[1] if left else [])
+
+
+def test_a_name_of_folders_is_looked_at_once(monkeypatch):
+    """Archives have hundreds of thousands of images, and to ask at each took ten seconds."""
+    asked = []
+    monkeypatch.setattr(levels, "is_patient", lambda name: bool(asked.append(name)))
+    levels.levels_of([f"{'ab'[n % 2]}/p{n % 10}/{n}.png" for n in range(2000)])
+    assert len(asked) == len(set(asked)) == 12

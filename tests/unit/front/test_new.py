@@ -175,6 +175,8 @@ def test_the_layout_of_the_challenge_is_known(tmp_path, capsys):
     assert written("two.yaml")["classes"] == ["typical", "negative"]
     for words, said in [
         (["--classes", "negative", "atypical"], "atypical: no image has this label"),
+        (["--classes", "Negative", "typical"], "did you mean 'negative'"),
+        (["--unknown", "each"], "--unknown: .*columns are known"),
         (["--classes", "negative"], "at least two classes"),
         (["--label", "x"], "--label: .*is laid out as"),
     ]:
@@ -202,13 +204,14 @@ def test_on_a_terminal_each_thing_is_proposed_and_asked(tmp_path, answers, capsy
 def test_answers_that_mean_nothing_are_asked_again(tmp_path, answers, capsys):
     rows = [f"images/{n}.png,p{n // 2},{'abc'[n % 3]}" for n in range(40)]
     root = archive(tmp_path / "mine", rows=rows)
-    answers("", "who", "none", "", "1", "2 9", "a b", "3 1", "a study", "mine-2")
+    answers("", "who", "Finding", "none", "", "1", "2 9", "a b", "3 1", "a study", "mine-2")
     new.main([str(root)])
     config = written("mine-2.yaml")
     assert config["dataset"]["table"]["columns"]["patient"] is None
     assert sorted(config["classes"]) == ["a", "c"]
     said = capsys.readouterr().out
-    assert "one of: patient_id, finding, none" in said
+    assert "one of: patient_id, finding, none\n" in said
+    assert "one of: patient_id, finding, none; did you mean 'finding'?" in said
     assert said.count("at least two numbers of 1 to 3") == 3
     assert "a letter or digit first" in said
 
@@ -273,7 +276,16 @@ SHORT = refused(["images/0.png,p0"])
         ({}, ["--file", "x"], "--file x: .*has no such column"),
         ({}, ["--file", "patient_id", "--no-patient"], "no row leads to a file"),
         ({}, ["--table", "x.csv"], "--table x.csv: there is no such file.*labels.csv"),
-        ({}, ["--classes", "normal", "il"], r"--classes il: .*normal \(26\), ill \(14\)"),
+        ({}, ["--label", "FINDING"], "did you mean 'finding'"),
+        ({}, ["--table", "Label.csv"], "did you mean 'labels.csv'"),
+        (
+            {},
+            ["--classes", "normal", "il"],
+            r"--classes il: .*normal \(26\), ill \(14\)\); did you mean 'ill'",
+        ),
+        ({}, ["--classes", "normal", "ILL"], "--classes ILL: .*did you mean 'ill'"),
+        ({}, ["--classes", "normal", "x=Ill"], "--classes x=Ill: .*did you mean 'ill'"),
+        ({}, ["--findings", "NORMAL"], "--findings NORMAL: .*did you mean 'normal'"),
         ({}, ["--classes", "normal"], "at least two classes apart"),
         ({}, ["--classes", "a=normal", "a=ill"], "at least two classes apart"),
         ({}, ["--classes", "normal", "x=normal"], "'normal' is there twice"),
@@ -309,6 +321,9 @@ def test_folders_without_what_is_needed(tmp_path):
         new.main([str(tmp_path / "none")])
     with pytest.raises(InputError, match="no image file"):
         new.main([str(tmp_path)])
+    (tmp_path / "Images").mkdir()
+    with pytest.raises(InputError, match="there is no such folder; did you mean 'Images'"):
+        new.main([str(tmp_path / "images")])
     latin = archive(tmp_path / "latin")
     (latin / "labels.csv").write_bytes("path,patient,Größe\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"labels\.csv, line 1: a byte \(f6\) is no text in UTF-8"):

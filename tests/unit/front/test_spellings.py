@@ -111,6 +111,36 @@ def test_names_of_files_in_a_table_may_write_one_patient_in_several_ways(tmp_pat
     assert index.images["patient_id"].nunique() == 20
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--no-patient", "--unknown", "each"], "--unknown: .* no column tells the patient"),
+        (["--no-patient", "--alike", "one"], "--alike: .* no column tells the patient; leave it"),
+        (["--no-table", "--no-patient", "--alike", "one"], "--alike: .*the paths tell no patients"),
+        (["--no-table", "--no-patient", "--unknown", "one"], "--unknown: .* has no table"),
+    ],
+)
+def test_what_ids_mean_is_not_told_where_there_are_none(tmp_path, words, said):
+    paths = [f"{'ab'[n % 2]}/{n}.png" for n in range(40)]
+    lines = [f"{path},p{n},{path[0]}" for n, path in enumerate(paths)]
+    root = archive(tmp_path / "mine", "path,patient,label", lines)
+    tree(root, paths)
+    with pytest.raises(InputError, match=said):
+        new.main([str(root), *words])
+
+
+def test_what_is_told_of_ids_and_changes_nothing_is_said_to(tmp_path, capsys):
+    root = tree(tmp_path / "mine", [f"{'ab'[n % 2]}/patient{n}_x.png" for n in range(40)])
+    new.main([str(root), "--alike", "one", "--no-patient"])
+    said = capsys.readouterr().out
+    assert "--alike one: no patient is written in several ways" in said
+    assert "--no-patient: where paths tell a patient, that is taken all the same (" in said
+    lines = [f"images/{n}.png,{n},{'ab'[n % 2]}" for n in range(40)]
+    root = archive(tmp_path / "table", "path,patient,label", lines)
+    new.main([str(root), "--unknown", "each"])
+    assert "--unknown each: no image's patient is called unknown" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("word", ["unknown", "NaN", "n/a", "-1", "?"])
 def test_who_is_not_known_is_no_patient_of_all_these_images(tmp_path, answers, word):
     lines = [f"images/{n}.png,{word if n < 15 else n},{'ab'[n % 2]}" for n in range(40)]

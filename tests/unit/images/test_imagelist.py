@@ -165,7 +165,7 @@ def test_copies_have_a_split_of_their_own(tmp_path):
 def test_a_class_without_an_image_is_named_before_anything_is_trained(tmp_path):
     listed(tmp_path, "keep", classes=["typical"], masked=True)
     message = (
-        r"classes: no image .* is labelled 'negative' \(images by label: typical 4; .* findings in "
+        r"classes: no image .* is labelled 'negative' \(images by label: typical 4; .* lines in "
         r"rejected.csv, most often: not a DICOM file\)"
     )
     with pytest.raises(InputError, match=message):

@@ -67,7 +67,7 @@ def test_names_say_nothing_and_what_is_not_read_is_listed(exported_folder, tmp_p
     arguments = ["predict", str(exported_folder), "--device", "cpu"]
     with caplog.at_level("INFO", logger="sscdl"):
         assert main([*arguments, str(images), str(tmp_path / "one")]) == 0
-    assert "1 files that hold text passed over, such as labels.csv" in caplog.text
+    assert "1 file that holds text passed over, such as labels.csv" in caplog.text
     assert [name for name, line in lines_of(tmp_path / "one").items() if line["predicted"]] == [
         "a.IMA", "b",
     ]  # fmt: skip

@@ -50,7 +50,7 @@ def test_without_pretext_stages_there_is_nothing_to_warn_of(tmp_path):
 
 def test_another_split_is_named(tmp_path):
     nodes = make_nodes("moco", data=recipes(split={**SPLIT, "seed": 1}))
-    assert "1 of 1 pretext stages train on another split" in said(nodes, tmp_path)
+    assert "1 of 1 pretext stage trains on another split" in said(nodes, tmp_path)
 
 
 def test_a_split_by_image_is_named(tmp_path):
@@ -60,7 +60,7 @@ def test_a_split_by_image_is_named(tmp_path):
         nodes, tmp_path, split=split
     )
     write_images(tmp_path, [("a", "train", "main"), ("a", "test", "main"), ("b", "test", "main")])
-    told = "1 of 2 patients of the test set have images in training or validation, too (by pairs"
+    told = "1 of 2 patients of the test set has images in training or validation, too (by pairs"
     assert told in said(nodes, tmp_path, split=split)
 
 
@@ -72,7 +72,7 @@ def test_patients_on_any_two_sides_of_a_given_split_are_told(tmp_path):
     write_images(tmp_path, rows)
     assert said(nodes, tmp_path, split=split) == (
         "The split is given, and patients are on several sides of it: 1 of 2 patients of the test "
-        "set have images in training or validation, too (by pairs of sides: train and val 1, train "
+        "set has images in training or validation, too (by pairs of sides: train and val 1, train "
         "and test 0, val and test 1)."
     )
     write_images(tmp_path, [("a", "train", "main"), ("b", "val", "main"), ("c", "test", "main")])
@@ -89,8 +89,8 @@ def test_validation_by_image_from_a_given_side_is_told_in_one_sentence(tmp_path)
     assert said(nodes, tmp_path, split=split) == f"{first}."
     write_images(tmp_path, [("a", "train", "main"), ("a", "val", "main"), ("b", "test", "main")])
     text = said(nodes, tmp_path, split=split)
-    assert text.startswith(f"{first}; 0 of 1 patients of the test set")
-    assert text.count("patients of the test set") == 1
+    assert text.startswith(f"{first}; 0 of 1 patient of the test set")
+    assert text.count("patient of the test set") == 1
 
 
 @pytest.mark.parametrize("split", [{"by": "image", "given": "g"}, {"given": "g"}])
@@ -102,7 +102,7 @@ def test_where_all_sides_are_given_nothing_is_by_image(tmp_path, split):
     assert text.startswith(
         "The split is given, and patients are on several sides of it: 1 of 1 pat"
     )
-    assert text.count("patients of the test set") == 1
+    assert text.count("patient of the test set") == 1
     assert "by image" not in text
 
 

@@ -80,7 +80,7 @@ def test_images_are_known_by_their_contents_whatever_the_name(
     arguments = [str(folder), str(folder / "out"), "--model", str(model)]
     with caplog.at_level("INFO", logger="sscdl"):
         assert main(arguments) == 0
-    assert "1 files that hold text passed over, such as readme.txt" in caplog.text
+    assert "1 file that holds text passed over, such as readme.txt" in caplog.text
     assert "2 files with mask or label in the name passed over" in caplog.text
     files = ["a.png", "b.JPG", "c.IMA", "deeper/d.png", "deeper/e.tif", "f"]
     assert [(row["file"], row["error"]) for row in rows_of(folder / "out")] == [

@@ -97,6 +97,44 @@ def test_a_killed_job_is_told_by_its_last_words_or_by_its_cluster(tmp_path):
     assert log == ""
 
 
+COMMAND = "RuleException:\nCalledProcessError in file \"S\", line 9:\nCommand 'python a.py' "
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("died with <Signals.SIGTERM: 15>.", "it was stopped (SIGTERM): somebody, or a scheduler"),
+        ("returned non-zero exit status 143.", "it was stopped (SIGTERM): somebody, or a"),
+        ("returned non-zero exit status 137.", "it was killed (out of memory?)"),
+        ("died with <Signals.SIGKILL: 9>.", "it was killed (out of memory?)"),
+        ("died with <Signals.SIGSEGV: 11>.", "it crashed (SIGSEGV)"),
+        ("returned non-zero exit status 1.", "it ended without"),
+        ("returned non-zero exit status 199.", "it ended without"),
+    ],
+)
+def test_the_signal_says_whether_a_job_was_stopped_or_killed(tmp_path, how, said):
+    """Memory is no matter of one whom somebody has stopped."""
+    failures = Failures()
+    own, other = tmp_path / "own.log", record("error", COMMAND, exception="RuleException")
+    own.write_text("2026-01-01 10:00:00,123 INFO epoch 3/10\n")
+    other.thread = 7  # of a job that fails at the same time
+    for job, log in enumerate((tmp_path / "none.log", own)):
+        failures.filter(record("error", COMMAND + how, exception="RuleException"))
+        failures.filter(other)
+        failures.filter(failed(job, f"r{job}", log))
+    words = failures.words()
+    assert f"r0: {said}" in words
+    assert f"r1: {said}" in words
+    assert words.split("r1: ")[1].splitlines()[0].endswith("INFO epoch 3/10")
+    assert ("memory" in words) == ("SIGTERM" not in said and "SIGSEGV" not in said)
+
+
+def test_what_a_cluster_says_of_a_signal_is_taken_by_its_word(tmp_path):
+    line = "Command 'python a.py' died with <Signals.SIGTERM: 15>."
+    (tmp_path / "slurm.log").write_text(f"Building DAG of jobs...\n{line}\n")
+    assert reason([str(tmp_path / "slurm.log")]).text == f"it was stopped: {line}"
+
+
 def test_of_a_group_those_are_told_that_failed(tmp_path):
     bad = log_of(tmp_path / "bad.log", InputError("weights: x is damaged;\ndownload it again"))
     good, never = str(tmp_path / "good.log"), str(tmp_path / "never.log")

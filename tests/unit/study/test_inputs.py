@@ -8,7 +8,8 @@ import pytest
 
 from sscdl.archives.digests import Digests
 from sscdl.errors import InputError
-from sscdl.study.inputs import Inputs, check_given
+from sscdl.front import look
+from sscdl.study.inputs import Inputs, check_first_line, check_given
 from tests.unit.study.test_study import study
 
 FOLDERS = {"masks": ("",), "train": ("images", "masks")}
@@ -51,6 +52,25 @@ def test_a_folder_or_a_picture_that_cannot_be_read_is_named(lungs, tmp_path, mon
                 shut(patch, path)
                 message = refused(lungs)
             assert f"lungs.{source}.folder: {path} cannot be read (Permission denied)" in message
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=,", "sep=\t", "\ufeffsep=|"])
+def test_a_line_for_excel_is_no_header(tmp_path, line):
+    table = tmp_path / "labels.csv"
+    table.write_text(f"{line}\npath;label\na.png;ill\n", encoding="utf-8")
+    cohort = {"layout": "table", "root": str(tmp_path), "table": "labels.csv"}
+    inputs = Inputs({"main": cohort}, {}, Digests(tmp_path / "digests"))
+    with pytest.raises(InputError, match=r"dataset: .*labels.csv: its first line, .* delete that"):
+        inputs.image_files()
+    with pytest.raises(InputError, match="its first line"):
+        look.Table(table)
+
+
+def test_a_header_may_begin_as_such_a_line_does(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("sep=;path\nx;a.png\n", encoding="utf-8")
+    check_first_line(table)
+    check_first_line(tmp_path / "none.csv")
 
 
 def test_a_link_that_leads_nowhere_is_said_to_be_one(lungs, tmp_path):

@@ -160,6 +160,7 @@ def test_looks_of_the_scheduler_do_not_pile_up(monkeypatch):
         (1, " \n", "the check has ended with status 1, without a word"),
         (-9, "", "the check was killed by signal 9, probably for memory"),
         (-11, "", "the check was killed by signal 11"),
+        (-15, "", "the check was stopped by signal 15"),
         (-9, "a warning\n", "a warning\nthe check was killed by signal 9, probably for memory"),
     ],
 )

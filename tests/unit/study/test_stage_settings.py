@@ -17,7 +17,7 @@ from tests.unit.study.test_config import SCHEMA, SMALL, merged
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"warmup_epochs": 30}, "stages.moco.warmup_epochs: 30 epochs are all of the 30"),
+        ({"warmup_epochs": 30}, "stages.moco.warmup_epochs: 30 of the 30 epochs that"),
         ({"warmup_epochs": -1}, "stages.moco.warmup_epochs: -1 is less than the minimum"),
         ({"lars": {"decay": "all"}}, "stages.moco.lars: goes with optimizer lars; remove it"),
         ({"lars": {"adapt": "bias"}}, "stages.moco.lars.adapt: 'bias' is not one of weights, all"),

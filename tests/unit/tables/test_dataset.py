@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sscdl.figures.bars import shown
 from sscdl.figures.charts import wrapped, write_figure
 from sscdl.figures.dataset import contact_sheet, dataset_figure
 from sscdl.images.imagelist import COLUMNS
+from sscdl.segment.quality import Quality
 from sscdl.tables.dataset import (
     copies,
     dataset_table,
@@ -121,6 +123,24 @@ def test_table_counts_by_split():
     }
     assert list(cells(table, "size (rows x columns)")) == ["200 x 100", "300 x 100"]
     assert cells(table, "set aside") == {}
+
+
+def test_a_fault_of_a_mask_counts_once_whatever_commas_it_has():
+    """Faults stand in one cell with commas between them, and some have one in their own words."""
+    worst = Quality(area=0.9, components=1, balance=0.0, solidity=0.5, border=0.4, doubt=0.5)
+    unequal = replace(worst, area=0.3, components=2, balance=0.1)
+    masks = [worst, unequal, replace(worst, components=0)]
+    rows = [image(str(n), mask_faults=", ".join(one.faults())) for n, one in enumerate(masks)]
+    assert cells(dataset_table(listed(*rows, image("good")), NOTHING), "lung mask") == {
+        "none used": [0, 0],
+        "a single component": [1, 1],
+        "area … of the image": [1, 1],
+        "network in doubt, …": [2, 2],
+        "no lung": [1, 1],
+        "on … of the image's border": [2, 2],
+        "one lung … of the other": [1, 1],
+        "ragged shape, solidity …": [2, 2],
+    }
 
 
 def test_ages():

@@ -253,6 +253,8 @@ def test_learning_rates_join_the_appendix_of_the_thesis():
     again = learning_rates([*histories, ended], thesis_dir=THESIS)
     assert again["value"].tolist() == table["value"].tolist()
     assert learning_rates([], thesis_dir=THESIS).empty
+    area = {**histories[2], "metric": "mean_auc"}
+    assert learning_rates([area], thesis_dir=THESIS)["value"].tolist() == [0.5], "no percentage"
 
 
 def test_the_only_model_of_its_number_of_tasks_is_not_called_the_best():

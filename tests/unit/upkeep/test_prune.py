@@ -197,7 +197,7 @@ def test_a_stage_with_descendants_goes_only_with_them(store, capsys):
     before = store.contents()
     assert prune(store, "--yes", "--node", "moco") == 2
     error = capsys.readouterr().err
-    assert "1 nodes were trained on it" in error
+    assert "1 node was trained on it" in error
     assert f"--node {store.swav.fingerprint}" in error
     assert store.contents() == before
     assert prune(store, "--yes", "--node", "moco", "--node", "moco+swav") == 0
