@@ -16,6 +16,7 @@ from sscdl.images.held_out import check_trained_with, held_out, prediction_colum
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import select_rows
 from sscdl.training.device import lease
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.evaluate")
 
@@ -62,8 +63,8 @@ def predict_few(
             used |= _numbers(images_csv, described, data)
             parts.append(part.assign(**used))
             LOGGER.info(
-                "%s %s: %d training images, draw %d",
-                *(variant, curriculum, used["n_labels"], used["draw"]),
+                "%s %s: %s, draw %d",
+                *(variant, curriculum, many(used["n_labels"], "training image"), used["draw"]),
             )
     result = pd.concat(parts, ignore_index=True)
     names: dict[str, str | int] = {"variant": variant, "curriculum": curriculum, "seed": seed}

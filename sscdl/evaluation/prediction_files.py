@@ -17,6 +17,7 @@ OF_MODELS = (OWN, SHOWN, FAITHFULNESS, FEW_LABELS)  # those whose files are of o
 # Before the name of a class: the AIL of that class's map. "ail_" alone would make a class named low
 # or random mean two things.
 OF_CLASS = "ail_of_"
+CALLED = "called_"  # before the name of a finding: whether an exported model says that it is there
 NETWORK = "network"  # a random network's number, in the rows of such a network alone
 _FOLDERS = {
     "4.15_ail_overview": (OWN, UNTRAINED),

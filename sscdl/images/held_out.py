@@ -80,18 +80,22 @@ def check_trained_with(
         )
 
 
+def as_written(chances: NDArray[Any]) -> NDArray[np.float64]:
+    """Return probabilities of findings as tables have them, with twelve significant digits.
+
+    They are ranked and compared with thresholds, and those of rare findings may all be near 0.
+    """
+    return np.vectorize(lambda chance: float(f"{chance:.12g}"), otypes=[float])(chances)
+
+
 def prediction_columns(
     tested: pd.DataFrame, chances: NDArray[Any], classes: Sequence[str], *, several: bool = False
 ) -> pd.DataFrame:
     """Return the columns of a prediction table that a model's probabilities (N, K) give.
 
-    Those of ``several`` findings keep twelve significant digits: they are ranked, and those of rare
-    ones may all be near 0.
+    Those of ``several`` findings are rounded by :func:`as_written`.
     """
-    if several:
-        chances = np.vectorize(lambda chance: float(f"{chance:.12g}"), otypes=[float])(chances)
-    else:
-        chances = chances.round(6)
+    chances = as_written(chances) if several else chances.round(6)
     return pd.DataFrame(
         {
             **{key: tested[key] for key in ("image_id", "patient_id", "split", "label")},

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
-from sscdl.study.trie import CLASSIFY
+from sscdl.model.recorded import BASELINES
+from sscdl.tables.findings.scores import MEAN
+from sscdl.tables.operating_points import VALIDATION
 from sscdl.training.network_facts import SIZES
 from sscdl.training.network_names import by_timm
 from sscdl.words import many
@@ -29,13 +31,43 @@ _MASKS = {
     "train": "a segmenter that the study trained",
     "masks": "people or another program, as given to the study",
 }
-# Columns of predictions: what scores in attention inside the lungs without having learnt anything.
-BASELINES = ("lung_share", "ail_centre")
+_RULES = {
+    "Youden": "at the largest sum of sensitivity and specificity",
+    "sensitivity 90 %": "at the fewest false calls with a sensitivity of 90 % or more",
+    "specificity 90 %": "at the highest sensitivity with a specificity of 90 % or more",
+}
+
+
+class _Kind(NamedTuple):
+    """What is said of models of one kind."""
+
+    what: str
+    tells: str
+    last_stage: str
+    limit: str
+    outputs: str = ""
+
+
+_CLASSES = _Kind(
+    "A classifier of chest radiographs",
+    "tells apart",
+    "the classifier",
+    "It knows its classes alone and puts every image into one of them.",
+)
+_FINDINGS = _Kind(
+    "A model that tells findings on chest radiographs",
+    "tells, each by itself, whether an image shows",
+    "the findings",
+    "It knows its findings alone: an image of which none is called may show others.",
+    "The sigmoid of each of its outputs is the probability of one finding, in the order above. ",
+)
 
 
 def write_card(described: dict[str, Any]) -> str:
     """Return the card (Markdown) of a model that ``model.json`` describes."""
     lineage = described["lineage"]
+    several = described.get("several", False)
+    kind = _FINDINGS if several else _CLASSES
     stages = _stages(lineage)
     curriculum = "+".join(stage["recipe"]["task"] for stage in stages[:-1]) or "none"
     backbone, variant = described["backbone"], described["variant"]
@@ -46,20 +78,20 @@ def write_card(described: dict[str, Any]) -> str:
     edge = f", edge {variant['edge']:g} of the shorter side" if variant["edge"] else ""
     masks = _MASKS.get(lungs["source"], lungs["source"])
     facts = {
-        "tells apart": ", ".join(described["classes"]),
+        kind.tells: ", ".join(described["classes"]),
         "network": f"{backbone['name']}{ends}, {described['image']['size']} x "
         f"{described['image']['size']} pixels",
         "sees": f"{_SHOWN.get(variant['name'], variant['name'])} (`{variant['name']}`{edge})",
         "trained on": f"{named}; {many(lineage['data']['images'], 'image')}",
         "starts from": _root(stages[0]["recipe"]["root"]),
-        "curriculum": f"{curriculum}, then the classifier; seed {lineage['recipe']['seed']}",
+        "curriculum": f"{curriculum}, then {kind.last_stage}; seed {lineage['recipe']['seed']}",
         "lung masks by": f"{masks}; they count: {lungs['convention'] or 'not known'}",
     }
     lines = [
         f"# {lineage['node']} ({variant['name']})",
         "",
-        "A classifier of chest radiographs, trained with sscdl-cxr. **Not a medical device**: for "
-        "research, not for diagnosis or any decision about a patient.",
+        f"{kind.what}, trained with sscdl-cxr. **Not a medical device**: for research, not for "
+        "diagnosis or any decision about a patient.",
         "",
         "| | |",
         "|---|---|",
@@ -77,7 +109,8 @@ def write_card(described: dict[str, Any]) -> str:
         "",
         _what_the_value_is(lineage),
         "",
-        *_scores(described.get("scores")),
+        *(_scores_of_findings(described) if several else _scores(described.get("scores"))),
+        *(_thresholds(described) if several else ()),
         "## Limits",
         "",
         "- It has seen images of the kind above and no others: other machines, hospitals, ages and "
@@ -86,7 +119,7 @@ def write_card(described: dict[str, Any]) -> str:
         "- Files that are no frontal chest radiographs by their header get no prediction "
         "(`ingest.accept` in `model.json`); files without a header are not asked.",
         *(f"- {note}" for note in described.get("map_notes", [])),
-        "- It knows its classes alone and puts every image into one of them.",
+        f"- {kind.limit}",
         "- Networks learn shortcuts, such as marks beside the lungs. Look at where it looks "
         "(`--attention`) on images of your own.",
         *_doubts(described),
@@ -106,8 +139,8 @@ def write_card(described: dict[str, Any]) -> str:
         "```",
         "",
         f"Its input is gray in [0, 1], minus {described['normalisation']['mean']:.6f}, divided by "
-        f"{described['normalisation']['std']:.6f}, repeated to three channels. `model.json` holds "
-        "the rest, and the whole lineage.",
+        f"{described['normalisation']['std']:.6f}, repeated to three channels. "
+        f"{kind.outputs}`model.json` holds the rest, and the whole lineage.",
         "",
     ]
     return "\n".join(lines)
@@ -120,6 +153,7 @@ def loading(described: dict[str, Any]) -> list[str]:
     """
     name, last = described["backbone"]["name"], described["backbone"]["last_stage"]
     classes = len(described["classes"])
+    ready = ['model.load_state_dict(load_file("weights.safetensors"))', "model.eval()"]
     if by_timm(name):
         more = "".join(f", {key}={value!r}" for key, value in described["timm"].items())
         return [
@@ -127,8 +161,7 @@ def loading(described: dict[str, Any]) -> list[str]:
             "from safetensors.torch import load_file",
             "",
             f"model = timm.create_model({name!r}, num_classes={classes}{more})",
-            'model.load_state_dict(load_file("weights.safetensors"))',
-            "model.eval()",
+            *ready,
         ]
     lines = [
         "import torch, torchvision",
@@ -141,7 +174,7 @@ def loading(described: dict[str, Any]) -> list[str]:
     if last < 4:
         channels = SIZES[name, last][1]
         lines.append(f"model.fc = torch.nn.Linear({channels}, {classes})")
-    return [*lines, 'model.load_state_dict(load_file("weights.safetensors"))', "model.eval()"]
+    return [*lines, *ready]
 
 
 def _stages(lineage: dict[str, Any]) -> list[dict[str, Any]]:
@@ -169,8 +202,8 @@ def _what_the_value_is(lineage: dict[str, Any]) -> str:
         " As these are also the reported images, it is optimistic." if validated == "test" else ""
     )
     return (
-        f"The value of the stage {CLASSIFY} is that of its last epoch on the images of the split "
-        f"`{validated}`, which chose the learning rate.{warning}"
+        f"The value of the stage {lineage['recipe']['task']} is that of its last epoch on the "
+        f"images of the split `{validated}`, which chose the learning rate.{warning}"
     )
 
 
@@ -193,6 +226,48 @@ def _scores(scores: dict[str, dict[str, float]] | None) -> list[str]:
         "shows no attention to the lungs."
     )
     return [*lines, "", told, ""]
+
+
+def _scores_of_findings(described: dict[str, Any]) -> list[str]:
+    """Return the area under the ROC curve of each finding and their mean, a column a split."""
+    scores = described["scores"]
+    heads = [f"{split} ({found['images']} images)" for split, found in scores.items()]
+    lines = ["## Scores", "", f"| AUC of | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for name in (MEAN, *described["classes"]):
+        values = [found["auc"].get(name) for found in scores.values()]
+        cells = ["" if value is None else f"{value:.4g}" for value in values]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    told = (
+        f"Area under the ROC curve, 0.5 is chance. {MEAN}: of the findings that have one, which "
+        "are those that two patients or more of the split show, and two or more do not."
+    )
+    return [*lines, "", told, ""]
+
+
+def _thresholds(described: dict[str, Any]) -> list[str]:
+    """Return from which probability on each finding is called, and how that was chosen."""
+    thresholds = described["thresholds"]
+    chosen_on = thresholds["chosen_on"]
+    where = f"the validation images (split `{chosen_on}`)"
+    warning = ""
+    if chosen_on != VALIDATION:
+        where = f"the reported images (split `{chosen_on}`), as there are no validation images"
+        warning = " **What the thresholds are worth on these images is too good.**"
+    lines = [
+        "## Thresholds",
+        "",
+        "`predict` calls a finding from this probability on. Each was chosen on "
+        f"{where}, by the rule {thresholds['rule']}: {_RULES[thresholds['rule']]}.{warning} Where "
+        "few images show a finding, other ones would have given another threshold.",
+        "",
+        "| finding | called from | images that show it there | that do not |",
+        "|---|---|---|---|",
+    ]
+    for name in described["classes"]:
+        value, (shown, absent) = thresholds["values"][name], thresholds["images"][name]
+        said = "no threshold: never called" if value is None else f"{value:.4g}"
+        lines.append(f"| {name} | {said} | {shown} | {absent} |")
+    return [*lines, ""]
 
 
 def _doubts(described: dict[str, Any]) -> list[str]:

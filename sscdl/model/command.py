@@ -4,9 +4,10 @@ python -m sscdl model export STORE_OR_POINTER OUT --configfile STUDY.yaml
 python -m sscdl model predict MODEL IMAGES OUT
 python -m sscdl model score PREDICTIONS LABELS OUT
 
-`export` makes a folder that holds a classifier and all that its use needs; `predict` asks it about
-DICOM, PNG, JPEG or TIFF files, which become its input as those of its training did; `score`
-compares predictions with labels, on another data set than the one trained on. Not a medical device.
+`export` makes a folder that holds a classifier, or a model of findings, and all that its use needs;
+`predict` asks it about DICOM, PNG, JPEG or TIFF files, which become its input as those of its
+training did; `score` compares predictions with labels, on another data set than the one trained on.
+Not a medical device.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from pathlib import Path
 
 from sscdl.command_line import command_parser
 from sscdl.study.reading import add_arguments
+
+# How thresholds are chosen: as it is typed in a shell, and as tables call it, which need libraries
+# that the help text need not wait for.
+RULES = {
+    "youden": "Youden",
+    "sensitivity-90": "sensitivity 90 %",
+    "specificity-90": "specificity 90 %",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +51,7 @@ def _export(options: argparse.Namespace) -> int:
         variant=options.variant,
         segmenter=options.segmenter,
         predictions=options.predictions,
+        rule=RULES.get(options.threshold, ""),
         data_name=options.data_name,
         gray=options.gray,
         trust=options.trust_configuration,
@@ -97,7 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--predictions",
         type=Path,
-        help="the model's file in results/<study>/predictions, for the scores on the card",
+        help="the model's file in results/<study>/predictions, for the scores on the card; a model "
+        "of findings needs it, for its thresholds",
+    )
+    export.add_argument(
+        "--threshold",
+        choices=list(RULES),
+        help="from which probability on a finding is called, chosen on validation images: by the "
+        "largest sum of sensitivity and specificity (youden, the default), or where one of them is "
+        "at least 90 %% at the least cost of the other",
     )
     export.add_argument("--data-name", default="", help="name of the data set, for the card")
     export.add_argument(
@@ -134,7 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument(
         "labels",
         type=Path,
-        help="CSV with the columns file, label and patient (empty if not known)",
+        help="CSV with the columns file, patient (empty if not known) and label, or, for a model "
+        "of findings, one column for each: 1 shown, 0 not shown, empty if not known",
     )
     score.add_argument("out", type=Path, help="stem of the table's files: out/scores")
     return parser

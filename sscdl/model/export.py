@@ -11,26 +11,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from sscdl import __version__
 from sscdl.archives.cohorts import MAIN
 from sscdl.errors import InputError
-from sscdl.evaluation import measures
 from sscdl.files import write_json, write_text
 from sscdl.images.ingest import collect
-from sscdl.images.variants import mean_std, read_pack
-from sscdl.model.card import BASELINES, write_card
+from sscdl.images.variants import mean_std
+from sscdl.model.card import write_card
 from sscdl.model.folder import (
     CARD,
     DESCRIPTION,
     FORMAT,
+    OF_FINDINGS,
     SEGMENTER,
     VERSION,
     WEIGHTS,
     Model,
     preprocessing_source,
+)
+from sscdl.model.recorded import (
+    check_made_by,
+    choose_thresholds,
+    read_predictions,
+    scores_of_classes,
+    scores_of_findings,
 )
 from sscdl.model.source import check_same, find_pointer, read_study
 from sscdl.recipe import file_hash
@@ -40,15 +46,16 @@ from sscdl.segment.networks.checkpoint import save_checkpoint
 from sscdl.segment.predict import load_segmenter
 from sscdl.store.store import LINEAGE_FILE, Store, read_pointer
 from sscdl.study.study import Study
-from sscdl.study.trie import CLASSIFY, FINDINGS
+from sscdl.study.trie import FINAL_TASKS, FINDINGS
+from sscdl.tables.operating_points import VALIDATION
 from sscdl.training.network_facts import map_notes
 from sscdl.training.network_names import by_timm
 from sscdl.weight_files import check_weights
+from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.model")
 _GRAY = "segmented_gray"
-_COMPARED = 16  # predictions that a model must reproduce before they are taken for its scores
-_CLOSE = 1e-4  # predictions have six decimals, and other processors round elsewhere
+_RULE = "Youden"  # by which findings are called unless another rule is asked for
 
 
 def export(
@@ -61,6 +68,7 @@ def export(
     variant: str = "",
     segmenter: Path | None = None,
     predictions: Path | None = None,
+    rule: str = "",
     data_name: str = "",
     gray: float | None = None,
     trust: bool = False,
@@ -74,7 +82,10 @@ def export(
         node, variant: which pointer of the store (see
             :func:`sscdl.model.source.find_pointer`).
         segmenter: finds the lungs where the study was given its masks.
-        predictions: the study's file of this model, for the scores on the card.
+        predictions: the study's file of this model, for the scores on the card, and, of findings,
+            for the thresholds from which on they are called.
+        rule: how these are chosen, one of :data:`sscdl.tables.operating_points.RULES`; empty:
+            Youden's.
         data_name: what the images were, for the card.
         gray: the mean of the full images in [0, 1], where the store cannot tell it.
         trust: take the configuration although nothing shows that it is the one of the training.
@@ -84,15 +95,22 @@ def export(
     """
     pointer = find_pointer(source, node, variant)
     store, entry = Store(pointer.parent.parent), read_pointer(pointer)
-    if entry.get("task") == FINDINGS:
-        raise InputError(
-            f"{pointer}: tells several findings of an image, and only classifiers are exported; "
-            "its weights, in the store, can be used as docs/finished-models.md says"
-        )
-    if entry.get("task") != CLASSIFY:
+    if entry.get("task") not in FINAL_TASKS:
         raise InputError(
             f"{pointer}: is the pointer of a pretext stage, which tells no classes apart; give "
-            f"that of a classifier (its name ends in {CLASSIFY})"
+            f"that of a classifier (its name ends in {' or '.join(FINAL_TASKS)})"
+        )
+    several = entry["task"] == FINDINGS
+    if several and predictions is None:
+        raise InputError(
+            f"{pointer}: is a model of findings, each of which is called from a threshold on that "
+            "is chosen on validation images; give their predictions by this model with "
+            "--predictions (its file in results/<study>/predictions)"
+        )
+    if rule and not several:
+        raise InputError(
+            f"--threshold: {pointer.name} is a model of classes, of which the likeliest is "
+            "predicted; leave the option out"
         )
     if not store.finished(pointer):
         raise InputError(f"{pointer}: the weights that it names are gone; run the workflow again")
@@ -107,11 +125,13 @@ def export(
         lungs = _lungs(study, variant, segmenter, folder)
         files = [name for name in (WEIGHTS, SEGMENTER) if (folder / name).is_file()]
         ingest, recipe = study.config["ingest"], lineage["recipe"]
+        names = recipe["data"]["findings" if several else "classes"]
+        table = None if predictions is None else read_predictions(predictions, names)
         described = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": OF_FINDINGS if several else VERSION,
             "sscdl": __version__,
-            "classes": recipe["data"]["classes"],
+            "classes": names,
             "backbone": recipe["backbone"],
             "image": {"size": recipe["image_size"], "packed": study.config["image"]["packed"]},
             "variant": {
@@ -129,12 +149,18 @@ def export(
             "lineage": lineage,
         }
         described |= _of_network(recipe, store.folder)
+        if several and table is not None:
+            thresholds = choose_thresholds(table, names, rule or _RULE, study.reported)
+            described |= {"several": True, "thresholds": thresholds}
         write_json(folder / DESCRIPTION, described)
         model = Model(folder, torch.device("cpu"))
-        if predictions is not None:
+        if table is not None and predictions is not None:
             pack = store.folder / "packs" / f"{variant}.{recipe['data']['pack']}.json"
-            described["scores"] = _scores(model, predictions, pack)
+            check_made_by(model, table, predictions, pack)
+            described["scores"] = (scores_of_findings if several else scores_of_classes)(table)
             write_json(folder / DESCRIPTION, described)
+        if several:
+            _tell(described["thresholds"])
         write_text(folder / CARD, write_card(described))
     LOGGER.info("%s (%s) is in %s", entry["node"], variant, out)
 
@@ -215,48 +241,21 @@ def _gray(study: Study, trust: bool, given: float | None) -> float:
     return mean_std(read_record(study.pack("full"), PACK), ids)[0]
 
 
-def _scores(model: Model, path: Path, pack: Path) -> dict[str, dict[str, float]]:
-    """Return the scores of a file of predictions by split, if it is this model's."""
-    kept = {"patient_id": str, "image_id": str, "label": str, "predicted": str}
-    try:
-        table = pd.read_csv(path, dtype=kept, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise InputError(f"--predictions {path}: cannot be read ({error})") from None
-    columns = [f"prob_{name}" for name in model.classes]
-    if table.empty or not {"image_id", "split", "label", *columns} <= set(table.columns):
-        raise InputError(
-            f"--predictions {path}: has no predictions of the classes {', '.join(model.classes)}; "
-            "give the model's file in results/<study>/predictions"
+def _tell(thresholds: dict[str, Any]) -> None:
+    """Say on what thresholds were chosen if that is not as it should be, and what has none."""
+    if thresholds["chosen_on"] != VALIDATION:
+        LOGGER.warning(
+            "thresholds: there are no validation images, so that they were chosen on the reported "
+            "ones (%s): what they are worth there is too good",
+            thresholds["chosen_on"],
         )
-    array, described = read_pack(pack)
-    row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
-    first = table.head(_COMPARED)
-    known = [image_id in row_of for image_id in first["image_id"]]
-    alike = all(known)
-    if alike:
-        chances, _ = model(torch.from_numpy(array[[row_of[i] for i in first["image_id"]]]))
-        alike = abs(chances.numpy() - first[columns].to_numpy(float)).max() < _CLOSE
-    if not alike:
-        raise InputError(
-            f"--predictions {path}: are not those of this model; give the file of its variant, "
-            "curriculum and seed, or leave the option out"
-        )
-    found = {}
-    for split, part in table.groupby("split"):
-        found[str(split)] = {
-            "images": len(part),
-            "balanced_accuracy": measures.value(part, measures.balanced_accuracy),
-            "auc": measures.value(part, measures.auc),
-            **{
-                name: float(part[name].mean()) if name in part else float("nan")
-                for name in ("ail", *BASELINES)
-            },
-        }
-    # JSON has no NaN.
-    return {
-        split: {key: round(value, 4) for key, value in scores.items() if value == value}
-        for split, scores in found.items()
-    }
+    for name, value in thresholds["values"].items():
+        if value is None:
+            shown, absent = thresholds["images"][name]
+            LOGGER.warning(
+                "%s: has no threshold and will not be called: on %s, %s it, and %d do not",
+                name, thresholds["chosen_on"], many(shown, "image shows", "images show"), absent,
+            )  # fmt: skip
 
 
 @contextmanager

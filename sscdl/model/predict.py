@@ -9,53 +9,34 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sscdl.archives.cohorts import MAIN
-from sscdl.archives.listing import scan_pictures, stem
 from sscdl.dicom.radiograph import Rendering
-from sscdl.errors import InputError
-from sscdl.evaluation.attention import attention_share, region_share, resize_map
 from sscdl.figures import charts
-from sscdl.figures.attention import AttentionItem, attention_panel
+from sscdl.figures.attention import attention_panel
 from sscdl.files import write_json
 from sscdl.images import variants
 from sscdl.images.imagelist import write_csv
 from sscdl.images.renderer import Renderer
 from sscdl.images.variant_kinds import masks_of
+from sscdl.model.answers import answers, columns_of
 from sscdl.model.folder import Model, preprocessing_source
+from sscdl.model.image_files import ImageFile, find_images
 from sscdl.progress import Timer
-from sscdl.recipe import file_hash, fingerprint
+from sscdl.recipe import file_hash
 from sscdl.segment.maskfiles import read_gray, record_mask
 from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.model")
 TABLE = "predictions.csv"
 BATCH = 16  # images at a time, and between two lines that tell how long it takes
-_LONGEST_NAME = 150  # bytes; most file systems take 255, of which suffixes need some
 _VIEW_IS_MISSING = "view is missing, "  # not where the orientation tells of another view
-
-
-@dataclass
-class _Image:
-    """One file: where it lies, what its outputs are called and its line of the table."""
-
-    path: Path
-    shown: str
-    name: str
-    line: dict[str, Any] = field(default_factory=dict)
-
-    def fail(self, reason: str) -> None:
-        self.line["error"] = reason
-        LOGGER.warning("%s: no prediction: %s", self.shown, reason)
 
 
 def predict_folder(
@@ -64,22 +45,21 @@ def predict_folder(
     """Predict the image files of ``source`` and return how many have no prediction.
 
     ``out`` gets ``predictions.csv``, written last, with a line for each file, sorted: ``file`` (its
-    name, with folders before it only where several have that name), ``prob_<class>``,
-    ``predicted``, ``ail`` and ``lung_share`` (of what the variant shows; empty without lungs),
-    ``mask_faults``, and ``error``, why there is no prediction. ``masks/<name>.png`` are the lungs
-    in the rendered image, 0 or 255.
+    name, with folders before it only where several have that name), what
+    :func:`sscdl.model.answers.columns_of` names, ``mask_faults``, and ``error``, why there is no
+    prediction. ``masks/<name>.png`` are the lungs in the rendered image, 0 or 255.
 
     Args:
         model: what predicts.
         source: a folder of DICOM, PNG, JPEG or TIFF files at any depth, or one file.
         out: a folder, made if it is missing, that does not lie in ``source``.
         attention: draw ``attention/<name>.png``: what the network sees, the class activation map
-            of the predicted class laid over, the lungs outlined.
+            of the predicted class, or of each called finding, laid over, the lungs outlined.
         view: view position (AP, PA) of files that do not tell theirs.
 
     Raises InputError if there is no file to predict, or ``out`` cannot be used.
     """
-    images, problems = _find(source, out)
+    images, problems = find_images(source, out)
     described = model.described
     if described["preprocessing"] != preprocessing_source():
         LOGGER.warning(
@@ -107,8 +87,8 @@ def predict_folder(
     lines = [{"file": image.shown, **image.line} for image in images]
     lines += [{"file": shown, "error": reason} for shown, reason in problems]
     lines.sort(key=lambda line: line["file"])
-    columns = ["file", *(f"prob_{name}" for name in model.classes), "predicted", "ail"]
-    table = pd.DataFrame(lines, columns=[*columns, "lung_share", "mask_faults", "error"])
+    columns = ["file", *columns_of(model), "mask_faults", "error"]
+    table = pd.DataFrame(lines, columns=columns)
     write_csv(table, out / TABLE)
     without = sum("error" in line for line in lines)
     predicted, lost = many(len(lines) - without, "prediction"), many(without, "file")
@@ -116,78 +96,10 @@ def predict_folder(
     return without
 
 
-def _find(source: Path, out: Path) -> tuple[list[_Image], list[tuple[str, str]]]:
-    """Return the image files, and (path, reason) of names that were set aside."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"output {out}: is a file; give a folder")
-    if source.is_file():
-        shown, problems = [source.name], []
-    elif not source.is_dir():
-        raise InputError(f"images {source}: no such file or folder; give one that exists")
-    else:
-        if out.resolve().is_relative_to(source.resolve()):
-            raise InputError(
-                f"output {out}: lies in the folder of the images, whose masks would be taken for "
-                "images next time; give a folder elsewhere"
-            )
-        try:
-            listing = scan_pictures(source)
-        except InputError as error:
-            raise InputError(
-                f"images {source}: holds no DICOM, PNG, JPEG or TIFF file at any depth; give the "
-                f"folder of the images ({error})"
-            ) from None
-        shown, problems = [path for path, _ in listing.files], listing.problems
-        for path, reason in problems:
-            LOGGER.warning("%s: no prediction: %s", path, reason)
-        if listing.texts:
-            LOGGER.info(
-                "%s text passed over, such as %s",
-                many(len(listing.texts), "file that holds", "files that hold"), listing.texts[0],
-            )  # fmt: skip
-    folder = source if source.is_dir() else source.parent
-    endings = _endings(shown)
-    named = zip(shown, endings, _names(endings), strict=True)
-    return [_Image(folder / path, ending, name) for path, ending, name in named], problems
-
-
-def _endings(paths: list[str]) -> list[str]:
-    """Return of each relative path the shortest end that no other has: most often the file's name.
-
-    Folders of archives are named after patients and studies, which outputs do not repeat.
-    """
-    every = {path: _tails(path) for path in paths}
-    counts = Counter(tail for tails in every.values() for tail in tails)
-    return [
-        next((tail for tail in every[path] if counts[tail] == 1), every[path][-1]) for path in paths
-    ]
-
-
-def _tails(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[k:]) for k in reversed(range(len(parts)))]
-
-
-def _names(paths: list[str]) -> list[str]:
-    """Return a name for the outputs of each path; no two are alike, in lower or upper case."""
-    names: list[str] = []
-    used: set[str] = set()
-    for path in paths:
-        flat = path.replace("/", "_")
-        tried = [stem(flat), flat, f"{stem(flat)}-{fingerprint(path)}"]
-        if len(flat.encode()) > _LONGEST_NAME:
-            front = flat.encode()[: _LONGEST_NAME - 20].decode(errors="ignore")
-            tried = [f"{front}-{fingerprint(path)}"]
-        name = next((name for name in tried if name.casefold() not in used), tried[-1])
-        used.add(name.casefold())
-        names.append(name)
-    return names
-
-
 def _predict(
     model: Model,
     renderer: Renderer,
-    batch: list[_Image],
+    batch: list[ImageFile],
     scratch: Path,
     out: Path,
     *,
@@ -199,7 +111,7 @@ def _predict(
     images.mkdir(parents=True)
     usable: dict[str, bool] = {}
     records: list[dict[str, Any]] = []
-    kept: dict[str, _Image] = {}
+    kept: dict[str, ImageFile] = {}
     for number, image in enumerate(batch):
         image_id = f"{number:04d}"
         png = images / f"{image_id}.png"
@@ -225,25 +137,12 @@ def _predict(
     if not kept:
         return
     array, lungs, ids = _pack(model, scratch, list(kept), records)
-    on_device, maps = model(torch.from_numpy(array))
-    chances, maps = on_device.cpu().numpy(), maps.cpu()
-    regions = torch.from_numpy(lungs > 127)
-    large = resize_map(maps, lungs.shape[-1])
-    inside, area = attention_share(large, regions), region_share(regions)
-    for row, image_id in enumerate(ids):
+    found = answers(model, array, lungs > 127, [usable.get(image_id, False) for image_id in ids])
+    for image_id, answer in zip(ids, found, strict=True):
         image = kept[image_id]
-        predicted = model.classes[int(chances[row].argmax())]
-        for name, value in zip(model.classes, chances[row].astype(float), strict=True):
-            image.line[f"prob_{name}"] = round(float(value), 6)
-        image.line["predicted"] = predicted
-        ail = float(inside[row]) if usable.get(image_id) else float("nan")
-        if usable.get(image_id):
-            image.line |= {"ail": round(ail, 6), "lung_share": round(float(area[row]), 6)}
+        image.line |= answer.cells
         if attention:
-            item = AttentionItem(
-                array[row], large[row].numpy(), lungs[row] > 127, ail, predicted, ""
-            )
-            figure = attention_panel({"": [item]})
+            figure = attention_panel(answer.maps)
             charts.write_figure(figure, out / "attention" / f"{image.name}.png")
 
 
@@ -303,6 +202,6 @@ def _copy(path: Path, target: Path) -> None:
     shutil.copyfile(path, target)
 
 
-def _batches(images: list[_Image]) -> Iterator[list[_Image]]:
+def _batches(images: list[ImageFile]) -> Iterator[list[ImageFile]]:
     for start in range(0, len(images), BATCH):
         yield images[start : start + BATCH]

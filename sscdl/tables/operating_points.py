@@ -17,7 +17,7 @@ from sklearn.metrics import roc_curve
 
 from sscdl.evaluation import metrics
 from sscdl.evaluation.inference import score
-from sscdl.evaluation.measures import Floats, mean_of
+from sscdl.evaluation.measures import Bools, Floats, mean_of
 from sscdl.tables.overview import METADATA, models_in
 
 VALIDATION = "val"
@@ -71,15 +71,19 @@ RULES: dict[str, Callable[[Floats, Floats], int]] = {
 
 
 def threshold(rows: pd.DataFrame, positive: str, rule: str) -> float:
-    """Return the threshold that a rule chooses on these rows of one training.
+    """Return the threshold that a rule chooses on these rows of one training."""
+    scores = rows[f"prob_{positive}"].to_numpy(dtype=float)
+    return best_threshold(scores, (rows["label"] == positive).to_numpy(), rule)
 
-    It is a probability that occurs, or just above the highest where no image may be positive. NaN
-    where the rows are all of one side.
+
+def best_threshold(scores: Floats, true: Bools, rule: str) -> float:
+    """Return the threshold that a rule chooses for scores (N,) of which some are ``true`` (N,).
+
+    It is a score that occurs, or just above the highest where no image may be positive. NaN where
+    all are of one side.
     """
-    true = (rows["label"] == positive).to_numpy()
     if true.all() or not true.any():
         return float("nan")
-    scores = rows[f"prob_{positive}"].to_numpy(dtype=float)
     # The rates at all thresholds: without those that look needless, the specific rule would miss.
     false_rate, true_rate, at = roc_curve(true, scores, drop_intermediate=False)
     found = float(at[RULES[rule](false_rate, true_rate)])

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from sscdl.model.folder import FORMAT, SEGMENTER, VERSION, WEIGHTS, preprocessing_source
+from sscdl.model.folder import (
+    FORMAT,
+    OF_FINDINGS,
+    SEGMENTER,
+    VERSION,
+    WEIGHTS,
+    preprocessing_source,
+)
 from sscdl.phantom import radiograph as phantom_radiograph
 from sscdl.recipe import file_hash
 from sscdl.segment.networks import default
@@ -19,31 +26,50 @@ from sscdl.training.network_names import by_timm, network_of
 from tests.unit.render_helpers import ACCEPT_ALL
 
 CLASSES = ["negative", "typical", "other"]
+# Of a model of findings, in the order of its outputs; from where each is called.
+THRESHOLDS = {"Effusion": 0.25, "Edema": None, "Hernia": 0.001}
 CPU = torch.device("cpu")
 
 
-def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, gray=None, edge=0.0):
-    """Write a model with random weights and the default segmenter; return its folder."""
+def build(
+    folder,
+    *,
+    variant="segmented_black",
+    name="resnet18",
+    last_stage=4,
+    gray=None,
+    edge=0.0,
+    thresholds=None,
+):
+    """Write a model with random weights and the default segmenter; return its folder.
+
+    It is one of findings if there are ``thresholds`` (by finding).
+    """
     folder.mkdir()
+    several, classes = thresholds is not None, CLASSES if thresholds is None else list(thresholds)
     torch.manual_seed(0)
     network = network_of({"name": name, "last_stage": last_stage}, 64)
     backbone = build_backbone(**network)
     head = backbone.head_name
     state = backbone.state_dict()
-    state[f"{head}.weight"] = torch.randn(len(CLASSES), backbone.channels)
-    state[f"{head}.bias"] = torch.randn(len(CLASSES))
+    state[f"{head}.weight"] = torch.randn(len(classes), backbone.channels)
+    state[f"{head}.bias"] = torch.randn(len(classes))
     save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS)
     shutil.copyfile(default.PATH, folder / SEGMENTER)
     recipe = {
-        "task": "classify",
+        "task": "findings" if several else "classify",
         "seed": 0,
         "root": "scratch",
-        "data": {"classes": CLASSES, "validate": "val", "pack": "0" * 12},
+        "data": {
+            "findings" if several else "classes": classes,
+            "validate": "val",
+            "pack": "0" * 12,
+        },
     }
     described = {
         "format": FORMAT,
-        "version": VERSION,
-        "classes": CLASSES,
+        "version": OF_FINDINGS if several else VERSION,
+        "classes": classes,
         "backbone": network,
         "image": {"size": 64, "packed": 72},
         "variant": {"name": variant, "edge": edge, "gray": gray},
@@ -79,6 +105,12 @@ def build(folder, *, variant="segmented_black", name="resnet18", last_stage=4, g
             "before": None,
         },
     }
+    if several:
+        chosen = {"rule": "Youden", "chosen_on": "val", "values": thresholds}
+        images = {finding: [12, 30] for finding in classes}
+        described |= {"several": True, "thresholds": {**chosen, "images": images}}
+        auc = {"mean": 0.71, **dict.fromkeys(classes[:1], 0.71)}
+        described["scores"] = {"test": {"images": 40, "auc": auc}}
     if by_timm(name):
         from sscdl.training.timm_checks import timm_arguments
 
@@ -104,5 +136,5 @@ def lines_of(out):
         return {line["file"]: line for line in csv.DictReader(file)}
 
 
-def chances_of(line):
-    return [float(line[f"prob_{name}"]) for name in CLASSES]
+def chances_of(line, names=CLASSES):
+    return [float(line[f"prob_{name}"]) for name in names]

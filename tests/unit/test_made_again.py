@@ -60,8 +60,8 @@ IN_THE_STORE = {
 TABLES = {"prediction_table", "thesis_table", "backbones", "dataset", "normalisation",
           "implausible_masks", "learning_rates", "search", "trainings"}  # fmt: skip
 PREDICTING = {
-    "predict", "predict_shown", "probe", "probe_random", "metadata_baseline", "untrained",
-    "faithfulness",
+    "predict", "predict_few", "predict_shown", "probe", "probe_random", "metadata_baseline",
+    "untrained", "faithfulness",
 }  # fmt: skip
 PICTURING = {"summary", "figure", "contact_sheet"}
 KNOWN = {

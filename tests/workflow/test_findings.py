@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 import subprocess
 import sys
 
@@ -44,7 +46,7 @@ def finished(tmp_path_factory) -> tuple[Runner, str]:
     config["dataset"] = {
         "layout": "table",
         "table": {
-            "root": str(place / "archive"), "table": "table.csv",
+            "root": str(place / "archive"), "table": "table.csv", "ids": "file",
             "columns": {"file": "path", "patient": "patient"},
             "labels": {
                 "Opacity": {"column": "findings", "values": ["Opacity"], "separator": "|"},
@@ -148,15 +150,119 @@ def test_a_finished_study_is_not_made_again(finished):
     assert "Nothing to be done" in runner("--dry-run")
 
 
-def test_a_model_of_findings_is_not_exported_and_says_so(finished):
+def documented(runner, labels) -> list[list[str]]:
+    """Return the commands of the page on finished models that are about findings, on this study."""
+    block = re.search(
+        r"## Several findings\n.*?```bash\n(.*?)```",
+        (ROOT / "docs/finished-models.md").read_text(), re.DOTALL,
+    )[1]  # fmt: skip
+    places = {
+        "mine.yaml": "study.yaml", "results/mine": "results/findings",
+        "--node rotation": f"--node {pointer(runner, 0)}",
+        "/data/new-images/labels.csv": str(labels),
+        "/data/new-images": str(runner.folder.parent / "archive/train"),
+    }  # fmt: skip
+    for theirs, ours in places.items():
+        assert theirs in block
+        block = block.replace(theirs, ours)
+    return [line.split()[3:] for line in block.splitlines() if line.startswith("python -m sscdl ")]
+
+
+@pytest.fixture(scope="module")
+def exported(finished) -> tuple[Runner, dict[str, str]]:
+    """Return the study after its model went through all documented commands, and what they said."""
     runner, _ = finished
-    folder = runner.folder
-    done = sscdl(runner, "model", "export", "store", "exported", "--node", "rotation",
-                 "--configfile", "study.yaml")  # fmt: skip
-    assert done.returncode != 0
-    assert "findings" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (folder / "exported").exists()
+    images = pd.read_csv(runner.results / "images.csv", keep_default_na=False)
+    rows = [
+        {"file": row["image_id"], "patient": row["patient_id"]}
+        | dict(zip(FINDINGS, (str(state).replace("-1", "") for state in
+                              read_label(row["label"], FINDINGS)), strict=True))
+        for _, row in images[images["split"] == "test"].iterrows()
+    ]  # fmt: skip
+    labels = runner.folder / "labels.csv"
+    pd.DataFrame(rows).to_csv(labels, index=False)
+    said = {}
+    commands = documented(runner, labels)
+    assert [command[1] for command in commands] == ["export", "predict", "score"]
+    for command in commands:
+        done = sscdl(runner, *command)
+        assert done.returncode == 0, done.stderr
+        said[command[1]] = done.stdout + done.stderr
+    return runner, said
+
+
+def test_an_exported_model_says_what_the_study_says(exported):
+    runner, _ = exported
+    described = json.loads((runner.folder / "models/findings/model.json").read_text())
+    assert described["version"] == 2
+    assert described["several"] is True
+    chosen = described["thresholds"]
+    assert (chosen["rule"], chosen["chosen_on"]) == ("sensitivity 90 %", "val")
+    found = pd.read_csv(runner.folder / "out/new-images/predictions.csv")
+    found["image_id"] = found["file"].str.removesuffix(".dcm")
+    both = predictions(runner, 0).merge(found, on="image_id", suffixes=("", "_found"))
+    assert len(both) > 10
+    for name in FINDINGS:
+        values = both[f"prob_{name}_found"]
+        assert both[f"prob_{name}"].astype(float).to_numpy() == pytest.approx(values, rel=1e-4)
+        assert both[f"ail_of_{name}"].replace("", "nan").astype(float).to_numpy() == pytest.approx(
+            both[f"ail_of_{name}_found"], abs=1e-4, nan_ok=True
+        )
+        called = values >= chosen["values"][name]
+        assert (both[f"called_{name}"] == called).all()
+    # Thresholds keep what the rule asks for, on the images that chose them.
+    path = runner.results / "predictions/full.rotation.s0.csv"
+    val = pd.read_csv(path, keep_default_na=False).query("split == 'val'")
+    for place, name in enumerate(FINDINGS):
+        shown = np.array([read_label(label, FINDINGS)[place] for label in val["label"]]) == 1
+        assert chosen["images"][name][0] == shown.sum() > 0
+        above = val[f"prob_{name}"].astype(float) >= chosen["values"][name]
+        assert above[shown].mean() >= 0.9
+
+
+def test_its_card_and_its_scores_are_those_of_the_study(exported):
+    runner, said = exported
+    card = (runner.folder / "models/findings/README.md").read_text()
+    assert "| tells, each by itself, whether an image shows | Opacity, Device |" in card
+    assert "with a sensitivity of 90 % or more" in card
+    tested = predictions(runner, 0)
+    places = {name: place for place, name in enumerate(FINDINGS)}
+    table = pd.read_csv(runner.folder / "out/new-images/scores.csv").set_index("finding")
+    for name, place in places.items():
+        states = np.array([read_label(label, FINDINGS)[place] for label in tested["label"]])
+        chances = tested[f"prob_{name}"].astype(float)[states >= 0]
+        area = roc_auc_score(states[states >= 0], chances)
+        assert table.loc[name, "auc"] == pytest.approx(area, abs=1e-6)
+        row = next(line for line in card.splitlines() if line.startswith(f"| {name} | 0."))
+        assert f"{area:.4g}" in row
+    assert "sensitivity" in said["score"]
+
+
+def test_a_model_is_exported_with_predictions_of_its_own_alone(finished):
+    runner, _ = finished
+    for more, told in (
+        (["--node", "rotation"], "fits 2 classifiers"),
+        (["--node", pointer(runner, 0)], "with --predictions"),
+        (
+            ["--node", pointer(runner, 0), "--predictions",
+             str(runner.results / "predictions/full.rotation.s1.csv")],
+            "are not those of this model",
+        ),
+    ):  # fmt: skip
+        done = sscdl(runner, "model", "export", "store", "refused", *more,
+                     "--configfile", "study.yaml")  # fmt: skip
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (runner.folder / "refused").exists()
+
+
+def pointer(runner, seed) -> str:
+    """Return the name of the pointer of the last curriculum's model, for ``--node``."""
+    for path in (runner.folder / "store/recipes").glob("rotation+findings.*.json"):
+        if json.loads(path.read_text())["seed"] == seed:
+            return path.name.removesuffix(".json")
+    raise AssertionError(f"no model of seed {seed}")
 
 
 def sscdl(runner, *arguments):

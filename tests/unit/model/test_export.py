@@ -13,7 +13,7 @@ from sscdl.__main__ import main as command
 from sscdl._torchvision import torchvision
 from sscdl.errors import InputError
 from sscdl.model.card import loading, write_card
-from sscdl.model.folder import SEGMENTER, VERSION, WEIGHTS, Model
+from sscdl.model.folder import OF_FINDINGS, SEGMENTER, WEIGHTS, Model
 from sscdl.model.source import find_pointer, read_study
 from sscdl.recipe import file_hash
 from tests.unit import records
@@ -79,7 +79,7 @@ def damage(folder, what):
     elif what == "missing":
         (folder / SEGMENTER).unlink()
     elif what == "version":
-        change(folder, version=VERSION + 1)
+        change(folder, version=OF_FINDINGS + 1)
     elif what == "other":
         change(folder, format="something")
     elif what == "json":
@@ -103,7 +103,7 @@ def damage(folder, what):
         ("truncated", "weights.safetensors is damaged"),
         ("no safetensors", "neither a safetensors file nor one of torch"),
         ("missing", "segmenter.safetensors is missing"),
-        ("version", f"has format version {VERSION + 1}"),
+        ("version", f"has format version {OF_FINDINGS + 1}"),
         ("other", "describes no model of this project"),
         ("json", "is not JSON"),
         ("none", "has no model.json"),

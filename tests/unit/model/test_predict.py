@@ -12,7 +12,8 @@ import pytest
 from sscdl.errors import InputError
 from sscdl.model.command import main
 from sscdl.model.folder import Model
-from sscdl.model.predict import _endings, _names, _pack, predict_folder
+from sscdl.model.image_files import _endings, _names
+from sscdl.model.predict import _pack, predict_folder
 from sscdl.recipe import file_hash
 from sscdl.segment.predict import Segmenter
 from tests.unit.dicom_files import PATIENT_NAME, write_dicom
