@@ -16,7 +16,14 @@ from typing import Any
 
 from sscdl.archives.cohorts import DUPLICATE, MAIN
 from sscdl.errors import InputError
-from sscdl.finding_labels import holds_findings, known, rarest_finding, read_label
+from sscdl.finding_labels import (
+    holds_findings,
+    known,
+    positives,
+    rarest_finding,
+    read_label,
+    write_label,
+)
 from sscdl.recipe import fingerprint
 
 
@@ -81,7 +88,7 @@ def select_rows(path: str | Path, described: dict[str, Any], data: dict[str, Any
                 rows.append(row)
     if "labels" in data:
         own = [lines[described["ids"][row]] for row in chosen["train"]]
-        kept = _share_of_labels(own, data["labels"], several="findings" in data)
+        kept = _share_of_labels(own, data["labels"], data.get("findings"))
         chosen["train"] = [row for row, use in zip(chosen["train"], kept, strict=True) if use]
     if not chosen["train"]:
         raise InputError(f"{path}: no image to train on in split {data['train']!r}")
@@ -116,20 +123,22 @@ def _watched(texts: list[str]) -> list[int]:
 
 
 def _share_of_labels(
-    lines: list[dict[str, str]], wanted: dict[str, Any], *, several: bool
+    lines: list[dict[str, str]], wanted: dict[str, Any], findings: list[str] | None
 ) -> list[bool]:
     """Return which of the images are of a share of the patients of each class, one at least.
 
     Patients are taken in the order of a hash of seed and id, so that a smaller share is a part of
     a larger one. A patient with images of several classes counts with each of them by itself.
 
-    With ``several``, each counts once, with the finding that is rarest in all of those that its
-    images show. A draw takes two patients of each class at least, as linear probes do, which take
-    the same.
+    With ``findings``, each counts once, with the one of these that is rarest in all of those that
+    its images show. A draw takes two patients at least of each class, and two who count with a
+    finding, as linear probes do, which take the same.
     """
     members = [(line["patient_id"], line["label"]) for line in lines]
-    if several:
-        strata = rarest_finding(members)
+    if findings is not None:
+        shown = [[one for one in positives(label) if one in findings] for _, label in members]
+        told = zip((patient for patient, _ in members), map(write_label, shown), strict=True)
+        strata = rarest_finding(told)
         members = [(patient, strata[patient]) for patient, _ in members]
     patients: dict[str, set[str]] = defaultdict(set)
     for patient, label in members:

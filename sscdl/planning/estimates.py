@@ -103,7 +103,8 @@ def epoch_images(node: Node, images: int) -> int:
     settings = whole(node.task, node.recipe["settings"])
     batch = settings["batch_size"]
     if node.draw:
-        batch = even_batches(images, batch, devices=1)
+        shared = node.recipe["data"]["labels"].get("devices", 1)
+        batch = even_batches(images, batch, shared, settings["last_batch"])
     return batch * steps(images, batch, settings["last_batch"])
 
 

@@ -48,8 +48,10 @@ class Session:
         self.rows = image_rows.select_rows(stage.images, described, stage.recipe["data"])
         self.settings = whole(stage.task, stage.settings)
         batch = self.settings["batch_size"]
-        if "draw" in stage.recipe["data"].get("labels", {}):
-            batch = even_batches(len(self.rows.train), batch, stage.devices)
+        labels = stage.recipe["data"].get("labels", {})
+        if "draw" in labels:
+            shared, last = labels.get("devices", 1), self.settings["last_batch"]
+            batch = even_batches(len(self.rows.train), batch, shared, last)
             self.settings["batch_size"] = batch
         if len(self.rows.train) < batch:
             raise InputError(
@@ -67,7 +69,8 @@ class Session:
             stage.name, stage.variant, len(self.rows.train), len(self.rows.validate),
             self.mean, self.std, self.device,
         )  # fmt: skip
-        if doubtful := left_out_sentence(stage.task, len(self.rows.train), self.settings):
+        doubtful = left_out_sentence(stage.task, len(self.rows.train), self.settings)
+        if doubtful and "draw" not in labels:  # whose batches nobody can choose
             LOGGER.warning("%s", doubtful)
 
     def _task(self) -> Task:

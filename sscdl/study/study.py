@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -257,16 +258,15 @@ class Study(Material):
     @cached_property
     def few(self) -> dict[tuple[str, str, int], list[Node]]:
         """Return the nodes of each model that learn from few labels, the smallest share first."""
-        settings = self.config["few_labels"]
+        settings, several = self.config["few_labels"], self.config["training"]["devices"]
+        devices = {"devices": several} if several > 1 else {}  # they share each of its batches
         found: dict[tuple[str, str, int], list[Node]] = {model: [] for model in self.models}
         for (variant, name, seed), nodes in found.items():
             data = self.data(variant)
-            for share in sorted(settings["shares"]):
-                for draw in range(settings["draws"]):
-                    labels = {"share": share, "seed": seed, "draw": draw}
-                    few = data | {"final": data["final"] | {"labels": labels}}
-                    longer = settings["epochs"]
-                    nodes.append(self.trie.add(name, variant, seed, few, longer=longer))
+            for share, draw in product(sorted(settings["shares"]), range(settings["draws"])):
+                labels = {"share": share, "seed": seed, "draw": draw, **devices}
+                few = data | {"final": data["final"] | {"labels": labels}}
+                nodes.append(self.trie.add(name, variant, seed, few, longer=settings["epochs"]))
         return found
 
     @cached_property

@@ -94,13 +94,19 @@ def steps(images: int, batch_size: int, last_batch: str) -> int:
     return images // batch_size
 
 
-def even_batches(images: int, most: int, devices: int) -> int:
-    """Return the size of equal batches, none larger than ``most``, that leave out next to nothing.
+def even_batches(images: int, most: int, devices: int, last_batch: str) -> int:
+    """Return the size of equal batches, none larger than ``most``, of an epoch of few images.
 
-    For images of which nobody knows the number before: the few labels of a draw. ``devices`` share
-    a batch.
+    For images of which nobody knows the number before: the few labels of a draw. As few are left
+    out, or shown twice, as ``last_batch`` and the ``devices`` that share a batch allow.
     """
-    size = images // max(1, -(-images // most))
+    number = max(1, -(-images // most))
+    if last_batch == "fill":
+        size = -(-images // number)
+        size += -size % devices
+        if size <= min(most, images):
+            return size
+    size = images // number
     return max(size - size % devices, devices)
 
 

@@ -132,17 +132,20 @@ def test_planning_needs_no_torch_for_it():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.parametrize("last", ["drop", "fill"])
 @pytest.mark.parametrize("devices", [1, 2, 3])
-def test_batches_of_few_images_are_equal_and_leave_out_next_to_nothing(devices):
+def test_batches_of_few_images_are_equal_and_waste_next_to_nothing(devices, last):
     for images in range(devices, 200):
         for most in (1, 7, 32):
-            size = even_batches(images, max(most, devices), devices)
+            size = even_batches(images, max(most, devices), devices, last)
             assert size % devices == 0
-            assert size <= max(most, devices)
-            number = steps(images, size, "drop")
+            assert size <= min(max(most, devices), images)
+            number = steps(images, size, last)
             assert number >= 1
-            # No more than what whole batches have to leave out, of each device.
-            assert left_out(images, size, "drop") < number + devices * number
-    assert even_batches(20, 32, 1) == 20
-    assert even_batches(50, 32, 1) == 25
-    assert even_batches(64, 32, 1) == 32
+            # No more than whole batches have to waste, on each device.
+            wasted = abs(images - size * number)
+            assert wasted < (size if last == "fill" and devices > 1 else number + devices * number)
+    assert even_batches(20, 32, 1, last) == 20
+    assert even_batches(64, 32, 1, last) == 32
+    assert even_batches(65, 64, 1, last) == (33 if last == "fill" else 32)
+    assert even_batches(127, 64, 1, last) == (64 if last == "fill" else 63)
