@@ -1,9 +1,13 @@
-"""Words of messages: numbers with their nouns, and the name that a misspelt one was meant to be."""
+"""Words of messages: numbers with nouns, what a misspelt name was meant to be, names of draws.
+
+The standard library alone: whoever says something imports it.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def many(number: int, one: str, more: str = "") -> str:
@@ -25,3 +29,14 @@ def nearest(word: str, known: Iterable[str], least: float = 0.6) -> str:
         plain.setdefault(one.casefold(), one)
     found = difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=least)
     return plain[found[0]] if found else ""
+
+
+def draw_name(share: float, draw: int) -> str:
+    """Return what a draw of few labels is called in names of files: ``l0.1d2``."""
+    return f"l{share:g}d{draw}"
+
+
+def draw_of(data: Mapping[str, Any]) -> str:
+    """Return the name of the draw of few labels that a data recipe asks for, '' for all labels."""
+    labels = data.get("labels", {})
+    return draw_name(labels["share"], labels["draw"]) if "draw" in labels else ""

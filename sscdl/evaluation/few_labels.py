@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 
 from sscdl.evaluation.classifier import BATCH, Classifier
+from sscdl.finding_labels import POSITIVE
 from sscdl.images import variants
 from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
 from sscdl.images.imagelist import write_csv
-from sscdl.images.rows import select_rows
+from sscdl.images.rows import Rows, select_rows
 from sscdl.training.device import lease
 from sscdl.words import many
 
@@ -38,12 +39,14 @@ def predict_few(
     One line per training and labelled image outside the training split, in the format of
     predictions, with ``share`` and ``draw`` (1 and 0 of the training with all labels),
     ``n_labels``, the training images, and ``n_fewest``, the training patients of the class, or with
-    the finding, that has fewest.
+    the finding, that has fewest. Shares whose draws are those of a larger one are left out, and the
+    log says so: they would be shown as if draws made no difference.
     """
     torch.set_num_threads(threads)
     array, described = variants.read_pack(pack)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
-    images, parts = read_images(images_csv), []
+    images, parts = read_images(images_csv), {}
+    learnt: dict[tuple[float, int], list[int]] = {}  # the training rows of each share and draw
     with lease(device, 1) as (name,):
         for pointer in pointers:
             model = Classifier(pointer, torch.device(name))
@@ -59,28 +62,54 @@ def predict_few(
             part = prediction_columns(tested, chances.numpy(), model.classes, several=model.several)
             data = model.lineage["recipe"]["data"]
             labels = {"share": 1.0, "draw": 0} | data.get("labels", {})
-            used = {key: labels[key] for key in ("share", "draw")}
-            used |= _numbers(images_csv, described, data)
-            parts.append(part.assign(**used))
+            one = (labels["share"], labels["draw"])
+            chosen = select_rows(images_csv, described, data)
+            learnt[one] = chosen.train
+            used = {"share": one[0], "draw": one[1], "n_labels": len(chosen.train)}
+            parts[one] = part.assign(**used, n_fewest=_fewest(chosen, data))
             LOGGER.info(
                 "%s %s: %s, draw %d",
-                *(variant, curriculum, many(used["n_labels"], "training image"), used["draw"]),
+                *(variant, curriculum, many(used["n_labels"], "training image"), one[1]),
             )
-    result = pd.concat(parts, ignore_index=True)
+    for share, larger in repeated(learnt).items():
+        LOGGER.warning(
+            "few_labels.shares: %g is left out: it has the same images as %g, as there are so few",
+            *(share, larger),
+        )
+        parts = {one: part for one, part in parts.items() if one[0] != share}
+    result = pd.concat(parts.values(), ignore_index=True)
     names: dict[str, str | int] = {"variant": variant, "curriculum": curriculum, "seed": seed}
     for place, (column, value) in enumerate(names.items()):
         result.insert(place, column, value)
     write_csv(result, out)
 
 
-def _numbers(images_csv: Path, described: dict[str, Any], data: dict[str, Any]) -> dict[str, int]:
-    """Return how many images a recipe trains on, and the patients of the rarest class in them."""
-    chosen = select_rows(images_csv, described, data)
+def repeated(learnt: Mapping[tuple[float, int], list[int]]) -> dict[float, float]:
+    """Return the shares all of whose draws are those of a larger share, with that share.
+
+    ``learnt`` has the training rows of each (share, draw), and of (1, 0) those with all labels.
+    """
+    found: dict[float, float] = {}
+    shares = sorted({share for share, _ in learnt}, reverse=True)
+    larger = shares[0]
+    for share in shares[1:]:
+        draws = [draw for one, draw in learnt if one == share]
+        own = [learnt[share, draw] for draw in draws]
+        others = [learnt[larger, 0 if larger == 1 else draw] for draw in draws]
+        if own == others:
+            found[share] = larger
+        else:
+            larger = share
+    return found
+
+
+def _fewest(chosen: Rows, data: dict[str, Any]) -> int:
+    """Return the training patients of the class, or with the finding, that has fewest."""
     several = "findings" in data
     patients: list[set[int]] = [set() for _ in data["findings" if several else "classes"]]
     for row in chosen.train:
         label: Any = chosen.labels[row]
         for place, own in enumerate(patients):
-            if (label[place] == 1) if several else (label == place):
+            if (label[place] == POSITIVE) if several else (label == place):
                 own.add(chosen.patients[row])
-    return {"n_labels": len(chosen.train), "n_fewest": min(map(len, patients))}
+    return min(map(len, patients))

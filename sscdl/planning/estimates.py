@@ -25,7 +25,7 @@ from sscdl.store.store import Store
 from sscdl.study.trie import Node
 from sscdl.tasks.options import whole
 from sscdl.training.schedule import even_batches, steps
-from sscdl.words import many
+from sscdl.words import draw_of, many
 
 LOGGER = logging.getLogger("sscdl.plan")
 RATES = "rates.json"  # in the store: what `python -m sscdl rate` has measured
@@ -147,6 +147,10 @@ class ImageCounts:
         return self._counts[key]
 
     def _count(self, data: dict[str, Any]) -> int | None:
+        if draw_of(data):
+            # About, as of each draw all images would have to be looked at once more.
+            whole = self.of({key: value for key, value in data.items() if key != "labels"})
+            return None if whole is None else max(1, round(whole * data["labels"]["share"]))
         if self.exact:
             try:
                 described = {"ids": self._ids, "sha256": ""}
@@ -161,7 +165,7 @@ class ImageCounts:
         if self.sides is not None:
             files = sum(self.sides.values()) if everything else self.sides["train"]
         held_out = self.split.get("val", 0) + self.split.get("test", 0)
-        labelled = data.get("labels", {"share": 1.0})["share"]
+        labelled = data.get("labels", {"share": 1.0})["share"]  # of the whole study
         return round(files * (1.0 if everything else 1 - held_out) * labelled)
 
 
@@ -188,7 +192,8 @@ class Rates:
         runs: dict[Key, list[float]] = {}
         for one in stored:
             device = one.machine.get("device")
-            if device:
+            # Batches of few labels are smaller than asked for.
+            if device and not one.node.draw:
                 found = _speeds([*one.node.candidates, one.node.final])
                 key = rate_key(one.recipe, device, one.machine.get("threads"))
                 runs.setdefault(key, []).extend(found)

@@ -40,7 +40,7 @@ def listing(store: Path, results: Iterable[Path] = ()) -> list[str]:
     used = find_users(store, results)
     for node in nodes:
         row = (
-            node.name, node.task, node.variant, str(node.seed), f"{node.learning_rate:g}",
+            node.called, node.task, node.variant, str(node.seed), f"{node.learning_rate:g}",
             f"{node.metric} {_number(node.value)}", node.object,
             shown_size(size(store / "objects" / node.object)), _date(node.path), node.fingerprint,
             str(len(below(node, before, nodes))),

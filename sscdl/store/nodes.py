@@ -21,6 +21,7 @@ from sscdl.files import read_json
 from sscdl.recipe import fingerprint
 from sscdl.records import LINEAGE, read_record
 from sscdl.store.store import LINEAGE_FILE, read_pointer
+from sscdl.words import draw_of
 
 KINDS = (
     "images", "masks", "packs", "phantom", "segmenters", "roots", "recipes", "objects", "digests",
@@ -52,11 +53,17 @@ class Trained:
     final: dict[str, Any]
     parent: str | None  # object of the stage before
     compared: dict[str, Any] | None  # ``comparison`` of its recipe; None in old pointers
+    draw: str  # of few labels; '' for all of them
 
     @property
     def title(self) -> str:
-        """Return name, variant, seed and fingerprint on one line."""
-        return f"{self.name} ({self.variant}, seed {self.seed}) {self.fingerprint}"
+        """Return name, draw of labels, variant, seed and fingerprint on one line."""
+        return f"{self.called} ({self.variant}, seed {self.seed}) {self.fingerprint}"
+
+    @property
+    def called(self) -> str:
+        """Return its name, and the draw of few labels that it learnt from."""
+        return f"{self.name} {self.draw}".rstrip()
 
     def reaches(self) -> set[str]:
         """Return the keys of all objects that the pointer names, losing candidates too."""
@@ -80,11 +87,13 @@ def read_nodes(store: Path) -> tuple[list[Trained], dict[Path, str]]:
     for path in sorted((store / "recipes").glob("[!.]*.json")):
         try:
             value = read_pointer(path)
+            about = lineage(store, value["object"])
             node = Trained(
                 path=path,
                 name=value["node"],
                 value=value["final"]["value"],
                 compared=value.get("compared"),
+                draw=draw_of(about["recipe"]["data"]) if about else "",
                 **{
                     key: value[key]
                     for key in (
@@ -97,7 +106,7 @@ def read_nodes(store: Path) -> tuple[list[Trained], dict[Path, str]]:
             damaged[path] = str(error).removeprefix(f"{path}: ").split(";")[0]
         else:
             nodes.append(node)
-    return sorted(nodes, key=lambda n: (n.name, n.variant, n.seed, n.fingerprint)), damaged
+    return sorted(nodes, key=lambda n: (n.name, n.variant, n.seed, n.draw, n.fingerprint)), damaged
 
 
 def lineage(store: Path, key: str) -> dict[str, Any] | None:
@@ -173,46 +182,6 @@ def below(node: Trained, before: dict[str, list[Trained]], nodes: list[Trained])
         if more <= found:
             return [one for one in nodes if one.fingerprint in found - {node.fingerprint}]
         found |= more
-
-
-def narrowed(nodes: list[Trained], variant: str | None, seed: int | None) -> list[Trained]:
-    """Return the nodes of this variant and seed, of any where None.
-
-    Raises InputError that names those there are, if there is no such node.
-    """
-    for key, wanted in (("variant", variant), ("seed", seed)):
-        if wanted is None:
-            continue
-        known = sorted({getattr(node, key) for node in nodes})
-        nodes = [node for node in nodes if getattr(node, key) == wanted]
-        if not nodes:
-            there = ", ".join(map(str, known)) or "none"
-            raise InputError(f"--{key} {wanted}: no trained node is of it; there are: {there}")
-    return nodes
-
-
-def select(nodes: list[Trained], text: str) -> Trained:
-    """Return the one node of this name, or whose fingerprint, object or file begins with ``text``.
-
-    Raises InputError that lists the candidates if there is none, or more than one.
-    """
-    matches = [node for node in nodes if node.name == text] if text else []
-    if text and not matches:
-        matches = [
-            node
-            for node in nodes
-            if any(s.startswith(text) for s in (node.fingerprint, node.object, node.path.name))
-        ]
-    if len(matches) == 1:
-        return matches[0]
-    if not nodes:
-        raise InputError(f"{text!r}: the store has no trained node")
-    problem = "fits several nodes" if matches else "no trained node has this name or fingerprint"
-    listed = "\n".join(f"  {node.title}" for node in matches or nodes)
-    narrow = "--variant, --seed, or " if matches else ""
-    raise InputError(
-        f"{text!r}: {problem}; give {narrow}a fingerprint, or its beginning, of\n{listed}"
-    )
 
 
 def size(path: Path) -> int:

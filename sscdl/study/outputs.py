@@ -21,13 +21,13 @@ from sscdl.study.trie import (
     NAME,
     PRETEXT_TASKS,
     SCRATCH,
-    few_labels,
     final_task,
     last_node,
     prefixes,
     preset_curricula,
     split_curriculum,
 )
+from sscdl.words import draw_name
 
 Model = tuple[str, str, int]  # variant, curriculum, seed
 LISTS = ("images.csv", "images.json", "rejected.csv", "near_duplicates.csv")
@@ -89,7 +89,7 @@ class Outputs:
         self.shows_images = phantom or config["results"]["patient_images"]
         self.cross = config["results"]["cross_variants"] and len(self.variants) > 1
         few = config["few_labels"]
-        self.draws = [few_labels(s, draw) for s in few["shares"] for draw in range(few["draws"])]
+        self.draws = [draw_name(s, draw) for s in few["shares"] for draw in range(few["draws"])]
 
     @cached_property
     def models(self) -> list[Model]:

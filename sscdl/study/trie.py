@@ -18,7 +18,7 @@ from sscdl.equivalence import group_hash
 from sscdl.errors import InputError
 from sscdl.recipe import fingerprint
 from sscdl.tasks.options import DEFAULTS, lasting
-from sscdl.words import nearest
+from sscdl.words import draw_of, nearest
 
 # Each ends a curriculum, as what is learnt there is what is tested: one of several classes, or any
 # number of several findings.
@@ -58,13 +58,7 @@ class Node:
     @property
     def draw(self) -> str:
         """Return which few labels it learns from, as names of files say it; '' for all."""
-        labels = self.recipe["data"].get("labels", {})
-        return few_labels(labels["share"], labels["draw"]) if "draw" in labels else ""
-
-
-def few_labels(share: float, draw: int) -> str:
-    """Return what names of files say of a draw of few labels."""
-    return f"l{share:g}d{draw}"
+        return draw_of(self.recipe["data"])
 
 
 def curriculum_of(node: str) -> str:

@@ -90,8 +90,20 @@ def best_threshold(scores: Floats, true: Bools, rule: str) -> float:
     return found if np.isfinite(found) else float(np.nextafter(scores.max(), 2))
 
 
-def operating_points(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+def chooses(predictions: pd.DataFrame, split: str) -> str:
+    """Return the set of images on which thresholds are chosen: ``split`` itself without others."""
+    return VALIDATION if (predictions["split"] == VALIDATION).any() else split
+
+
+def operating_points(
+    predictions: pd.DataFrame, split: str, chosen_on: str | None = None
+) -> pd.DataFrame:
     """Return what each model's thresholds, chosen on validation images, are worth on ``split``.
+
+    Args:
+        predictions: those of all models.
+        split: the reported images.
+        chosen_on: the images on which thresholds are chosen, by default those of :func:`chooses`.
 
     Returns:
         one row for each image model, positive class and rule: ``variant, curriculum, positive,
@@ -103,7 +115,7 @@ def operating_points(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
     """
     rows = metrics.labelled(metrics.rows_where(predictions, predictions["variant"] != METADATA))
     classes = positives(metrics.class_names(rows))
-    chosen_on = VALIDATION if (rows["split"] == VALIDATION).any() else split
+    chosen_on = chosen_on or chooses(rows, split)
     table = []
     for (variant, curriculum), group in models_in(rows):
         for positive in classes:

@@ -47,7 +47,9 @@ FEW_NOTES = (
 )
 FEW_INTERVALS = (
     "Intervals are 95 %: over patients and seeds, with all that follows from these (initial "
-    "weights, order, labels); with one seed over patients and draws of labels."
+    "weights, order, labels). With one seed they are over patients and draws of labels, with one "
+    "draw over patients alone: then nothing is known of other trainings. Nothing is corrected for "
+    "the number of models and shares."
 )
 Scored = tuple[str, Measure, float]  # name, measure and scale of a score
 OF_CLASSES: tuple[Scored, ...] = (
@@ -87,7 +89,7 @@ class Runs:
         self.unit = "seed" if several else "draw"
 
     def measured(self, measure: Measure) -> Measured:
-        """Return ``measure`` of each run."""
+        """Return ``measure`` of each run, without strata where it is undefined in one of them."""
         patients = patients_of(self.images)
         codes = patients.get_indexer(pd.Index(self.images["patient_id"].astype(str)))
         return Measured(self, [measure(run, codes, len(patients)) for run in self.all])
@@ -100,6 +102,8 @@ class Measured:
         """Take the strata of each run."""
         self.keys = pd.DataFrame(list(runs.runs), columns=list(_RUN))
         self.unit = runs.unit
+        if not all(strata):
+            strata = [[] for _ in strata]
         self.strata = tuple(mean_stratum(same) for same in zip(*strata, strict=True))
         self.values = np.array([sum(p.weight * p.value for p in one) for one in strata])
         self.influences = np.array(
@@ -139,10 +143,7 @@ def linear_probe(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         ``scratch``, the mean of all random networks with the same draws, in percent points, with
         an interval over the same (empty for ``scratch`` itself); ``auc`` in [0, 1] with its three.
     """
-    rows = of_split(predictions, split)
-    chance = 100 * metrics.chance(rows)
-    table = [line | {"chance": chance} for line in by_share(rows, OF_CLASSES)]
-    return pd.DataFrame(table, columns=list(COLUMNS))
+    return _of_classes(predictions, split, COLUMNS)
 
 
 def few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -154,10 +155,14 @@ def few_labels(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
         fewest, mean over draws. ``difference`` is to the trainings of ``scratch`` with the same
         labels and seeds, percent points, paired over patients and these.
     """
+    return _of_classes(predictions, split, FEW_COLUMNS)
+
+
+def _of_classes(predictions: pd.DataFrame, split: str, columns: Sequence[str]) -> pd.DataFrame:
     rows = of_split(predictions, split)
     chance = 100 * metrics.chance(rows)
     table = [line | {"chance": chance} for line in by_share(rows, OF_CLASSES)]
-    return pd.DataFrame(table, columns=list(FEW_COLUMNS))
+    return pd.DataFrame(table, columns=list(columns))
 
 
 def by_share(rows: pd.DataFrame, scores: Sequence[Scored]) -> Iterator[dict[str, Any]]:
@@ -180,6 +185,8 @@ def by_share(rows: pd.DataFrame, scores: Sequence[Scored]) -> Iterator[dict[str,
             line[f"n_{name}s"] = len(set(numbers))
         for name, measure, scale in scores:
             found = runs.measured(measure)
+            if not found.strata:  # tested on one class alone
+                continue
             values, interval = scale * found.series(), found.score().interval()
             line[name] = scale * interval.estimate
             line[f"{name}_std"] = values.groupby("seed").mean().std()
@@ -200,9 +207,12 @@ def _difference(runs: Runs, scratch: Runs, measure: Measure) -> dict[str, float]
     if not runs.images.equals(scratch.images):
         raise InputError("predictions: networks of a variant predict different images; run again")
     first, second = (one.measured(measure) for one in (runs, scratch))
-    units = [one.by(runs.unit) for one in (first, second)]
-    if len(units[0].values) != len(units[1].values):
+    drawn = [{(seed, draw) for seed, _, draw in one.runs} for one in (runs, scratch)]
+    if drawn[0] != drawn[1]:
         raise InputError("predictions: what is compared met other draws of labels; run again")
+    if not (first.strata and second.strata):
+        return {}
+    units = [one.by(runs.unit) for one in (first, second)]
     apart = Factor(units[0].values - units[1].values, units[0].influences - units[1].influences)
     factors = [apart, second.by(NETWORK)]
     return difference_columns(of_factors(first.score(), second.score(), factors, tested=True))

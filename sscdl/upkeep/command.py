@@ -22,7 +22,8 @@ from typing import Any
 
 from sscdl.command_line import command_parser
 from sscdl.errors import InputError
-from sscdl.store.nodes import narrowed, open_store, read_nodes, select, shown_size
+from sscdl.store.choice import narrowed, select
+from sscdl.store.nodes import open_store, read_nodes, shown_size
 from sscdl.words import many
 
 

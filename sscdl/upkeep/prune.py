@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sscdl.errors import InputError
+from sscdl.store.choice import select
 from sscdl.store.nodes import (
     Trained,
     below,
     held_locks,
     parents,
     read_nodes,
-    select,
     size,
     temporaries,
 )

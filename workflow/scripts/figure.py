@@ -43,7 +43,7 @@ if __name__ == "__main__":
             case "label_efficiency":
                 figure = drawing.draw_label_efficiency(given["table"], "linear probes")
             case "few_labels":
-                figure = drawing.draw_label_efficiency(given["table"], "whole trainings")
+                figure = drawing.draw_label_efficiency(given["table"], "trained models")
             case "calibration":
                 figure = drawing.draw_calibration(given["bins"], given["table"])
             case "roc" | "precision_recall":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from sscdl.tables.findings.alone import by_model, each
-from sscdl.tables.operating_points import operating_points
+from sscdl.tables.operating_points import chooses, operating_points
 
 
 def finding_operating_points(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -20,5 +20,7 @@ def finding_operating_points(predictions: pd.DataFrame, split: str) -> pd.DataFr
         choose a threshold, or those that it is tried on, are all of one side, what would need the
         other is empty.
     """
-    parts = [operating_points(rows, split) for _, rows in each(predictions)]
+    # For all findings alike: what is unknown of one on validation images is not chosen elsewhere.
+    chosen_on = chooses(predictions, split)
+    parts = [operating_points(rows, split, chosen_on) for _, rows in each(predictions)]
     return by_model(pd.concat(parts, ignore_index=True).rename(columns={"positive": "finding"}))

@@ -7,7 +7,7 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.evaluation import few_labels as module
-from sscdl.evaluation.few_labels import predict_few
+from sscdl.evaluation.few_labels import predict_few, repeated
 from tests.unit.evaluation.test_predict import NAMED, Study
 
 
@@ -23,6 +23,10 @@ def made(study, *pointers) -> pd.DataFrame:
 
 
 def test_each_training_predicts_what_it_does_by_itself(study):
+    """Eight patients train, four of them of one class."""
+    frame = pd.read_csv(study.images, dtype=str, keep_default_na=False)
+    study.write_list(frame.assign(split=frame["split"].replace("val", "train")))
+    study.pointer = study.classifier("whole")
     few = study.classifier("few", labels={"share": 0.5, "seed": 3, "draw": 1})
     lines = made(study, few, study.pointer)
     assert lines[["share", "draw"]].drop_duplicates().to_numpy().tolist() == [
@@ -33,9 +37,22 @@ def test_each_training_predicts_what_it_does_by_itself(study):
     assert {"variant", "curriculum", "seed", "image_id", "predicted", "prob_typical"} <= set(shared)
     for _, part in lines.groupby("share"):
         assert part[shared].to_numpy().tolist() == own[shared].to_numpy().tolist()
-    # Four patients train: of one of the classes two, of the others one each.
-    assert set(lines["n_labels"]) == {"4"}
-    assert set(lines["n_fewest"]) == {"1"}
+    counts = lines.groupby("share")[["n_labels", "n_fewest"]].first().to_numpy().tolist()
+    assert counts == [["6", "2"], ["8", "2"]]
+
+
+def test_shares_that_take_what_a_larger_one_takes_are_left_out(study, caplog):
+    """Two patients of each class at least: of so few, a share and a larger one are all of them."""
+    rows = {
+        **{(0.01, 0): [1], (0.01, 1): [2], (0.1, 0): [1], (0.1, 1): [2]},
+        **{(0.5, 0): [1, 3], (0.5, 1): [2, 3]},
+        **dict.fromkeys([(0.9, 0), (0.9, 1), (1.0, 0)], [1, 2, 3]),
+    }
+    assert repeated(rows) == {0.9: 1.0, 0.01: 0.1}
+    few = study.classifier("few", labels={"share": 0.5, "seed": 3, "draw": 0})
+    lines = made(study, few, study.pointer)
+    assert set(lines["share"]) == {"1.0"}
+    assert "few_labels.shares: 0.5 is left out: it has the same images as 1" in caplog.text
 
 
 def test_a_training_with_another_list_of_images_is_refused(study):

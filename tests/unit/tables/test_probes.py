@@ -11,8 +11,9 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from sscdl.errors import InputError
 from sscdl.evaluation import measures
+from sscdl.evaluation.differences import of_factors
 from sscdl.evaluation.finding_measures import states
-from sscdl.evaluation.inference import score
+from sscdl.evaluation.inference import Factor, Score, mean_stratum, score
 from sscdl.tables.findings.few_labels import finding_few_labels
 from sscdl.tables.probes import COLUMNS, few_labels, linear_probe
 from tests.unit.made_up import made_up
@@ -196,6 +197,85 @@ def test_few_labels_are_compared_with_scratch_seed_by_seed():
         limits = table.loc[("moco", text), ["difference_low", "difference_high"]]
         assert limits.iloc[0] < apart < limits.iloc[1]
         assert np.isnan(table.loc[("scratch", text), "difference"])
+
+
+def alike(trial: int = 0, patients: int = 60) -> pd.DataFrame:
+    """Predictions of two recipes whose trainings of one seed err together, two draws of a tenth.
+
+    Between seeds and draws both vary far more than from each other.
+    """
+    draw = np.random.default_rng(trial)
+    label = np.where(np.arange(patients) % 2, "typical", "negative")
+    parts = []
+    for seed in range(4):
+        of_seed = draw.normal(0, 0.8)
+        for number in range(2):
+            common = of_seed + draw.normal(0, 0.4) + draw.normal(0, 1, patients)
+            for name, gain in (("scratch", 0.0), ("moco", 0.3)):
+                right = common + gain + draw.normal(0, 0.3, patients) > -0.8
+                guess = np.where(right == (label == "typical"), "typical", "negative")
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "variant": "full", "curriculum": name, "seed": seed, "share": 0.1,
+                            "draw": number, "n_labels": 9, "n_fewest": 4, "split": "test",
+                            "image_id": [f"i{k}" for k in range(patients)],
+                            "patient_id": [f"p{k // 2}" for k in range(patients)],
+                            "label": label, "predicted": guess,
+                            "prob_negative": (guess == "negative") * 1.0,
+                            "prob_typical": (guess == "typical") * 1.0,
+                        }
+                    )
+                )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def of_seeds(rows: pd.DataFrame, name: str) -> tuple[list, np.ndarray, np.ndarray]:
+    """Return strata of all runs, and values and influences of each seed's mean over draws."""
+    part = rows[rows["curriculum"] == name]
+    patients = pd.Index(sorted(part["patient_id"].unique()))
+    runs = {
+        key: score(run, measures.balanced_accuracy, patients)
+        for key, run in part.groupby(["seed", "draw"])
+    }
+    values = np.array([[runs[seed, k].value for k in (0, 1)] for seed in range(4)]).mean(axis=1)
+    influences = np.array([[runs[seed, k].influence for k in (0, 1)] for seed in range(4)]).mean(
+        axis=1
+    )
+    return [one.strata for one in runs.values()], values, influences
+
+
+def test_the_limits_of_a_difference_are_those_of_pairs_of_one_seed():
+    """Trainings of a seed go together: as pairs, they say far more than by themselves."""
+    rows = alike()
+    line = few_labels(rows, "test").set_index("curriculum").loc["moco"]
+    scores, factors = [], []
+    for name in ("moco", "scratch"):
+        strata, values, influences = of_seeds(rows, name)
+        means = tuple(mean_stratum(same) for same in zip(*strata, strict=True))
+        factors.append(Factor(values, influences))
+        scores.append(Score(means, factors[-1]))
+    apart = Factor(*(one - other for one, other in zip(*factors, strict=True)))
+    expected = of_factors(*scores, [apart], tested=True).interval()
+    found = line[["difference", "difference_low", "difference_high"]].tolist()
+    assert found == pytest.approx([100 * value for value in expected])
+    by_themselves = of_factors(*scores, factors, tested=True).interval()
+    assert expected.high - expected.low < 0.7 * (by_themselves.high - by_themselves.low)
+    # Seeds that are paired with others' say less, and other seeds or draws are no pairs at all.
+    scratch = rows["curriculum"] == "scratch"
+    turned = rows.assign(seed=rows["seed"].where(~scratch, 3 - rows["seed"]))
+    wider = few_labels(turned, "test").set_index("curriculum").loc["moco"]
+    assert wider["difference"] == pytest.approx(line["difference"])
+    assert wider["difference_high"] - wider["difference_low"] > 1.3 * (found[2] - found[1])
+    with pytest.raises(InputError, match="other draws"):
+        few_labels(rows.assign(seed=rows["seed"] + scratch * 9), "test")
+
+
+def test_tested_on_one_class_alone_there_are_no_scores():
+    table = few_labels(alike().query("label == 'typical'"), "test")
+    assert table["n_draws"].eq(2).all()
+    nothing = few_labels(alike().assign(label="negative"), "test")
+    assert nothing["auc"].isna().all()
 
 
 def test_one_recipe_with_few_labels_twice_is_seldom_told_apart():

@@ -11,7 +11,8 @@ import pytest
 
 from sscdl.__main__ import main
 from sscdl.files import read_json, write_json
-from sscdl.store.nodes import below, parents, read_nodes, select, shown_size
+from sscdl.store.choice import select
+from sscdl.store.nodes import below, parents, read_nodes, shown_size
 from sscdl.upkeep.verify import verify
 
 
