@@ -95,7 +95,8 @@ MAKES_NOTHING = {
     "segment.training.evaluation", "stages.crew", "stages.node", "stages.roots", "stages.runs",
     "stages.stage", "stages.start", "stages.worker", "store.choice", "store.listing", "store.nodes",
     "study.config", "study.config_files", "study.failures", "study.findings", "study.folders",
-    "study.identity", "study.inputs", "study.launch", "study.material", "study.outputs", "study.reading", "study.reference",
+    "study.identity", "study.inputs", "study.launch", "study.material", "study.outputs",
+    "study.reading", "study.reference",
     "study.study",
     "study.split_settings", "study.stage_settings", "study.terminal", "study.values",
 }  # fmt: skip

@@ -7,7 +7,8 @@ import pytest
 
 from sscdl.errors import InputError
 from sscdl.evaluation import few_labels as module
-from sscdl.evaluation.few_labels import predict_few, repeated
+from sscdl.evaluation.few_labels import _fewest, predict_few, repeated
+from sscdl.images.rows import Rows
 from tests.unit.evaluation.test_predict import NAMED, Study
 
 
@@ -53,6 +54,19 @@ def test_shares_that_take_what_a_larger_one_takes_are_left_out(study, caplog):
     lines = made(study, few, study.pointer)
     assert set(lines["share"]) == {"1.0"}
     assert "few_labels.shares: 0.5 is left out: it has the same images as 1" in caplog.text
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_of_the_rarest_patients_are_counted_and_not_images(several):
+    """Row 4 is of the second patient, too; what is unknown does not count, nor who does not train."""
+    alone = [0, 1, 0, 1, 1, 0]
+    findings = [[1, 0], [0, 1], [1, -1], [1, 1], [0, 1], [1, 1]]
+    rows = Rows(
+        train=[0, 1, 2, 3, 4], validate=[], normalise=[], labels=findings if several else alone,
+        patients=[0, 1, 2, 1, 1, 5], known=[], digest="",
+    )  # fmt: skip
+    data = {"findings" if several else "classes": ["a", "b"]}
+    assert _fewest(rows, data) == 1
 
 
 def test_a_training_with_another_list_of_images_is_refused(study):

@@ -10,6 +10,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from sscdl.evaluation.finding_measures import states
 from sscdl.figures import drawing
 from sscdl.finding_labels import NEGATIVE, POSITIVE, UNKNOWN
+from sscdl.tables.calibration import bin_count
 from sscdl.tables.column_texts import explain
 from sscdl.tables.comparisons import holm
 from sscdl.tables.findings.alone import alone
@@ -54,9 +55,11 @@ def predictions() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def with_untrained(predictions) -> pd.DataFrame:
+    """Add random networks, which look elsewhere where a finding is not shown."""
     one = predictions[(predictions["curriculum"] == "moco") & (predictions["seed"] == 0)]
     named = one[["variant", "image_id", "patient_id", "split", "label"]]
-    networks = [named.assign(network=k, ail=0.3 + 0.02 * k, ail_contrast=0.1) for k in range(4)]
+    elsewhere = np.where(named["label"] == "-", 0.9, 0.3)
+    networks = [named.assign(network=k, ail=elsewhere + 0.02 * k) for k in range(4)]
     return pd.concat([predictions, *networks], ignore_index=True)
 
 
@@ -118,6 +121,14 @@ def test_calibration_is_of_the_probability_of_the_finding(predictions):
         assert line["brier"] == pytest.approx(brier)
         assert line["probability"] == pytest.approx(100 * said)
         assert line["prevalence"] == pytest.approx(100 * parts[0][1].mean())
+        assert line["n_bins"] == bin_count(len(parts[0][1]))
+        assert line["brier_std"] > 0
+        one = predictions[predictions["seed"] == 0]
+        alone = made("finding_calibration", one).set_index(["curriculum", "split", "finding"])
+        # Over trainings, too: three say more than one of itself, and not three times as much.
+        wide = line["brier_high"] - line["brier_low"]
+        single = alone.loc["moco", "test", finding]
+        assert wide > 0.5 * (single["brier_high"] - single["brier_low"])
         share = parts[0][1].mean()
         assert line["brier_prior"] == pytest.approx(share * (1 - share))
         assert line["calibration_error_low"] <= line["calibration_error"]
@@ -178,9 +189,40 @@ def test_a_group_that_is_told_worse_is_found_and_one_training_is_not_tested():
     table = made("finding_subgroups", rows).set_index(["group", "finding"])
     assert table.loc[("sex F", "mean"), "verdict"] == "higher"
     assert table.loc[("view AP", "mean"), "verdict"] == "not shown"
+    turned = rows.assign(sex=rows["sex"].map({"F": "M", "M": "F"}))
+    table = made("finding_subgroups", turned).set_index(["group", "finding"])
+    assert table.loc[("sex F", "mean"), "verdict"] == "lower"
     one = made("finding_subgroups", rows[rows["seed"] == 0]).set_index(["group", "finding"])
     assert one.loc[("sex F", "mean"), "verdict"] == "one training: not tested"
     assert one["p"].isna().all()
+
+
+def test_a_gap_is_over_findings_that_both_sides_can_be_scored_by(predictions):
+    """No man shows an effusion: it is in the women's mean, and not in the gap."""
+    men = (predictions["sex"] == "M") & predictions["label"].str.contains("Effusion")
+    rows = predictions[~men]
+    table = made("finding_subgroups", rows).set_index(["curriculum", "group", "finding"])
+    women = table.loc["moco", "sex F"]
+    assert women.loc["mean", "n_findings"] == 3
+    assert np.isnan(women.loc["Effusion", "gap"])
+    gaps = women.loc[["Edema", "Mass"], "gap"]
+    assert women.loc["mean", "gap"] == pytest.approx(gaps.mean())
+    known = table.loc["moco", "sex M"]
+    assert known.loc["mean", "n_findings"] == 2
+    assert known.loc["mean", "n_positive"] < women.loc["mean", "n_positive"]
+
+
+def test_thresholds_of_all_findings_are_chosen_on_the_same_images(predictions):
+    """One that nobody knows on validation images has none, and not those of the test."""
+    unknown = predictions["label"].str.replace("Mass", "Mass?").str.replace("??", "?")
+    val = predictions["split"] == "val"
+    missing = np.where(unknown.str.contains("Mass"), unknown, unknown + "|Mass?")
+    rows = predictions.assign(label=np.where(val, missing, predictions["label"]))
+    rows["label"] = rows["label"].str.replace("-|", "")
+    table = made("finding_operating_points", rows)
+    assert set(table["chosen_on"]) == {"val"}
+    assert table[table["finding"] == "Mass"]["threshold"].isna().all()
+    assert table[table["finding"] == "Edema"]["threshold"].notna().all()
 
 
 def test_attention_is_that_of_the_map_of_the_finding_where_it_is_shown(with_untrained):
