@@ -18,7 +18,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a plain checkout
@@ -68,7 +68,9 @@ def main() -> None:
 def tried(numbers: Iterable[int], seed: int) -> Iterator[tuple[int, Mutant, str, str, str]]:
     """Yield each mutant's number, itself, outcome, message, and what is wrong with these ('')."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+        # Two deep, where runs are, too: paths such as .. lead to nothing of others.
+        folder = Path(place) / "studies"
+        folder.mkdir()
         configs = configurations(folder)
         for config in configs:
             outcome, message = read(yaml.safe_dump(config), folder)
@@ -85,7 +87,7 @@ def read(text: str, folder: Path) -> tuple[str, str]:
     file = folder / "study.yaml"
     file.write_text(text, encoding="utf-8")
     try:
-        with _patience():
+        with _patience(), chdir(folder):
             study = read_study([file], [], folder / "store")
             study.check()
         if not study.nodes and study.config["curricula"]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -213,9 +214,11 @@ class _Reading:
 
     def _look(self, name: str) -> os.stat_result | None:
         try:
-            return os.stat(f"{self.root}/{name}")
+            found = os.stat(f"{self.root}/{name}")
+            # Gone since the folder was listed; or a pipe, which nobody may ever write to.
+            return found if stat.S_ISREG(found.st_mode) else None
         except FileNotFoundError:
-            return None  # it has gone since the folder was listed
+            return None
         except OSError as error:
             self._digests[name], self._faults[name] = None, error.strerror
             return None

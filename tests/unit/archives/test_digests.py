@@ -388,3 +388,12 @@ def test_work_grows_as_the_number_of_files(tmp_path):
 
     few, many = count_operations(made(100)), count_operations(made(400))
     assert many < 4.5 * few
+
+
+def test_what_is_no_file_is_left_out_and_not_waited_for(folder, tmp_path):
+    """Whoever opens a pipe waits until somebody writes to it."""
+    before = ask(folder, tmp_path / "store")
+    os.mkfifo(folder / "0/pipe.dcm")
+    os.symlink(folder / "0/pipe.dcm", folder / "0/link.dcm")
+    (folder / "0/folder.dcm").mkdir()
+    assert ask(folder, tmp_path / "store") == before

@@ -58,7 +58,7 @@ def test_shares_that_take_what_a_larger_one_takes_are_left_out(study, caplog):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_of_the_rarest_patients_are_counted_and_not_images(several):
-    """Row 4 is of the second patient, too; what is unknown does not count, nor who does not train."""
+    """Row 4 is of the second patient, too; what is unknown counts not, nor who does not train."""
     alone = [0, 1, 0, 1, 1, 0]
     findings = [[1, 0], [0, 1], [1, -1], [1, 1], [0, 1], [1, 1]]
     rows = Rows(
