@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sscdl.finding_labels import read_label
 from sscdl.phantom.archive import write_archive
+from sscdl.store.nodes import read_nodes
 from sscdl.study.outputs import OF_FINDINGS
 from tests.conftest import ROOT
 from tests.workflow.conftest import TINY, Runner
@@ -259,10 +260,12 @@ def test_a_model_is_exported_with_predictions_of_its_own_alone(finished):
 
 def pointer(runner, seed) -> str:
     """Return the name of the pointer of the last curriculum's model, for ``--node``."""
-    for path in (runner.folder / "store/recipes").glob("rotation+findings.*.json"):
-        if json.loads(path.read_text())["seed"] == seed:
-            return path.name.removesuffix(".json")
-    raise AssertionError(f"no model of seed {seed}")
+    (path,) = (
+        node.path
+        for node in read_nodes(runner.folder / "store")[0]
+        if (node.called, node.seed) == ("rotation+findings", seed)
+    )
+    return path.name.removesuffix(".json")
 
 
 def sscdl(runner, *arguments):
