@@ -74,7 +74,7 @@ def test_without_validation_images_the_reported_ones_choose_and_that_is_told(fil
     with caplog.at_level(logging.WARNING, logger="sscdl"):
         export._tell(found)
     assert "there are no validation images" in caplog.text
-    assert "Hernia: has no threshold and will not be called: 0 images of test" in caplog.text
+    assert "Hernia: has no threshold and will not be called: on test, 0 images" in caplog.text
     caplog.clear()
     export._tell(renamed | {"values": {"Edema": 0.5}})
     assert not caplog.text

@@ -136,6 +136,7 @@ def test_chance_is_that_of_the_models_classes_in_every_table():
     shown = pd.concat([rows, rows.assign(shown="lung_box")])
     made = {
         "shortcut": marked, "linear_probe": probes, "cross_variants": shown,
+        "few_labels": probes.assign(n_fewest=3),
         "attention": pd.concat([rows, made_up_untrained("full", rows=90)]),
     }  # fmt: skip
     told = set()
