@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from sscdl.evaluation.classifier import BATCH, Classifier
+from sscdl.evaluation.classifier import BATCH
+from sscdl.evaluation.predict import opened
 from sscdl.finding_labels import POSITIVE
 from sscdl.images import variants
-from sscdl.images.held_out import check_trained_with, held_out, prediction_columns, read_images
+from sscdl.images.held_out import prediction_columns
 from sscdl.images.imagelist import write_csv
 from sscdl.images.rows import Rows, select_rows
-from sscdl.training.device import lease
 from sscdl.words import many
 
 LOGGER = logging.getLogger("sscdl.evaluate")
@@ -42,16 +42,12 @@ def predict_few(
     the finding, that has fewest. Shares whose draws are those of a larger one are left out, and the
     log says so: they would be shown as if draws made no difference.
     """
-    torch.set_num_threads(threads)
     array, described = variants.read_pack(pack)
     row_of = {image_id: row for row, image_id in enumerate(described["ids"])}
-    images, parts = read_images(images_csv), {}
+    parts: dict[tuple[float, int], pd.DataFrame] = {}
     learnt: dict[tuple[float, int], list[int]] = {}  # the training rows of each share and draw
-    with lease(device, 1) as (name,):
-        for pointer in pointers:
-            model = Classifier(pointer, torch.device(name))
-            check_trained_with(images_csv, described, model.lineage, pointer.name)
-            tested = held_out(images, model.classes, several=model.several)
+    for pointer in pointers:
+        with opened(pointer, pack, images_csv, device, threads) as (model, tested):
             rows = [row_of[image_id] for image_id in tested["image_id"]]
             chances = torch.cat(
                 [

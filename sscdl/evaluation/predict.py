@@ -54,7 +54,7 @@ def predict(
     :func:`sscdl.evaluation.attention_scores.score_maps` says what the columns about attention are.
     """
     names: dict[str, str | int] = {"variant": variant, "curriculum": curriculum, "seed": seed}
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
+    with opened(pointer, pack, images_csv, device, threads) as (model, frame):
         result, maps, class_maps = _predict(model, Pictures(pack, lung_pack), frame, names)
     write_csv(result, out)
     with atomic_path(maps_out) as temporary:
@@ -90,7 +90,7 @@ def predict_shown(
     it was trained with this list of images.
     """
     parts = []
-    with _opened(pointer, pack, images_csv, device, threads) as (model, frame):
+    with opened(pointer, pack, images_csv, device, threads) as (model, frame):
         for other, pictures in shown.items():
             names: dict[str, str | int] = {
                 "variant": variant,
@@ -104,7 +104,7 @@ def predict_shown(
 
 
 @contextmanager
-def _opened(
+def opened(
     pointer: Path, pack: Path, images_csv: Path, device: str, threads: int
 ) -> Iterator[tuple[Classifier, pd.DataFrame]]:
     """Yield a classifier, on a device that is its own meanwhile, and the images to test it on.

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from sscdl.errors import InputError
-from sscdl.evaluation import few_labels as module
+from sscdl.evaluation import predict as module
 from sscdl.evaluation.few_labels import _fewest, predict_few, repeated
 from sscdl.images.rows import Rows
 from tests.unit.evaluation.test_predict import NAMED, Study
@@ -75,10 +75,10 @@ def test_a_training_with_another_list_of_images_is_refused(study):
         made(study, study.pointer)
 
 
-def test_a_gpu_is_lent_once(study, lends):
+def test_a_gpu_is_lent_for_each_training(study, lends):
     held = lends(module)
     out = study.folder / "few.csv"
     pack = study.folder / "full.json"
     named = NAMED | {"device": "cuda"}
     predict_few([study.pointer] * 2, pack, study.images, out, **named)
-    assert held == [("cuda", 1), "given back"]
+    assert held == [("cuda", 1), "given back"] * 2

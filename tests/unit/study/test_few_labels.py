@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import shlex
 
 import pytest
+import yaml
 
 from sscdl.errors import InputError
 from sscdl.study.config import check_config, load_schema
 from sscdl.study.outputs import MADE, Outputs
+from sscdl.study.reading import read_config
 from sscdl.study.study import Study
 from tests.conftest import ROOT
 
@@ -92,3 +95,14 @@ def test_what_makes_no_sense_is_refused_by_key(changes, key):
     with pytest.raises(InputError) as caught:
         checked(**changes)
     assert f"\n  {key}: " in str(caught.value)
+
+
+def test_what_the_documentation_shows_is_a_valid_study():
+    page = (ROOT / "config/README.md").read_text().partition("\n## Few labels\n")[2]
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+    assert Study(checked(**yaml.safe_load(block))).few
+    command = shlex.split(page.partition("```bash\n")[2].partition("\n")[0])
+    file, given = (command[command.index(name) + 1] for name in ("--configfile", "--config"))
+    study = Study(read_config([ROOT / file], [given], folders=True))
+    draws = {node.draw for nodes in study.few.values() for node in nodes}
+    assert draws == {"l0.2d0", "l0.2d1"}
