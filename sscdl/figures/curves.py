@@ -166,7 +166,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, positive: str, points: pd.DataFrame, 
         handles.append(Line2D([], [], color=one.color, linestyle=one.line, label=label))
     axes.set_xlabel(kind.across)
     below = ScaledTranslation(0, _BELOW, axes.figure.dpi_scale_trans)
-    if not handles:  # nobody shows it
+    if not handles:
+        axes.text(50, 50, "all images are of one side", ha="center", color=charts.GRAY, fontsize=7)
         return 0
     axes.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0, 0),

@@ -275,6 +275,8 @@ def test_curves_have_a_panel_for_each_finding(predictions, tmp_path, kind):
         assert kind != "roc" or f"moco, {area:.2f}" in names
         points = [line for line in axes.lines if line.get_marker() in ("o", "^", "s")]
         assert len(points) == 6
+    said = [text.get_text() for text in figure.axes[-1].texts]
+    assert said == ["all images are of one side"], "nobody shows the last"
     assert inside(figure)
 
 
