@@ -9,7 +9,7 @@ import pytest
 
 from sscdl.evaluation.label_draws import label_draws
 from sscdl.finding_labels import rarest_finding, write_label
-from sscdl.images.rows import select_rows
+from sscdl.images.rows import _share_of_labels, select_rows
 
 FINDINGS = ["Edema", "Effusion", "Hernia"]
 RECIPE = {"train": "train", "validate": None, "normalise": "train", "masked": False}
@@ -77,3 +77,18 @@ def test_of_findings_a_patient_counts_once_and_small_shares_are_parts_of_larger_
         assert found != rows(share=share, seed=1, draw=1)
         assert found != rows(share=share, seed=2, draw=0)
     assert len(before) < 0.32 * len(stratum)
+
+
+def test_labels_that_are_none_of_the_studys_findings_change_no_draw():
+    """All labels of a table stand in the list; one that few show would be what patients count with."""
+    lines = [
+        {"patient_id": f"p{k}", "label": "Effusion" if k % 4 == 0 else "-"} for k in range(200)
+    ]
+    more = [
+        line | {"label": "Effusion|Fracture" if line["label"] != "-" and k % 3 else line["label"]}
+        for k, line in enumerate(lines)
+    ]
+    wanted = {"share": 0.1, "seed": 0, "draw": 0}
+    plain = _share_of_labels(lines, wanted, ["Effusion"])
+    assert plain == _share_of_labels(more, wanted, ["Effusion"])
+    assert plain != _share_of_labels(more, wanted, ["Effusion", "Fracture"])
