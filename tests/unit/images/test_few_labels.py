@@ -80,7 +80,7 @@ def test_of_findings_a_patient_counts_once_and_small_shares_are_parts_of_larger_
 
 
 def test_labels_that_are_none_of_the_studys_findings_change_no_draw():
-    """All labels of a table stand in the list; one that few show would be what patients count with."""
+    """All labels of a table stand in the list; one that few show would stand for patients."""
     lines = [
         {"patient_id": f"p{k}", "label": "Effusion" if k % 4 == 0 else "-"} for k in range(200)
     ]
